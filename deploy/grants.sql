@@ -17,8 +17,7 @@
 \set ON_ERROR_STOP on
 \if :{?role}
 \else
-  \warn 'Give the role: psql -v role=pgkeeper -f grants.sql'
-  \quit
+  do $$ begin raise exception 'give the role: psql -v role=pgkeeper -f grants.sql'; end $$;
 \endif
 
 select current_setting('server_version_num')::integer >= 150000 as at_least_15,
@@ -29,8 +28,7 @@ select current_setting('server_version_num')::integer >= 150000 as at_least_15,
 \gset
 \if :at_least_15
 \else
-  \warn 'PostgreSQL 14 cannot grant ALTER SYSTEM: let the workers connect as a superuser.'
-  \quit
+  do $$ begin raise exception 'PostgreSQL 14 cannot grant ALTER SYSTEM: let the workers connect as a superuser'; end $$;
 \endif
 
 begin;

@@ -1,0 +1,92 @@
+/**
+ * The tables and views of the schema `pgkeeper` as kysely sees them, one interface an object, columns as in extension/sql.
+ * Types only. Selected bigints are strings, as pg delivers them; names carry no schema: use `withSchema('pgkeeper')`.
+ */
+import type { ColumnType, Generated } from 'kysely';
+
+/** bigint: read as text, written as either. */
+type BigintColumn = ColumnType<string, string | number | bigint | undefined, string | number | bigint>;
+
+/** timestamptz with a default. */
+type TimeColumn = ColumnType<Date, Date | string | undefined, Date | string>;
+
+/** jsonb: pg parses what it reads; arrays must be written as text, or pg makes PostgreSQL arrays of them. */
+type JsonColumn<Read> = ColumnType<Read, string | undefined, string>;
+
+/** An element of `cluster_state.voters` and `.nodes`. */
+export interface VoterElement {
+  readonly name: string;
+  readonly kind: 'node' | 'witness';
+  /** May hold a password. */
+  readonly conninfo: string;
+  /** Database in which this voter's advisory lock lives. */
+  readonly database: string;
+  readonly seqno: number;
+}
+
+/** Exactly these six columns, in this order. */
+export interface NodeInfoTable {
+  readonly seqno: Generated<number>;
+  readonly name: string;
+  readonly conninfo: string;
+  readonly is_master: Generated<boolean>;
+  readonly is_nextmaster: Generated<boolean>;
+  readonly is_sync: Generated<boolean>;
+}
+
+/** One row. Triggers raise `version` (once a transaction), keep `nodes` and notify. */
+export interface ClusterStateTable {
+  readonly only_row: Generated<boolean>;
+  readonly epoch: BigintColumn;
+  readonly version: BigintColumn;
+  readonly promotion_id: string | null;
+  readonly system_identifier: string | null;
+  readonly master: string | null;
+  readonly sync_wish: Generated<string>;
+  readonly sync_members: Generated<string[]>;
+  readonly sync_needed: Generated<number>;
+  readonly sync_wished: Generated<number>;
+  readonly voters: JsonColumn<readonly VoterElement[]>;
+  readonly nodes: JsonColumn<readonly VoterElement[]>;
+  readonly changed_at: TimeColumn;
+}
+
+export interface EventsTable {
+  readonly id: Generated<string>;
+  readonly at: TimeColumn;
+  readonly epoch: ColumnType<string, string | number | bigint, string | number | bigint>;
+  readonly node: string;
+  readonly code: string;
+  readonly sentence: string;
+  readonly details: JsonColumn<Readonly<Record<string, unknown>>>;
+}
+
+export interface NodeStateTable {
+  readonly name: string;
+  readonly state: string;
+  readonly since: TimeColumn;
+  readonly reported_at: TimeColumn;
+}
+
+/** The view; never written. */
+export interface StatusView {
+  readonly name: ColumnType<string, never, never>;
+  readonly role: ColumnType<'master' | 'standby', never, never>;
+  readonly state: ColumnType<string, never, never>;
+  readonly is_nextmaster: ColumnType<boolean, never, never>;
+  readonly is_sync: ColumnType<boolean, never, never>;
+  readonly timeline: ColumnType<number | null, never, never>;
+  /** Text form, such as 0/3000060. */
+  readonly lsn: ColumnType<string | null, never, never>;
+  readonly lag_bytes: ColumnType<string | null, never, never>;
+  readonly since: ColumnType<Date | null, never, never>;
+  readonly lease: ColumnType<string | null, never, never>;
+}
+
+export interface Database {
+  readonly node_info: NodeInfoTable;
+  readonly cluster_state: ClusterStateTable;
+  readonly events: EventsTable;
+  readonly node_state: NodeStateTable;
+  readonly status: StatusView;
+}
