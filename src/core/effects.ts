@@ -1,0 +1,50 @@
+/** Everything a keeper can ask for. The worker hands each to an adapter, which answers with an event. */
+import type { ReasonRecord } from './reasons.js';
+import type { Voter } from './types.js';
+
+/** A command on the kept session of one voter. One at a time per voter; each is answered, or the session ends. */
+export type Command =
+  | { readonly kind: 'observe' }
+  | { readonly kind: 'renew' }
+  | { readonly kind: 'try-vote' }
+  | { readonly kind: 'release' }
+  /** Point that standby at a server by primary_conninfo, with a short wal_retrieve_retry_interval. */
+  | { readonly kind: 'follow'; readonly conninfo: string }
+  /** Make the own server promote without the startup process asleep in wal_retrieve_retry_interval. */
+  | { readonly kind: 'shorten-retry' }
+  | { readonly kind: 'reset-retry' }
+  | { readonly kind: 'set-names'; readonly names: string | null }
+  | { readonly kind: 'end-sessions' }
+  | { readonly kind: 'resume-replay' }
+  | { readonly kind: 'promote' }
+  /** Is the hold really in effect: fresh session, every walsender, a marker commit seen waiting? */
+  | { readonly kind: 'prove-hold' }
+  | { readonly kind: 'write-epoch'; readonly epoch: number; readonly sync: SyncRow }
+  | { readonly kind: 'write-sync'; readonly sync: SyncRow }
+  | { readonly kind: 'write-voters'; readonly voters: readonly Voter[] }
+  | { readonly kind: 'write-flags'; readonly nextMaster: string | null; readonly syncNames: readonly string[] }
+  | { readonly kind: 'read-wish' }
+  | { readonly kind: 'report'; readonly events: readonly ReasonRecord[]; readonly state: string };
+
+/** The synchronous part of the registry row. */
+export interface SyncRow {
+  readonly wish: string;
+  readonly members: readonly string[];
+  readonly needed: number;
+  readonly wished: number;
+}
+
+export type Effect =
+  | { readonly kind: 'open'; readonly voter: string; readonly conninfo: string | null; readonly database: string | null; readonly attempt: number }
+  | { readonly kind: 'close'; readonly voter: string }
+  | { readonly kind: 'command'; readonly voter: string; readonly id: number; readonly command: Command; readonly deadlineMs: number }
+  | { readonly kind: 'indirect-poll'; readonly via: string; readonly conninfo: string; readonly round: number; readonly deadlineMs: number }
+  | { readonly kind: 'probe-own'; readonly deadlineMs: number }
+  | { readonly kind: 'listen'; readonly conninfo: string | null; readonly voter: string | null }
+  | { readonly kind: 'inspect-server' }
+  /** Kill what is left of the own server and make sure it can only come back as a standby that follows nobody. */
+  | { readonly kind: 'retire-server'; readonly names: string | null }
+  | { readonly kind: 'start-server' }
+  | { readonly kind: 'rejoin-server'; readonly source: string; readonly mode: 'rewind-or-copy' | 'copy' }
+  | { readonly kind: 'end-wal-receiver' }
+  | { readonly kind: 'run-hook'; readonly hook: 'fencing' | 'after' | 'async'; readonly event: string; readonly oldMaster: string | null; readonly newMaster: string | null; readonly epoch: number };

@@ -1,0 +1,33 @@
+/** Everything that can happen to a keeper. Every event comes with the worker's monotonic time (see step.ts). */
+import type { Lsn } from './lsn.js';
+import type { LinkFailure, Observation, Registry } from './types.js';
+
+/** What a command on a voter's session came back with. */
+export type Answer =
+  | { readonly kind: 'observed'; readonly observation: Observation }
+  | { readonly kind: 'renewed' }
+  | { readonly kind: 'vote'; readonly granted: boolean; readonly birthAgeMs: number }
+  | { readonly kind: 'released' }
+  | { readonly kind: 'done' }
+  | { readonly kind: 'proven'; readonly proven: boolean; readonly detail: string }
+  | { readonly kind: 'written'; readonly lsn: Lsn; readonly registry: Registry }
+  | { readonly kind: 'wish'; readonly file: string | null; readonly effective: string };
+
+export type KeeperEvent =
+  | { readonly kind: 'wake' }
+  /** A notification or a signal says: read again now. */
+  | { readonly kind: 'hint' }
+  | { readonly kind: 'session-opened'; readonly voter: string; readonly attempt: number }
+  | { readonly kind: 'session-lost'; readonly voter: string; readonly attempt: number; readonly failure: LinkFailure; readonly detail: string }
+  | { readonly kind: 'answer'; readonly voter: string; readonly id: number; readonly answer: Answer }
+  /** A peer said whether it sees the master; null = no answer. */
+  | { readonly kind: 'indirect-answer'; readonly via: string; readonly round: number; readonly sees: boolean | null }
+  /** A fresh connection to the own server: did anything that speaks the protocol answer? */
+  | { readonly kind: 'own-probe'; readonly alive: boolean }
+  | { readonly kind: 'server-inspected'; readonly server: 'running' | 'stopped-clean' | 'crashed'; readonly standby: boolean }
+  /** Every process of the own server is gone and it can only start as a standby. */
+  | { readonly kind: 'server-retired'; readonly ok: boolean; readonly detail: string }
+  | { readonly kind: 'server-started'; readonly ok: boolean; readonly detail: string }
+  | { readonly kind: 'server-rejoined'; readonly ok: boolean; readonly detail: string }
+  | { readonly kind: 'hook-done'; readonly hook: 'fencing'; readonly ok: boolean; readonly detail: string }
+  | { readonly kind: 'settings'; readonly settings: import('./types.js').CoreSettings };

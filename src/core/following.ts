@@ -1,0 +1,39 @@
+/**
+ * Pointing a standby at a server. The conninfo written carries a ballot: the epoch for which it was written, in
+ * fallback_application_name. primary_conninfo is the one durable thing a standby lets us write, so a later election,
+ * whose majority overlaps this one's, sees that this epoch was fought for and takes a higher one.
+ */
+import { parseConninfo, withKeywords } from './conninfo.js';
+import { addressOf } from './suspicion.js';
+import type { Observation, Voter } from './types.js';
+
+const ballotPrefix = 'pgkeeper:';
+
+export function ballotOf(primaryConninfo: string): number {
+  const parsed = parseConninfo(primaryConninfo);
+  const value = parsed.kind === 'parsed' ? parsed.keywords.get('fallback_application_name') : undefined;
+  if (value === undefined || !value.startsWith(ballotPrefix)) return 0;
+  const epoch = Number(value.slice(ballotPrefix.length));
+  return Number.isSafeInteger(epoch) && epoch > 0 ? epoch : 0;
+}
+
+/** The node's own credentials where it has some, the target's address, its own name, the ballot. */
+export function followConninfo(node: Voter, obs: Observation, target: Voter, epoch: number): string {
+  const address = addressOf(target.conninfo);
+  const base = obs.primaryConninfo.trim() === '' ? target.conninfo : obs.primaryConninfo;
+  return withKeywords(base, {
+    host: address?.host ?? '',
+    port: String(address?.port ?? 5432),
+    hostaddr: null,
+    dbname: null,
+    target_session_attrs: null,
+    application_name: node.name,
+    fallback_application_name: `${ballotPrefix}${epoch}`,
+  });
+}
+
+export function isPointedAt(obs: Observation, target: Voter): boolean {
+  const wanted = addressOf(target.conninfo);
+  const actual = addressOf(obs.primaryConninfo);
+  return obs.primaryConninfo.trim() !== '' && wanted !== null && actual !== null && wanted.host === actual.host && wanted.port === actual.port;
+}

@@ -1,0 +1,179 @@
+/**
+ * With a majority of votes: point every held node at this one, prove it by its WAL receiver, and find out whether any
+ * acknowledged commit could be missing. Nothing here can be undone by an old decision: all goes through vote sessions.
+ */
+import { abandon, enterPhase, failClaim, nodeAhead } from './election.js';
+import { ballotOf, followConninfo, isPointedAt } from './following.js';
+import { heldVoters, neededVotes } from './lease.js';
+import { linkOf, observe, ownLink, seenSince, voterNamed, votersOf } from './links.js';
+import { formatLsn } from './lsn.js';
+import { startPromotion } from './promotion.js';
+import { restriction } from './ranking.js';
+import type { Arrived, Election, Keeper, Link } from './state.js';
+import { streamsFrom } from './suspicion.js';
+import { due, note, randomBetween, send, type Turn } from './turn.js';
+import { holdNames, pollDeadlineMs, type Voter } from './types.js';
+
+/** After that long, nodes that will not freeze are left out when the others suffice. */
+const freezeBoundMs = 1500;
+/** Replay that blocks the switch of the stream is helped along after that. */
+const resumeAfterMs = 300;
+const catchUpBoundMs = 10_000;
+
+export function walkFreeze(k: Keeper, turn: Turn, e: Election): void {
+  const self = voterNamed(k, k.settings.name);
+  const own = ownLink(k);
+  if (self === undefined) return abandon(k, turn, e, k.settings.keepaliveTimeMs);
+  const held = heldVoters(k);
+  if (held.length < neededVotes(k)) {
+    note(k, turn, 'election-aborted', { why: `only ${held.length} votes left` });
+    return abandon(k, turn, e, randomBetween(k, 50, 250));
+  }
+  if (e.cause === 'failover' && !e.sent.has('shorten-retry')) {
+    if (send(k, turn, own, { kind: 'shorten-retry' })) e.sent.add('shorten-retry');
+  }
+  if (e.cause === 'claim' && (k.registry?.syncWished ?? 0) > 0 && own.obs?.names !== holdNames && !e.sent.has('hold')) {
+    if (send(k, turn, own, { kind: 'set-names', names: holdNames })) e.sent.add('hold');
+  }
+  const others = held.filter((voter) => voter.kind === 'node' && voter.name !== k.settings.name);
+  for (const voter of others) freezeOne(k, turn, e, voter, self);
+  const ahead = nodeAhead(k, e);
+  if (ahead !== null) return yieldOrCatchUp(k, turn, e, ahead);
+  const missing = others.filter((voter) => !e.frozen.has(voter.name));
+  if (missing.length > 0 && !due(k, turn, e.phaseAt + freezeBoundMs)) return;
+  settle(k, turn, e, others.length - missing.length);
+}
+
+function freezeOne(k: Keeper, turn: Turn, e: Election, voter: Voter, self: Voter): void {
+  const link = linkOf(k, voter.name);
+  if (link?.obs === undefined || link.obs === null || e.frozen.has(voter.name)) return;
+  if (!e.sent.has(voter.name)) {
+    if (!seenSince(link, e.startedAt)) return observe(k, turn, link, 5);
+    const conninfo = followConninfo(voter, link.obs, self, e.epoch);
+    if (send(k, turn, link, { kind: 'follow', conninfo })) e.sent.add(voter.name);
+    return;
+  }
+  if (seenSince(link, e.phaseAt) && isFrozen(link, self, e.epoch)) {
+    e.frozen.add(voter.name);
+    return;
+  }
+  if (k.now - e.phaseAt > resumeAfterMs && !e.sent.has(`${voter.name} resumed`)) {
+    if (send(k, turn, link, { kind: 'resume-replay' })) e.sent.add(`${voter.name} resumed`);
+    return;
+  }
+  observe(k, turn, link, 3);
+}
+
+/** Positive evidence only: a WAL receiver that streams from this node, under this ballot. */
+function isFrozen(link: Link, self: Voter, epoch: number): boolean {
+  const { obs } = link;
+  return obs !== null && isPointedAt(obs, self) && ballotOf(obs.primaryConninfo) === epoch && streamsFrom(obs, self);
+}
+
+/** All frozen: own replay done, registry read after it, the old master silent, nobody missing. */
+function settle(k: Keeper, turn: Turn, e: Election, frozen: number): void {
+  const own = ownLink(k);
+  observe(k, turn, own, 3);
+  const { obs } = own;
+  const { registry } = k;
+  if (obs === null || registry === null || !seenSince(own, e.phaseAt)) return;
+  // What was received must be replayed before the registry on this server is worth reading.
+  if (e.cause === 'failover' && obs.replayed < obs.received) return waitForReplay(k, turn, e);
+  if (e.cause === 'claim' && [...e.frozen].some((name) => own.obsAt < (linkOf(k, name)?.obsDoneAt ?? 0))) return;
+  if (oldMasterAnswers(k, turn, e)) return;
+  const here = new Set([...e.frozen, k.settings.name]);
+  const verdict = restriction(registry, here, formerMasterIsHere(k, e, here));
+  if (!verdict.satisfied) {
+    const awaited = verdict.awaited.join(', ');
+    const members = `{${registry.syncMembers.join(', ')}}`;
+    note(k, turn, 'election-blocked', { have: verdict.have, need: verdict.need, members, awaited });
+    if (e.cause === 'claim') return failClaim(k, turn, `acknowledged commits may be on ${awaited}`);
+    return abandon(k, turn, e, randomBetween(k, 500, 1500), awaited);
+  }
+  note(k, turn, 'nodes-frozen', { frozen, tookMs: Math.round(k.now - e.phaseAt), lsn: formatLsn(obs.received) });
+  startPromotion(k, turn, e);
+}
+
+/** Replay that does not end (paused, conflicts) is helped once; after a bound the votes are given back. */
+function waitForReplay(k: Keeper, turn: Turn, e: Election): void {
+  if (due(k, turn, e.phaseAt + catchUpBoundMs)) {
+    note(k, turn, 'election-aborted', { why: 'replay of what was received does not end' });
+    return abandon(k, turn, e, randomBetween(k, 500, 1500));
+  }
+  if (k.now - e.phaseAt > resumeAfterMs && !e.sent.has('own resumed') && send(k, turn, ownLink(k), { kind: 'resume-replay' })) {
+    e.sent.add('own resumed');
+  }
+}
+
+/** The newest epoch's master with its data: frozen behind this node, or this node itself. */
+function formerMasterIsHere(k: Keeper, e: Election, here: ReadonlySet<string>): boolean {
+  const registry = k.registry;
+  if (registry?.master === undefined || registry.master === null || !here.has(registry.master)) return false;
+  const obs = linkOf(k, registry.master)?.obs;
+  const isSelf = registry.master === k.settings.name;
+  if (!obs || obs.registry?.epoch !== registry.epoch) return false;
+  return isSelf ? e.cause === 'claim' || obs.readToEnd : obs.inRecovery && obs.readToEnd;
+}
+
+/** One more poll of the old master: if it answers as the newest epoch's master, it stays. */
+function oldMasterAnswers(k: Keeper, turn: Turn, e: Election): boolean {
+  if (e.oldMaster === null || e.oldMaster === k.settings.name) return false;
+  const link = linkOf(k, e.oldMaster);
+  if (link === undefined || link.session !== 'open') return false;
+  if (!seenSince(link, e.phaseAt)) {
+    observe(k, turn, link, 5);
+    return !due(k, turn, e.phaseAt + pollDeadlineMs(k.settings));
+  }
+  if (link.obs?.inRecovery !== false || link.obs.registry?.epoch !== k.registry?.epoch) return false;
+  note(k, turn, 'election-aborted', { why: `${e.oldMaster} answers as master` });
+  abandon(k, turn, e, randomBetween(k, 200, 500));
+  return true;
+}
+
+/** Who is ahead goes first, if it can; else the difference is streamed from it. */
+function yieldOrCatchUp(k: Keeper, turn: Turn, e: Election, ahead: Link): void {
+  const obs = ahead.obs;
+  const ours = ownLink(k).obs;
+  if (obs === null || ours === null) return;
+  const theirs = `${obs.timeline}:${formatLsn(obs.received)}`;
+  const details = { peer: ahead.voter, theirs, ours: `${ours.timeline}:${formatLsn(ours.received)}` };
+  if (e.cause === 'claim') {
+    note(k, turn, 'peer-ahead', { ...details, what: 'this server may not stay master' });
+    return failClaim(k, turn, `${ahead.voter} is ahead`);
+  }
+  note(k, turn, 'peer-ahead', { ...details, what: 'streaming the difference from it' });
+  e.aheadOf = ahead.voter;
+  e.marks.set('target', Number(obs.received));
+  enterPhase(k, e, 'catch-up');
+  walkCatchUp(k, turn, e);
+}
+
+/** Streams from the node that is ahead until this one has as much, then starts over with the votes still held. */
+export function walkCatchUp(k: Keeper, turn: Turn, e: Election): void {
+  const own = ownLink(k);
+  const source = e.aheadOf === null ? undefined : voterNamed(k, e.aheadOf);
+  const sourceObs = e.aheadOf === null ? null : linkOf(k, e.aheadOf)?.obs;
+  const self = votersOf(k).find((voter) => voter.name === k.settings.name);
+  if (source === undefined || self === undefined || !sourceObs || own.obs === null) return abandon(k, turn, e, randomBetween(k, 200, 500));
+  if (!e.sent.has('follow')) {
+    if (send(k, turn, own, { kind: 'follow', conninfo: followConninfo(self, own.obs, source, e.epoch) })) e.sent.add('follow');
+    return;
+  }
+  observe(k, turn, own, 10);
+  const caughtUp = seenSince(own, e.phaseAt) && own.obs.timeline >= sourceObs.timeline && own.obs.received >= sourceObs.received;
+  if (caughtUp) {
+    e.frozen.clear();
+    e.startedAt = k.now;
+    enterPhase(k, e, 'freeze');
+    return;
+  }
+  if (due(k, turn, e.phaseAt + catchUpBoundMs)) {
+    note(k, turn, 'election-aborted', { why: `could not stream the difference from ${source.name}` });
+    abandon(k, turn, e, randomBetween(k, 500, 1500));
+  }
+}
+
+/** A follow that was answered: everything asked for from now on shows its effect. */
+export function ingestFreeze(_k: Keeper, e: Election, arrived: Arrived): void {
+  if (arrived.command.kind === 'follow') e.frozen.delete(arrived.voter);
+}

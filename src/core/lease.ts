@@ -1,0 +1,116 @@
+/**
+ * Votes and the lease. A vote is an advisory lock in a session; it is good, by this worker's own monotonic clock,
+ * until its last answered renewal was sent + lease_ttl - margin. The lease is a majority of good votes.
+ */
+import { endSession, linkOf, votersOf } from './links.js';
+import type { Arrived, Keeper, Link } from './state.js';
+import { due, isIdle, send, type Turn, wake } from './turn.js';
+import { leaseMarginMs, type Voter } from './types.js';
+
+/** floor(V/2)+1; with two nodes alone and quorum = auto: 1, which keeps no guarantee (protocol section 6). */
+export function majorityOf(voters: readonly Voter[], quorum: 'auto' | 'strict'): number {
+  if (quorum === 'auto' && voters.length === 2 && voters.every((voter) => voter.kind === 'node')) return 1;
+  return Math.floor(voters.length / 2) + 1;
+}
+
+export function neededVotes(k: Keeper): number {
+  return majorityOf(votersOf(k), k.settings.quorum);
+}
+
+/** Two nodes, no witness, quorum = auto: who may become master is not decided by a majority. */
+export function isTwoNodeAuto(k: Keeper): boolean {
+  return votersOf(k).length === 2 && neededVotes(k) === 1;
+}
+
+function goodUntil(k: Keeper, link: Link): number {
+  if (link.vote === null) return Number.NEGATIVE_INFINITY;
+  return link.vote.renewedAt + k.settings.leaseTtlMs - leaseMarginMs(k.settings);
+}
+
+export function isVoteGood(k: Keeper, link: Link): boolean {
+  return goodUntil(k, link) > k.now;
+}
+
+export function heldVoters(k: Keeper): readonly Voter[] {
+  return votersOf(k).filter((voter) => {
+    const link = linkOf(k, voter.name);
+    return link !== undefined && isVoteGood(k, link);
+  });
+}
+
+/** Until when a majority of votes is good: the needed-th best expiry. */
+export function leaseUntil(k: Keeper): number {
+  const expiries = votersOf(k)
+    .map((voter) => linkOf(k, voter.name))
+    .map((link) => (link === undefined ? Number.NEGATIVE_INFINITY : goodUntil(k, link)))
+    .sort((a, b) => b - a);
+  return expiries[neededVotes(k) - 1] ?? Number.NEGATIVE_INFINITY;
+}
+
+export function hasLease(k: Keeper): boolean {
+  return votersOf(k).length > 0 && leaseUntil(k) > k.now;
+}
+
+/** Renews every held vote each lease_ttl/3 and drops what has run out by our own clock. */
+export function renewVotes(k: Keeper, turn: Turn): void {
+  for (const link of k.links.values()) {
+    if (link.vote === null) continue;
+    if (!isVoteGood(k, link)) {
+      endSession(k, turn, link);
+      continue;
+    }
+    wake(k, turn, goodUntil(k, link));
+    if (due(k, turn, link.vote.renewedAt + k.settings.leaseTtlMs / 3) && isIdle(link)) {
+      send(k, turn, link, { kind: 'renew' });
+    }
+  }
+}
+
+/** Tries for every vote not held, each at most every `everyMs`. */
+export function tryVotes(k: Keeper, turn: Turn, voters: readonly Voter[], everyMs: number): void {
+  for (const voter of voters) {
+    const link = linkOf(k, voter.name);
+    if (link === undefined || link.session !== 'open' || link.vote !== null) continue;
+    if (due(k, turn, link.refusedAt + everyMs) && isIdle(link)) send(k, turn, link, { kind: 'try-vote' });
+  }
+}
+
+/**
+ * A server forgets its locks when it restarts, so while it is younger than lease_ttl an earlier holder may still count
+ * on it: nobody takes its vote. Exceptions that cannot hurt: the own server, when the session that held its vote ended
+ * with that restart; and a cluster of which the own server is the only voter.
+ */
+function isTooYoung(k: Keeper, link: Link, birthAgeMs: number): boolean {
+  if (birthAgeMs >= k.settings.leaseTtlMs) return false;
+  if (link.voter !== k.settings.name) return true;
+  const soleVoter = votersOf(k).length <= 1;
+  return !soleVoter && k.now - link.lastHeldAt >= k.settings.leaseTtlMs;
+}
+
+/** Takes in the answer to a try. */
+export function ingestVote(k: Keeper, turn: Turn, arrived: Arrived): void {
+  if (arrived.answer.kind !== 'vote') return;
+  const link = linkOf(k, arrived.voter);
+  if (link === undefined) return;
+  if (!arrived.answer.granted) {
+    link.refusedAt = k.now;
+    return;
+  }
+  if (isTooYoung(k, link, arrived.answer.birthAgeMs)) {
+    link.refusedAt = k.now;
+    send(k, turn, link, { kind: 'release' });
+    return;
+  }
+  link.vote = { renewedAt: arrived.sentAt };
+}
+
+/** Gives every vote back: by a statement where the session is idle, by ending the session where it is not. */
+export function releaseVotes(k: Keeper, turn: Turn): void {
+  for (const link of k.links.values()) {
+    const trying = link.busy?.command.kind === 'try-vote';
+    if (link.vote === null && !trying) continue;
+    link.vote = null;
+    link.lastHeldAt = Number.NEGATIVE_INFINITY;
+    if (!send(k, turn, link, { kind: 'release' })) endSession(k, turn, link);
+  }
+}

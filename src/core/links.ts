@@ -1,0 +1,209 @@
+/**
+ * The kept sessions: one to every voter, open at all times so that a full server cannot keep this worker out. When to
+ * open, when to look (heartbeat), what counts as a sign of life. No role logic.
+ */
+import type { KeeperEvent } from './events.js';
+import { type Arrived, type Keeper, type Link, newLink } from './state.js';
+import { due, isIdle, note, send, type Turn } from './turn.js';
+import { compareRegistry, isSignOfLife, pollDeadlineMs, type Registry, type Voter } from './types.js';
+
+export function linkOf(k: Keeper, name: string): Link | undefined {
+  return k.links.get(name);
+}
+
+export function ownLink(k: Keeper): Link {
+  const link = k.links.get(k.settings.name);
+  if (link === undefined) throw new Error('invariant: a keeper always has a link to its own server');
+  return link;
+}
+
+export function masterLink(k: Keeper): Link | undefined {
+  const master = k.registry?.master;
+  return master === null || master === undefined ? undefined : k.links.get(master);
+}
+
+/** Voters in force. */
+export function votersOf(k: Keeper): readonly Voter[] {
+  return k.registry?.voters ?? [];
+}
+
+/** Voters in force and nodes that ask to become one: everybody this worker talks to. */
+function everybody(registry: Registry | null): Map<string, Voter> {
+  const all = new Map<string, Voter>();
+  for (const voter of registry?.voters ?? []) all.set(voter.name, voter);
+  for (const node of registry?.nodes ?? []) if (!all.has(node.name)) all.set(node.name, node);
+  return all;
+}
+
+export function voterNamed(k: Keeper, name: string): Voter | undefined {
+  return everybody(k.registry).get(name);
+}
+
+/** Links follow the registry: new voters get one, removed ones lose theirs. The own one always stays. */
+export function matchLinks(k: Keeper, turn: Turn): void {
+  const all = everybody(k.registry);
+  for (const voter of all.values()) {
+    let link = k.links.get(voter.name);
+    if (link === undefined) {
+      link = newLink(voter.name, k.now);
+      k.links.set(voter.name, link);
+    }
+    const own = voter.name === k.settings.name;
+    if (link.database !== voter.database || (!own && link.conninfo !== voter.conninfo)) {
+      const wasKnown = link.database !== null;
+      link.database = voter.database;
+      if (!own) link.conninfo = voter.conninfo;
+      if (wasKnown || own) endSession(k, turn, link);
+    }
+  }
+  for (const link of k.links.values()) {
+    if (link.voter === k.settings.name || all.has(link.voter)) continue;
+    endSession(k, turn, link);
+    k.links.delete(link.voter);
+  }
+}
+
+/** Ends a session from this side; its vote is gone with it. */
+export function endSession(k: Keeper, turn: Turn, link: Link): void {
+  if (link.session === 'none') return;
+  turn.effects.push({ kind: 'close', voter: link.voter });
+  // A new attempt number makes late news of the old session recognisable.
+  link.attempt += 1;
+  link.session = 'none';
+  link.busy = null;
+  link.vote = null;
+  link.lastHeldAt = Number.NEGATIVE_INFINITY;
+  link.retryAt = k.now;
+}
+
+/** Pause between attempts: short when the other side answers at once, half an interval when it is silent. */
+function retryPauseMs(k: Keeper, link: Link): number {
+  const { keepaliveTimeMs } = k.settings;
+  if (link.failure === 'foreign') return keepaliveTimeMs;
+  if (link.failure === 'timeout' || link.failure === 'unreachable') return Math.min(500, keepaliveTimeMs / 4);
+  if (k.role.kind === 'electing' || (k.role.kind === 'standby' && k.role.suspicion !== null)) return 20;
+  return Math.min(250, keepaliveTimeMs / 4);
+}
+
+export function openLinks(k: Keeper, turn: Turn): void {
+  for (const link of k.links.values()) {
+    if (link.session !== 'none') continue;
+    if (!due(k, turn, link.retryAt)) continue;
+    link.session = 'opening';
+    link.attempt += 1;
+    link.openingSince = k.now;
+    const { voter, conninfo, database, attempt } = link;
+    turn.effects.push({ kind: 'open', voter, conninfo: voter === k.settings.name ? null : conninfo, database, attempt });
+  }
+}
+
+/** Looks at a server when the last look is `everyMs` old. */
+export function observe(k: Keeper, turn: Turn, link: Link, everyMs: number): void {
+  if (link.session !== 'open') return;
+  if (!due(k, turn, link.obsAt + everyMs)) return;
+  if (isIdle(link)) send(k, turn, link, { kind: 'observe' });
+}
+
+/** Is what we know of that server asked for after `since`? */
+export function seenSince(link: Link, since: number): boolean {
+  return link.session === 'open' && link.obs !== null && link.obsAt >= since;
+}
+
+/** Interval of looks such that an answered look is never older than keepalive_time. */
+export function heartbeatMs(k: Keeper): number {
+  return Math.max(k.settings.keepaliveTimeMs - pollDeadlineMs(k.settings), k.settings.keepaliveTimeMs / 2);
+}
+
+/** Bound on "starting up" as a sign of life. */
+function startingBoundMs(k: Keeper): number {
+  return k.settings.startupGraceMs;
+}
+
+function signOfLife(link: Link, at: number): void {
+  link.lastAlive = Math.max(link.lastAlive, at);
+  link.misses = 0;
+}
+
+function lost(k: Keeper, turn: Turn, link: Link, event: Extract<KeeperEvent, { kind: 'session-lost' }>): void {
+  const wasOpen = link.session === 'open';
+  const before = link.failure;
+  if (link.vote !== null) link.lastHeldAt = link.vote.renewedAt;
+  link.session = 'none';
+  link.busy = null;
+  link.vote = null;
+  link.failure = event.failure;
+  link.failedAt = k.now;
+  if (wasOpen) {
+    link.cut = event.failure;
+    link.cutAt = k.now;
+  }
+  // The first attempt after a cut comes at once: its refusal is the evidence a fast failover needs.
+  link.retryAt = wasOpen && event.failure !== 'timeout' ? k.now : k.now + retryPauseMs(k, link);
+  const starting = event.failure === 'starting-up' || event.failure === 'shutting-down';
+  if (!starting) link.startingSince = null;
+  else link.startingSince ??= k.now;
+  if (isSignOfLife(event.failure) && (link.startingSince === null || k.now - link.startingSince < startingBoundMs(k))) {
+    signOfLife(link, k.now);
+  } else {
+    link.misses += 1;
+  }
+  if (wasOpen && before === null && link.voter !== k.settings.name) {
+    note(k, turn, 'node-lost', { voter: link.voter, failure: event.failure, detail: event.detail });
+  }
+}
+
+function adopt(k: Keeper, registry: Registry): void {
+  if (k.registry === null || compareRegistry(registry, k.registry) > 0) k.registry = registry;
+}
+
+/** Takes in what concerns sessions; returns the answer for the role to look at, if it was one. */
+export function ingestLink(k: Keeper, turn: Turn, event: KeeperEvent): Arrived | null {
+  if (event.kind !== 'session-opened' && event.kind !== 'session-lost' && event.kind !== 'answer') return null;
+  const link = k.links.get(event.voter);
+  if (link === undefined) return null;
+  if (event.kind === 'session-opened') {
+    if (event.attempt !== link.attempt) return null;
+    const wasLost = link.failure !== null && link.obs !== null;
+    // The first attempt after the cut succeeds: that server was not down, and others may have had its vote meanwhile.
+    if (link.failedAt === link.cutAt) link.lastHeldAt = Number.NEGATIVE_INFINITY;
+    link.session = 'open';
+    link.failure = null;
+    link.startingSince = null;
+    link.obsAt = Number.NEGATIVE_INFINITY;
+    signOfLife(link, link.openingSince);
+    if (wasLost && link.voter !== k.settings.name) note(k, turn, 'node-back', { voter: link.voter });
+    return null;
+  }
+  if (event.kind === 'session-lost') {
+    if (event.attempt === link.attempt) lost(k, turn, link, event);
+    return null;
+  }
+  if (link.busy === null || link.busy.id !== event.id) return null;
+  const { command, sentAt } = link.busy;
+  link.busy = null;
+  signOfLife(link, sentAt);
+  // Any answered statement on the session restarts idle_session_timeout on the voter: it renews.
+  if (link.vote !== null) link.vote.renewedAt = Math.max(link.vote.renewedAt, sentAt);
+  if (event.answer.kind === 'observed') {
+    const { observation } = event.answer;
+    if (k.registry !== null && observation.systemIdentifier !== k.registry.systemIdentifier && voterNamed(k, link.voter)?.kind === 'node') {
+      note(k, turn, 'foreign-server', { voter: link.voter, identifier: observation.systemIdentifier });
+      endSession(k, turn, link);
+      link.failure = 'foreign';
+      link.obs = null;
+      link.retryAt = k.now + retryPauseMs(k, link);
+      return null;
+    }
+    link.obs = observation;
+    link.obsAt = sentAt;
+    link.obsDoneAt = k.now;
+    if (observation.registry !== null) adopt(k, observation.registry);
+    const known = k.registry;
+    if (known !== null && known.master === link.voter && !observation.inRecovery && observation.registry?.epoch === known.epoch) {
+      k.seenMasterEpoch = known.epoch;
+      k.seenMasterAt = sentAt;
+    }
+  }
+  if (event.answer.kind === 'written') adopt(k, event.answer.registry);
+  return { voter: event.voter, command, sentAt, answer: event.answer };
+}

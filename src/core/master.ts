@@ -1,0 +1,188 @@
+/**
+ * The master's decisions while it holds the lease: keep it, tend the nodes whose votes it holds, keep the registry on a
+ * majority. The synchronous set is master-sync.ts, membership is membership.ts.
+ */
+import { isEstablished } from './established.js';
+import { followConninfo, isPointedAt } from './following.js';
+import { enterReclaim } from './election.js';
+import { hasLease, heldVoters, isVoteGood, leaseUntil, neededVotes, releaseVotes, tryVotes } from './lease.js';
+import { heartbeatMs, linkOf, observe, ownLink, seenSince, voterNamed, votersOf } from './links.js';
+import { decideSync, ingestSync } from './master-sync.js';
+import { decideMembership, ingestMembership } from './membership.js';
+import { enterDown, probeOwnServer, retire } from './own-server.js';
+import type { KeeperEvent } from './events.js';
+import type { Arrived, Keeper, Link, Master } from './state.js';
+import { streamsFrom } from './suspicion.js';
+import { due, isIdle, note, send, type Turn, wake } from './turn.js';
+import { failoverTimeMs, holdNames, type Observation, type Voter } from './types.js';
+
+export function newMaster(k: Keeper, oldMaster: string | null, fileWish: string | null | undefined): Master {
+  const streamingAt = new Map<string, number>();
+  for (const name of k.registry?.syncMembers ?? []) streamingAt.set(name, k.now);
+  return {
+    kind: 'master',
+    since: k.now,
+    oldMaster,
+    change: null,
+    changeAfter: k.now,
+    establishedVersion: -1,
+    pending: null,
+    writing: false,
+    fileWish,
+    wishText: fileWish === undefined ? null : (k.registry?.syncWish ?? null),
+    appliedNames: null,
+    refusedWish: null,
+    wishedMembers: [],
+    streamingAt,
+    wishAt: Number.NEGATIVE_INFINITY,
+    flagsSent: '',
+    probedAt: k.now,
+    ownAliveAt: k.now,
+    async: false,
+  };
+}
+
+/** How often the master looks at its own server: this is how soon a lost or returned standby is noticed. */
+function ownLookMs(k: Keeper): number {
+  return Math.min(1000, k.settings.keepaliveTimeMs / 2);
+}
+
+export function decideMaster(k: Keeper, turn: Turn, m: Master): void {
+  const own = ownLink(k);
+  if (own.session !== 'open') {
+    if (own.session === 'none') enterDown(k, turn, true);
+    return;
+  }
+  if (!hasLease(k)) return lapse(k, turn);
+  wake(k, turn, leaseUntil(k));
+  if (own.obs !== null && seenSince(own, m.since) && own.obs.inRecovery) {
+    // Somebody turned this server into a standby: it is no master whatever the registry says.
+    releaseVotes(k, turn);
+    k.role = { kind: 'starting' };
+    return;
+  }
+  if (k.now - m.ownAliveAt >= failoverTimeMs(k.settings)) {
+    note(k, turn, 'server-frozen', { silentMs: Math.round(k.now - m.ownAliveAt) });
+    return retire(k, turn);
+  }
+  wake(k, turn, m.ownAliveAt + failoverTimeMs(k.settings));
+  probeOwnServer(k, turn, m);
+  tryVotes(k, turn, [...votersOf(k), ...joining(k)], Math.min(500, k.settings.leaseTtlMs / 6));
+  for (const link of k.links.values()) {
+    observe(k, turn, link, link === own ? ownLookMs(k) : heartbeatMs(k));
+    if (link !== own) tend(k, turn, link);
+  }
+  if (own.obs === null || !seenSince(own, m.since)) return;
+  trackEstablished(k, turn, m, own.obs);
+  decideSync(k, turn, m, own.obs);
+  decideMembership(k, turn, m, own.obs);
+}
+
+/** Nodes that ask to become voters: their vote is needed before they count. */
+function joining(k: Keeper): readonly Voter[] {
+  const voters = votersOf(k);
+  return (k.registry?.nodes ?? []).filter((node) => !voters.some((voter) => voter.name === node.name));
+}
+
+function lapse(k: Keeper, turn: Turn): void {
+  const { registry } = k;
+  const held = heldVoters(k).length;
+  const details = { held, voters: votersOf(k).length, needed: neededVotes(k) };
+  const syncInEffect = (registry?.syncNeeded ?? 0) > 0;
+  note(k, turn, 'lease-lapsed', { ...details, what: syncInEffect ? 'holding commits and asking again' : 'fencing this server' });
+  if (syncInEffect) return enterReclaim(k, turn, k.now);
+  releaseVotes(k, turn);
+  retire(k, turn);
+}
+
+/** Keeps a node whose vote is held behind this master. One command at a time; the next turn goes on. */
+function tend(k: Keeper, turn: Turn, link: Link): void {
+  const { obs } = link;
+  const voter = voterNamed(k, link.voter);
+  const { registry } = k;
+  if (obs === null || voter?.kind !== 'node' || registry === null || !isVoteGood(k, link) || !isIdle(link)) return;
+  if (!obs.inRecovery) return tendLeftover(k, turn, link, obs);
+  const self = voterNamed(k, k.settings.name);
+  const ours = ownLink(k).obs;
+  if (self === undefined || ours === null) return;
+  const resting = registry.syncWished > 0 ? holdNames : '';
+  if (resting === holdNames && obs.names !== holdNames) {
+    obsStale(link, send(k, turn, link, { kind: 'set-names', names: holdNames }));
+  } else if (resting === '' && obs.names === holdNames) {
+    obsStale(link, send(k, turn, link, { kind: 'set-names', names: null }));
+  } else if (obs.fenced) {
+    // Its own worker checks its history first; until then it follows nobody.
+  } else if (!isPointedAt(obs, self)) {
+    pointHere(k, turn, link, obs, voter, self, ours);
+  } else if (obs.retryOverride && streamsFrom(obs, self)) {
+    obsStale(link, send(k, turn, link, { kind: 'reset-retry' }));
+  }
+}
+
+/** After a change the old look says nothing: the next one comes at once. */
+function obsStale(link: Link, sent: boolean): void {
+  if (!sent) return;
+  link.obs = null;
+  link.obsAt = Number.NEGATIVE_INFINITY;
+}
+
+/** The same timeline number without this promotion is another history: its worker must copy it afresh first. */
+function pointHere(k: Keeper, turn: Turn, link: Link, obs: Observation, voter: Voter, self: Voter, ours: Observation): void {
+  const { registry } = k;
+  if (registry === null) return;
+  const otherHistory = obs.timeline >= ours.timeline && obs.registry !== null && obs.registry.promotionId !== registry.promotionId;
+  if (otherHistory) return;
+  const conninfo = followConninfo(voter, obs, self, registry.epoch);
+  if (!send(k, turn, link, { kind: 'follow', conninfo })) return;
+  note(k, turn, 'node-following', { voter: voter.name });
+  obsStale(link, true);
+}
+
+/** A writable leftover of an older epoch: its commits are held and its sessions ended until its worker fences it. */
+function tendLeftover(k: Keeper, turn: Turn, link: Link, obs: Observation): void {
+  if ((obs.registry?.epoch ?? 0) > (k.registry?.epoch ?? 0)) return;
+  if (obs.names !== holdNames) {
+    note(k, turn, 'leftover-held', { voter: link.voter, epoch: obs.registry?.epoch ?? 0 });
+    obsStale(link, send(k, turn, link, { kind: 'set-names', names: holdNames }));
+  } else if (due(k, turn, link.obsAt + 1000)) {
+    send(k, turn, link, { kind: 'end-sessions' });
+  }
+}
+
+/** Every version of the row seen here is on its way to a majority or there. */
+function trackEstablished(k: Keeper, turn: Turn, m: Master, obs: Observation): void {
+  const own = ownLink(k);
+  const version = obs.registry?.version ?? -1;
+  if (version !== m.establishedVersion && m.pending?.version !== version) {
+    m.pending = { version, lsn: obs.received, since: own.obsDoneAt };
+  }
+  if (m.pending === null) return;
+  if (isEstablished(k, m.pending.lsn, m.pending.since)) {
+    m.establishedVersion = m.pending.version;
+    m.pending = null;
+    return;
+  }
+  observe(k, turn, own, 20);
+}
+
+export function ingestMaster(k: Keeper, turn: Turn, m: Master, event: KeeperEvent, arrived: Arrived | null): void {
+  if (event.kind === 'own-probe' && event.alive) m.ownAliveAt = k.now;
+  if (arrived === null) return;
+  if (arrived.voter === k.settings.name && arrived.answer.kind === 'observed') {
+    for (const row of arrived.answer.observation.replication) {
+      if (row.state === 'streaming') m.streamingAt.set(row.name, k.now);
+    }
+  }
+  ingestSync(k, turn, m, arrived);
+  ingestMembership(k, turn, m, arrived);
+}
+
+/** connected: a standby streams. async: sync is wished, and writes go on without. */
+export function masterState(k: Keeper, _m: Master): string {
+  const { registry } = k;
+  if (registry !== null && registry.syncWished > 0 && registry.syncNeeded === 0 && registry.voters.length > 1) return 'master:async';
+  const rows = ownLink(k).obs?.replication ?? [];
+  const names = new Set(rows.filter((row) => row.state === 'streaming').map((row) => row.name));
+  const streams = votersOf(k).some((voter) => names.has(voter.name) && linkOf(k, voter.name) !== undefined);
+  return streams ? 'master:connected' : 'master:ready';
+}

@@ -1,0 +1,86 @@
+/** Voters in force follow what add_node and del_node ask for: one at a time, each on a majority before the next. */
+import { isVoteGood, majorityOf } from './lease.js';
+import { linkOf, ownLink, votersOf } from './links.js';
+import type { Arrived, Keeper, Master } from './state.js';
+import { isIdle, note, send, type Turn } from './turn.js';
+import { failoverTimeMs, holdNames, type Observation, type Registry, type Voter } from './types.js';
+
+export function decideMembership(k: Keeper, turn: Turn, m: Master, obs: Observation): void {
+  const { registry } = k;
+  const own = ownLink(k);
+  if (registry === null || m.writing || m.change !== null || !isIdle(own)) return;
+  if (m.pending !== null || m.establishedVersion !== registry.version) return;
+  if (changeVoters(k, turn, m, registry, obs)) return;
+  writeFlags(k, turn, m, registry);
+}
+
+function changeVoters(k: Keeper, turn: Turn, m: Master, registry: Registry, obs: Observation): boolean {
+  const voters = votersOf(k);
+  const removed = voters.find((voter) => voter.kind === 'node' && !registry.nodes.some((node) => node.name === voter.name));
+  if (removed !== undefined && removed.name !== k.settings.name) return removeVoter(k, turn, m, registry, removed);
+  const changed = registry.nodes.find((node) => {
+    const voter = voters.find((candidate) => candidate.name === node.name);
+    return voter !== undefined && (voter.conninfo !== node.conninfo || voter.seqno !== node.seqno || voter.database !== node.database);
+  });
+  if (changed !== undefined) {
+    return write(k, turn, m, voters.map((voter) => (voter.name === changed.name ? changed : voter)));
+  }
+  for (const node of registry.nodes) {
+    if (voters.some((voter) => voter.name === node.name)) continue;
+    const streams = obs.replication.some((row) => row.name === node.name && row.state === 'streaming');
+    const next = [...voters, node];
+    if (streams && holdsMajorityOf(k, next) && write(k, turn, m, next)) {
+      note(k, turn, 'voter-added', { voter: node.name, voters: next.length, needed: majorityOf(next, k.settings.quorum) });
+      return true;
+    }
+  }
+  return false;
+}
+
+/** Overlapping majorities: the votes of the new set are held before the set is written. */
+function holdsMajorityOf(k: Keeper, voters: readonly Voter[]): boolean {
+  const held = voters.filter((voter) => {
+    const link = linkOf(k, voter.name);
+    return link !== undefined && isVoteGood(k, link);
+  });
+  return held.length >= majorityOf(voters, k.settings.quorum);
+}
+
+/** First out of R (master-sync does that), its overrides reset while its vote is held, then out of the voters. */
+function removeVoter(k: Keeper, turn: Turn, m: Master, registry: Registry, removed: Voter): boolean {
+  if (registry.syncNeeded > 0 && registry.syncMembers.includes(removed.name)) return false;
+  const link = linkOf(k, removed.name);
+  if (link?.obs && isVoteGood(k, link) && link.obs.names === holdNames) {
+    if (send(k, turn, link, { kind: 'set-names', names: null })) link.obs = { ...link.obs, names: '' };
+    return true;
+  }
+  const next = votersOf(k).filter((voter) => voter.name !== removed.name);
+  if (!holdsMajorityOf(k, next) || !write(k, turn, m, next)) return false;
+  note(k, turn, 'voter-removed', { voter: removed.name, voters: next.length, needed: majorityOf(next, k.settings.quorum) });
+  return true;
+}
+
+function write(k: Keeper, turn: Turn, m: Master, voters: readonly Voter[]): boolean {
+  m.writing = send(k, turn, ownLink(k), { kind: 'write-voters', voters });
+  return m.writing;
+}
+
+/** is_nextmaster: first living node of the wish, else the lowest seqno that lives. is_sync: the wished nodes. */
+function writeFlags(k: Keeper, turn: Turn, m: Master, registry: Registry): void {
+  const alive = (name: string) => k.now - (m.streamingAt.get(name) ?? Number.NEGATIVE_INFINITY) < failoverTimeMs(k.settings);
+  const standbys = registry.nodes.filter((node) => node.name !== k.settings.name);
+  const wished = m.wishedMembers;
+  const inWish = wished.map((name) => standbys.find((node) => node.name === name)).filter((node) => node !== undefined);
+  const bySeqno = [...standbys].sort((a, b) => a.seqno - b.seqno);
+  const next = [...inWish, ...bySeqno].find((node) => alive(node.name))?.name ?? null;
+  const key = JSON.stringify([next, wished, standbys.map((node) => node.name)]);
+  if (key === m.flagsSent) return;
+  if (!send(k, turn, ownLink(k), { kind: 'write-flags', nextMaster: next, syncNames: wished })) return;
+  m.flagsSent = key;
+  m.writing = true;
+  note(k, turn, 'next-master', { next: next ?? 'nobody' });
+}
+
+export function ingestMembership(_k: Keeper, _turn: Turn, m: Master, arrived: Arrived): void {
+  if (arrived.command.kind === 'write-voters' || arrived.command.kind === 'write-flags') m.writing = false;
+}

@@ -1,0 +1,176 @@
+/**
+ * The server beside this worker: lost, crashed, frozen, fenced, started again, brought back as a standby. What is
+ * decided here never needs a write on any server.
+ */
+import { releaseVotes } from './lease.js';
+import { linkOf, ownLink, voterNamed } from './links.js';
+import type { KeeperEvent } from './events.js';
+import type { Keeper, Link, Role } from './state.js';
+import { due, note, type Turn } from './turn.js';
+import { failoverTimeMs, holdNames, pollDeadlineMs } from './types.js';
+
+type Down = Extract<Role, { kind: 'down' }>;
+type Rejoining = Extract<Role, { kind: 'rejoining' }>;
+
+const longestPauseMs = 60_000;
+
+/** 1, 2, 4 ... s, one minute at most. */
+function growingPauseMs(tries: number): number {
+  return Math.min(longestPauseMs, 1000 * 2 ** Math.min(tries, 6));
+}
+
+/** While sync is wished the names are never empty on a server that may only come back as a standby. */
+function fencedNames(k: Keeper): string | null {
+  return (k.registry?.syncWished ?? 0) > 0 ? holdNames : null;
+}
+
+export function enterStandby(k: Keeper, suspectAfter: number): void {
+  k.role = { kind: 'standby', suspicion: null, suspectAfter, strayedSince: null, receiverEndedAt: Number.NEGATIVE_INFINITY, blocked: null };
+}
+
+/** The own session is gone: find out what became of the server. */
+export function enterDown(k: Keeper, turn: Turn, wasMaster: boolean): void {
+  const link = ownLink(k);
+  note(k, turn, 'server-lost', { failure: link.failure ?? '-', detail: '' });
+  k.role = { kind: 'down', wasMaster, since: k.now, server: 'unknown', retryAt: k.now, tries: 0 };
+  turn.effects.push({ kind: 'inspect-server' });
+}
+
+/** Ends every process of the own server and marks its data directory, then (when asked) starts it as a standby. */
+export function retire(k: Keeper, turn: Turn): void {
+  k.role = { kind: 'down', wasMaster: true, since: k.now, server: 'retiring', retryAt: k.now, tries: 0 };
+  turn.effects.push({ kind: 'retire-server', names: fencedNames(k) });
+}
+
+/** The server answers again: whatever it is now, the role begins anew from what it shows. */
+function back(k: Keeper, turn: Turn): void {
+  note(k, turn, 'server-back');
+  k.role = { kind: 'starting' };
+}
+
+export function decideDown(k: Keeper, turn: Turn, role: Down): void {
+  const link = ownLink(k);
+  if (role.server === 'retiring' || role.server === 'starting') return;
+  if (link.session === 'open') return back(k, turn);
+  switch (role.server) {
+    case 'unknown':
+      if (due(k, turn, role.retryAt)) inspectAgain(k, turn, role);
+      return;
+    case 'stopped-clean':
+      return decideStopped(k, turn, role);
+    case 'crashed':
+    case 'retired':
+      if (due(k, turn, role.retryAt)) {
+        role.server = 'starting';
+        turn.effects.push({ kind: 'start-server' });
+      }
+      return;
+  }
+}
+
+/** A server that runs but does not answer: after T it is ended, whatever it is doing. */
+function inspectAgain(k: Keeper, turn: Turn, role: Down): void {
+  const silentMs = k.now - Math.max(ownLink(k).lastAlive, role.since);
+  if (role.wasMaster && silentMs >= failoverTimeMs(k.settings)) {
+    note(k, turn, 'server-frozen', { silentMs: Math.round(silentMs) });
+    return retire(k, turn);
+  }
+  role.retryAt = k.now + Math.min(500, k.settings.keepaliveTimeMs / 4);
+  turn.effects.push({ kind: 'inspect-server' });
+}
+
+/** Stopped by somebody: a master keeps its votes for T, since a restart is no failure; nobody is started unasked. */
+function decideStopped(k: Keeper, turn: Turn, role: Down): void {
+  const until = role.since + failoverTimeMs(k.settings);
+  if (role.wasMaster && k.now >= until) return retire(k, turn);
+  if (role.wasMaster) due(k, turn, until);
+  if (due(k, turn, role.retryAt)) {
+    role.retryAt = k.now + Math.min(500, k.settings.keepaliveTimeMs / 4);
+    turn.effects.push({ kind: 'inspect-server' });
+  }
+}
+
+export function ingestDown(k: Keeper, turn: Turn, role: Down, event: KeeperEvent): void {
+  switch (event.kind) {
+    case 'server-inspected':
+      return ingestInspection(k, turn, role, event.server, event.standby);
+    case 'server-retired':
+      if (!event.ok) {
+        note(k, turn, 'server-retire-failed', { detail: event.detail });
+        turn.effects.push({ kind: 'retire-server', names: fencedNames(k) });
+        return;
+      }
+      note(k, turn, 'server-retired');
+      releaseVotes(k, turn);
+      role.server = 'retired';
+      role.retryAt = k.now;
+      return;
+    case 'server-started':
+      if (event.ok) {
+        note(k, turn, 'server-started');
+        k.role = { kind: 'starting' };
+        return;
+      }
+      role.tries += 1;
+      role.server = 'crashed';
+      role.retryAt = k.now + growingPauseMs(role.tries);
+      note(k, turn, 'server-start-failed', { detail: event.detail, retryMs: growingPauseMs(role.tries) });
+      return;
+    default:
+      return;
+  }
+}
+
+function ingestInspection(k: Keeper, turn: Turn, role: Down, server: 'running' | 'stopped-clean' | 'crashed', standby: boolean): void {
+  if (role.server !== 'unknown' && role.server !== 'stopped-clean') return;
+  if (server === 'crashed') {
+    note(k, turn, 'server-crashed');
+    // Without standby.signal it would come up writable: it may only start as a standby that follows nobody.
+    if (role.wasMaster || !standby) return retire(k, turn);
+    role.server = 'crashed';
+    role.retryAt = k.now + growingPauseMs(role.tries);
+    return;
+  }
+  if (server === 'stopped-clean' && role.server === 'unknown') {
+    if (role.wasMaster) note(k, turn, 'server-stopped', { waitMs: failoverTimeMs(k.settings) });
+    role.server = 'stopped-clean';
+  }
+  if (server === 'running') role.server = 'unknown';
+}
+
+/** Brings the own server to the master's history. */
+export function enterRejoin(k: Keeper, turn: Turn, source: Link, mode: 'rewind-or-copy' | 'copy', why: string): void {
+  const conninfo = voterNamed(k, source.voter)?.conninfo;
+  if (conninfo === undefined) return;
+  note(k, turn, 'rejoin-started', { master: source.voter, why, mode });
+  k.role = { kind: 'rejoining', since: k.now, source: source.voter, pausedUntil: Number.POSITIVE_INFINITY, tries: k.rejoinTries };
+  turn.effects.push({ kind: 'rejoin-server', source: conninfo, mode });
+}
+
+export function ingestRejoin(k: Keeper, turn: Turn, role: Rejoining, event: KeeperEvent): void {
+  if (event.kind !== 'server-rejoined') return;
+  if (event.ok) {
+    k.rejoinTries = 0;
+    note(k, turn, 'rejoined', { tookMs: Math.round(k.now - role.since), detail: event.detail });
+    k.role = { kind: 'starting' };
+    return;
+  }
+  k.rejoinTries += 1;
+  const retryMs = growingPauseMs(k.rejoinTries);
+  role.pausedUntil = k.now + retryMs;
+  note(k, turn, 'rejoin-failed', { detail: event.detail, retryMs });
+}
+
+/** After a failed rejoin the server is looked at anew; the growing pause has passed. */
+export function decideRejoin(k: Keeper, turn: Turn, role: Rejoining): void {
+  if (!Number.isFinite(role.pausedUntil) || !due(k, turn, role.pausedUntil)) return;
+  if (linkOf(k, k.settings.name)?.session === 'open') k.role = { kind: 'starting' };
+  else k.role = { kind: 'down', wasMaster: false, since: k.now, server: 'crashed', retryAt: k.now, tries: 0 };
+}
+
+/** The master's own server must answer a *new* connection, or its worker keeps votes for a dead server. */
+export function probeOwnServer(k: Keeper, turn: Turn, role: Extract<Role, { kind: 'master' }>): void {
+  if (!due(k, turn, role.probedAt + k.settings.keepaliveTimeMs)) return;
+  role.probedAt = k.now;
+  turn.effects.push({ kind: 'probe-own', deadlineMs: Math.min(k.settings.keepaliveTimeMs, 2 * pollDeadlineMs(k.settings)) });
+}

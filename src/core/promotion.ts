@@ -1,0 +1,187 @@
+/**
+ * From "nothing can be missing" to "this node is master": fencing_command, promote under hold, write the epoch, wait
+ * until it is established, only then the real names. After pg_promote was sent there is no way back but fencing.
+ */
+import { abandon, enterPhase } from './election.js';
+import { flushedBy, isEstablished } from './established.js';
+import type { SyncRow } from './effects.js';
+import type { KeeperEvent } from './events.js';
+import { hasLease, heldVoters, neededVotes } from './lease.js';
+import { linkOf, observe, ownLink, seenSince, votersOf } from './links.js';
+import { formatLsn } from './lsn.js';
+import { newMaster } from './master.js';
+import { retire } from './own-server.js';
+import type { Arrived, Election, Keeper } from './state.js';
+import { describeSync, namesFor, resolveWish, syncRowOf, type Wish } from './sync-plan.js';
+import { due, isIdle, note, randomBetween, send, type Turn } from './turn.js';
+import { holdNames, type Registry } from './types.js';
+
+/** pg_promote waits for replay, which is done by then; disks may be slow. */
+const promoteBoundMs = 30_000;
+/** How long the wished standbys of the new epoch may take before it starts degraded. */
+const newSetBoundMs = 2000;
+
+export function startPromotion(k: Keeper, turn: Turn, e: Election): void {
+  const wantsHook = k.settings.fencingCommand && e.cause === 'failover' && e.oldMaster !== k.settings.name;
+  enterPhase(k, e, wantsHook ? 'fencing-command' : e.cause === 'claim' ? 'epoch' : 'promote');
+  walkPromotion(k, turn, e);
+}
+
+export function walkPromotion(k: Keeper, turn: Turn, e: Election): void {
+  const fenceable = e.sent.has('promote') || e.phase === 'epoch' || e.phase === 'establish' || e.phase === 'names';
+  if (!hasLease(k)) {
+    if (fenceable) return fail(k, turn, 'the votes are lost');
+    note(k, turn, 'election-aborted', { why: 'the votes are lost' });
+    return abandon(k, turn, e, randomBetween(k, 50, 250));
+  }
+  switch (e.phase) {
+    case 'fencing-command':
+      return askFencing(k, turn, e);
+    case 'promote':
+      return walkPromote(k, turn, e);
+    case 'epoch':
+      return walkEpoch(k, turn, e);
+    case 'establish':
+      return walkEstablish(k, turn, e);
+    case 'names':
+      return walkNames(k, turn, e);
+    default:
+      return;
+  }
+}
+
+function fail(k: Keeper, turn: Turn, why: string): void {
+  note(k, turn, 'promotion-failed', { why });
+  retire(k, turn);
+}
+
+function askFencing(k: Keeper, turn: Turn, e: Election): void {
+  if (e.hookAsked) return;
+  e.hookAsked = true;
+  const newMaster = k.settings.name;
+  turn.effects.push({ kind: 'run-hook', hook: 'fencing', event: 'fencing', oldMaster: e.oldMaster, newMaster, epoch: e.epoch });
+}
+
+/** End sessions (recovery conflicts), hold, renew every vote once more, promote, see it leave recovery. */
+function walkPromote(k: Keeper, turn: Turn, e: Election): void {
+  const own = ownLink(k);
+  if (e.sent.has('promote')) {
+    observe(k, turn, own, 3);
+    if (seenSince(own, e.phaseAt) && own.obs?.inRecovery === false) {
+      note(k, turn, 'promoted', { tookMs: Math.round(k.now - e.phaseAt) });
+      enterPhase(k, e, 'epoch');
+      return walkEpoch(k, turn, e);
+    }
+    if (due(k, turn, e.phaseAt + promoteBoundMs)) fail(k, turn, `still in recovery after ${promoteBoundMs} ms`);
+    return;
+  }
+  if (!e.sent.has('wish')) {
+    if (send(k, turn, own, { kind: 'read-wish' })) e.sent.add('wish');
+  } else if (!e.sent.has('end-sessions')) {
+    if (send(k, turn, own, { kind: 'end-sessions' })) e.sent.add('end-sessions');
+  } else if ((k.registry?.syncWished ?? 0) > 0 && own.obs?.names !== holdNames && !e.sent.has('hold')) {
+    if (send(k, turn, own, { kind: 'set-names', names: holdNames })) e.sent.add('hold');
+  } else if (allRenewed(k, turn, e) && isIdle(own)) {
+    const { registry } = k;
+    const details = { epoch: e.epoch, lsn: formatLsn(own.obs?.received ?? (0n as never)), held: heldVoters(k).length };
+    const set = { voters: votersOf(k).length, members: `{${registry?.syncMembers.join(', ') ?? ''}}`, needed: registry?.syncNeeded ?? 0 };
+    if (send(k, turn, own, { kind: 'promote' })) {
+      e.sent.add('promote');
+      note(k, turn, 'promoting', { ...details, ...set });
+    }
+  }
+}
+
+/** A majority of the votes answered a renewal that was sent in this phase, on the sessions held since the vote. */
+function allRenewed(k: Keeper, turn: Turn, e: Election): boolean {
+  const renewed = heldVoters(k).filter((voter) => {
+    const link = linkOf(k, voter.name);
+    if (link === undefined || link.vote === null) return false;
+    if (link.vote.renewedAt >= e.phaseAt) return true;
+    send(k, turn, link, { kind: 'renew' });
+    return false;
+  });
+  return renewed.length >= neededVotes(k);
+}
+
+/** The wish on this node: its own files first, else what the registry remembers of the last master's. */
+export function wishFor(k: Keeper, registry: Registry, file: string | null, formerMaster: string | null): Wish {
+  const former = formerMaster === k.settings.name ? null : formerMaster;
+  const text = file === null || file === '' ? registry.syncWish : file;
+  const wish = resolveWish(text, k.settings.name, former, registry.nodes);
+  if (wish.kind !== 'refused') return wish;
+  const kept = resolveWish(registry.syncWish, k.settings.name, former, registry.nodes);
+  return kept.kind === 'refused' ? { kind: 'wish', text: '', method: 'priority', needed: 0, members: [] } : kept;
+}
+
+/** R and k of the new epoch: a claim keeps what is in force; a promotion takes the wished nodes frozen behind it. */
+function syncOfNewEpoch(k: Keeper, e: Election, registry: Registry): SyncRow {
+  if (e.cause === 'claim') return syncRowOf(registry);
+  const wish = wishFor(k, registry, e.file, e.oldMaster);
+  const members = wish.members.filter((name) => e.frozen.has(name));
+  return { wish: wish.text, members, needed: Math.min(wish.needed, members.length), wished: wish.needed };
+}
+
+function walkEpoch(k: Keeper, turn: Turn, e: Election): void {
+  const { registry } = k;
+  if (registry === null || e.sent.has('epoch')) return;
+  e.sync ??= syncOfNewEpoch(k, e, registry);
+  if (send(k, turn, ownLink(k), { kind: 'write-epoch', epoch: e.epoch, sync: e.sync })) e.sent.add('epoch');
+}
+
+/** On a majority, and on k members of the new R: only then may the row say so. */
+function walkEstablish(k: Keeper, turn: Turn, e: Election): void {
+  if (e.writtenLsn === null || e.sync === null) return;
+  observe(k, turn, ownLink(k), 3);
+  const flushed = flushedBy(k, e.writtenLsn);
+  const members = e.sync.members.filter((name) => flushed.has(name)).length;
+  if (isEstablished(k, e.writtenLsn, e.phaseAt) && members >= e.sync.needed) {
+    note(k, turn, 'epoch-established', { epoch: e.epoch, tookMs: Math.round(k.now - e.phaseAt) });
+    enterPhase(k, e, 'names');
+    return walkNames(k, turn, e);
+  }
+  if (members >= e.sync.needed || !due(k, turn, e.phaseAt + newSetBoundMs) || e.sent.has('degrade')) return;
+  const sync = { ...e.sync, needed: 0 };
+  if (!send(k, turn, ownLink(k), { kind: 'write-sync', sync })) return;
+  e.sync = sync;
+  e.sent.add('degrade');
+}
+
+function walkNames(k: Keeper, turn: Turn, e: Election): void {
+  const { registry } = k;
+  if (registry === null || e.sync === null || e.sent.has('names')) return;
+  const names = namesFor(e.sync, wishFor(k, registry, e.file, e.oldMaster).method);
+  if (send(k, turn, ownLink(k), { kind: 'set-names', names })) e.sent.add('names');
+}
+
+export function ingestPromotion(k: Keeper, turn: Turn, e: Election, event: KeeperEvent, arrived: Arrived | null): void {
+  if (event.kind === 'hook-done' && e.phase === 'fencing-command') {
+    if (event.ok) return enterPhase(k, e, 'promote');
+    note(k, turn, 'fencing-command-failed', { detail: event.detail });
+    return abandon(k, turn, e, Math.max(5000, k.settings.keepaliveTimeMs), 'fencing_command failed');
+  }
+  if (arrived === null || arrived.voter !== k.settings.name) return;
+  const { answer, command } = arrived;
+  if (answer.kind === 'wish') e.file = answer.file;
+  else if (answer.kind === 'written' && (e.phase === 'epoch' || e.phase === 'establish')) {
+    e.writtenLsn = answer.lsn;
+    if (e.phase === 'epoch') enterPhase(k, e, 'establish');
+  } else if (e.phase === 'names' && command.kind === 'set-names') won(k, turn, e);
+}
+
+/** Master: what was learned on the way is kept, hooks run, the others are told by the registry's own notification. */
+export function won(k: Keeper, turn: Turn, e: Election): void {
+  const { registry } = k;
+  if (registry === null) throw new Error('invariant: nobody wins an election without a registry');
+  const promoted = e.cause === 'failover';
+  if (!e.keepEpoch) {
+    const sync = e.sync === null ? '-' : describeSync(e.sync);
+    const marks = Object.fromEntries([...e.marks].map(([phase, ms]) => [`${phase}Ms`, ms]));
+    note(k, turn, 'master-ready', { epoch: e.epoch, sync, tookMs: Math.round(k.now - e.since), since: promoted ? 'the election began' : 'the claim began', ...marks });
+  }
+  k.role = newMaster(k, promoted ? e.oldMaster : null, promoted ? e.file : undefined);
+  if (promoted) {
+    const newMasterName = k.settings.name;
+    turn.effects.push({ kind: 'run-hook', hook: 'after', event: 'promoted', oldMaster: e.oldMaster, newMaster: newMasterName, epoch: e.epoch });
+  }
+}

@@ -1,0 +1,71 @@
+/** Who goes first in an election, who is ahead of whom, and whether acknowledged commits could be missing. Pure values. */
+import { formatLsn, type Lsn } from './lsn.js';
+import type { Observation, Registry, Voter } from './types.js';
+
+export interface Candidate {
+  readonly name: string;
+  readonly seqno: number;
+  readonly formerMaster: boolean;
+  readonly inSyncSet: boolean;
+  readonly timeline: number;
+  readonly received: Lsn;
+  readonly priority: number;
+}
+
+/** A node that may lead: priority above 0, in recovery, and not fenced unless it was the newest epoch's master. */
+export function candidateOf(voter: Voter, obs: Observation, registry: Registry): Candidate | null {
+  const formerMaster = registry.master === voter.name;
+  if (voter.kind !== 'node' || obs.priority === 0 || !obs.inRecovery) return null;
+  if (obs.fenced && !formerMaster) return null;
+  return {
+    name: voter.name,
+    seqno: voter.seqno,
+    formerMaster: formerMaster && obs.registry?.epoch === registry.epoch,
+    inSyncSet: registry.syncWished === 0 || registry.syncMembers.includes(voter.name),
+    timeline: obs.timeline,
+    received: obs.received,
+    priority: obs.priority,
+  };
+}
+
+/** Newer history first, then the further position. */
+export function compareWal(a: { readonly timeline: number; readonly received: Lsn }, b: { readonly timeline: number; readonly received: Lsn }): number {
+  if (a.timeline !== b.timeline) return a.timeline - b.timeline;
+  return a.received < b.received ? -1 : a.received > b.received ? 1 : 0;
+}
+
+/** Best first: former master with its data, members of R, received WAL, priority, next master, seqno. */
+export function rank(candidates: readonly Candidate[], preferred: string | null): readonly Candidate[] {
+  return [...candidates].sort(
+    (a, b) =>
+      Number(b.formerMaster) - Number(a.formerMaster) ||
+      Number(b.inSyncSet) - Number(a.inSyncSet) ||
+      compareWal(b, a) ||
+      b.priority - a.priority ||
+      Number(b.name === preferred) - Number(a.name === preferred) ||
+      a.seqno - b.seqno,
+  );
+}
+
+export function describeRanking(ranking: readonly Candidate[]): string {
+  return ranking.map((c) => `${c.name}@${c.timeline}:${formatLsn(c.received)}`).join(' > ');
+}
+
+/** The question of section 4.6: can an acknowledged commit be missing from what is here? */
+export interface Restriction {
+  /** |R| - k_r + 1; 0 when sync is off. */
+  readonly need: number;
+  readonly have: number;
+  readonly awaited: readonly string[];
+  readonly satisfied: boolean;
+}
+
+/** `here`: the candidate and the nodes frozen behind it. `formerMasterHere`: the newest epoch's master is among them. */
+export function restriction(registry: Registry, here: ReadonlySet<string>, formerMasterHere: boolean): Restriction {
+  if (registry.syncWished === 0) return { need: 0, have: 0, awaited: [], satisfied: true };
+  const need = registry.syncMembers.length - registry.syncNeeded + 1;
+  const present = registry.syncMembers.filter((name) => here.has(name));
+  const awaited = registry.syncMembers.filter((name) => !here.has(name));
+  if (need > registry.syncMembers.length && registry.master !== null) awaited.unshift(registry.master);
+  return { need, have: present.length, awaited, satisfied: formerMasterHere || present.length >= need };
+}

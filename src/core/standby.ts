@@ -1,0 +1,110 @@
+/** A standby's decisions: whom it hears, whether it strayed, when the master is gone, when to come back. */
+import { startElection } from './election.js';
+import { isTwoNodeAuto } from './lease.js';
+import { heartbeatMs, linkOf, masterLink, observe, ownLink, seenSince, votersOf } from './links.js';
+import { enterDown, enterRejoin } from './own-server.js';
+import { isPointedAt } from './following.js';
+import type { Keeper, Link, Role } from './state.js';
+import { judgeSuspicion, streamsFrom, watchMaster } from './suspicion.js';
+import { due, note, type Turn } from './turn.js';
+import type { Observation } from './types.js';
+
+type Standby = Extract<Role, { kind: 'standby' }>;
+
+/** How long a standby that should stream from the master may not do so before it is brought back by force. */
+function strayBoundMs(k: Keeper): number {
+  return Math.max(5000, 2 * k.settings.keepaliveTimeMs);
+}
+
+/** A node seen writable with the newest epoch: the master to come back to. */
+function livingMaster(k: Keeper): Link | undefined {
+  const link = masterLink(k);
+  if (link === undefined || link.voter === k.settings.name || link.session !== 'open' || link.obs === null) return undefined;
+  const usable = !link.obs.inRecovery && link.obs.registry?.epoch === k.registry?.epoch;
+  return usable ? link : undefined;
+}
+
+export function decideStandby(k: Keeper, turn: Turn, role: Standby): void {
+  const own = ownLink(k);
+  if (own.session !== 'open') {
+    if (own.session === 'none' && own.failure !== 'speaks') return enterDown(k, turn, false);
+    return;
+  }
+  for (const link of k.links.values()) observe(k, turn, link, heartbeatMs(k));
+  const { obs } = own;
+  if (obs === null || !seenSince(own, Number.NEGATIVE_INFINITY)) return;
+  if (!obs.inRecovery) return startElection(k, turn, 'claim', k.now, k.now);
+  if (k.registry === null || !votersOf(k).some((voter) => voter.name === k.settings.name)) return;
+  const master = livingMaster(k);
+  if (master?.obs) {
+    if (comeBack(k, turn, role, master, master.obs, obs)) return;
+  } else if (k.registry.master === k.settings.name) {
+    // This node was the last master and is a standby now: nobody else can be waited for.
+    if (obs.priority > 0 && due(k, turn, Math.max(role.suspectAfter, own.obsAt))) startElection(k, turn, 'failover', null, k.now);
+    return;
+  }
+  watchMaster(k, turn, role);
+  const since = role.suspicion?.since;
+  const verdict = role.suspicion === null ? 'seen' : judgeSuspicion(k, turn, role);
+  if (verdict !== 'gone' || since === undefined) return;
+  note(k, turn, 'election-started', { master: k.registry.master ?? '-', askedMs: Math.round(k.now - since) });
+  if (k.settings.priority === 0) {
+    role.suspicion = null;
+    role.suspectAfter = k.now + k.settings.keepaliveTimeMs;
+    return;
+  }
+  if (isTwoNodeAuto(k)) note(k, turn, 'two-nodes');
+  startElection(k, turn, 'failover', null, since);
+}
+
+/** Fenced, on a lost branch, or stuck: rejoin. Returns true when it does. */
+function comeBack(k: Keeper, turn: Turn, role: Standby, master: Link, theirs: Observation, ours: Observation): boolean {
+  const masterVoter = votersOf(k).find((voter) => voter.name === master.voter);
+  if (masterVoter === undefined) return false;
+  const lacksPromotion = ours.registry?.promotionId !== theirs.registry?.promotionId;
+  // The same timeline number twice: pg_rewind would see nothing to do on diverged data, so it is not asked.
+  const sameNumberTwice = ours.timeline >= theirs.timeline && lacksPromotion;
+  if (ours.fenced) {
+    enterRejoin(k, turn, master, sameNumberTwice ? 'copy' : 'rewind-or-copy', 'fenced, and a newer master exists');
+    return true;
+  }
+  const streaming = streamsFrom(ours, masterVoter);
+  if (streaming || (!isPointedAt(ours, masterVoter) && !lacksPromotion)) {
+    role.strayedSince = null;
+    return false;
+  }
+  role.strayedSince ??= k.now;
+  endWrongReceiver(k, turn, role, ours, masterVoter.conninfo);
+  if (!due(k, turn, role.strayedSince + strayBoundMs(k))) return false;
+  if (k.now - master.lastAlive > k.settings.keepaliveTimeMs) return false;
+  if (!isPointedAt(ours, masterVoter) && !sameNumberTwice) return false;
+  enterRejoin(k, turn, master, sameNumberTwice ? 'copy' : 'rewind-or-copy', 'does not stream from the master');
+  return true;
+}
+
+/**
+ * A WAL receiver that keeps streaming from somebody else although primary_conninfo says otherwise (paused or blocked
+ * replay keeps the old stream alive): only this worker can end that process.
+ */
+export function endWrongReceiver(k: Keeper, turn: Turn, role: { receiverEndedAt: number }, ours: Observation, _conninfo: string): void {
+  const { walReceiver } = ours;
+  if (walReceiver === null || walReceiver.host === null || ours.primaryConninfo.trim() === '') return;
+  const pointed = votersOf(k).find((voter) => isPointedAt(ours, voter));
+  if (pointed === undefined || streamsFrom(ours, pointed)) return;
+  if (!due(k, turn, role.receiverEndedAt + 1000)) return;
+  role.receiverEndedAt = k.now;
+  turn.effects.push({ kind: 'end-wal-receiver' });
+}
+
+/** State name of a standby: connected while its master answers, alone when less than a majority does. */
+export function standbyState(k: Keeper, role: Standby): string {
+  const own = ownLink(k);
+  if (own.obs?.fenced === true) return 'fenced';
+  if (role.blocked !== null) return 'standby:blocked';
+  if (role.suspicion !== null) return 'standby:suspecting';
+  const master = masterLink(k);
+  if (master?.session === 'open') return 'standby:connected';
+  const reachable = votersOf(k).filter((voter) => linkOf(k, voter.name)?.session === 'open').length;
+  return reachable * 2 > votersOf(k).length ? 'standby:ready' : 'standby:alone';
+}
+

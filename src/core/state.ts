@@ -1,0 +1,246 @@
+/**
+ * What a keeper knows. The state is owned by `step`, which changes it in place: one keeper, one owner, no aliases
+ * outside. (A fresh copy per event would cost more than the decisions.)
+ *
+ *   starting ──> idle (not registered)
+ *      │  └────> standby ──suspicion──> electing ──won──> master
+ *      │            ^  ^                   │ ^              │ lease lapsed, sync on
+ *      │            │  └───────lost────────┘ └──────────────┤ (claim: the same election)
+ *      └─ writable ─┼──> electing (claim)                   │ lease lapsed, sync off; claim failed
+ *                   └──────── rejoining <── (fenced standby) <── down: retired, started again
+ */
+import type { ReasonRecord } from './reasons.js';
+import type { Lsn } from './lsn.js';
+import type { Command, SyncRow } from './effects.js';
+import type { Answer } from './events.js';
+import type { CoreSettings, LinkFailure, Observation, Registry } from './types.js';
+
+/** A held vote; good until renewedAt + lease_ttl - margin. */
+export interface Vote {
+  /** When the last answered renewal was sent (the holder's clock). */
+  renewedAt: number;
+}
+
+/** This worker's one kept session to one voter. */
+export interface Link {
+  readonly voter: string;
+  conninfo: string | null;
+  database: string | null;
+  session: 'none' | 'opening' | 'open';
+  attempt: number;
+  openingSince: number;
+  /** Earliest time of the next attempt. */
+  retryAt: number;
+  /** How the last session or attempt ended, and when; null after a success. */
+  failure: LinkFailure | null;
+  failedAt: number;
+  /** How the last *open* session ended (cut, planned-stop, ...) and when. */
+  cut: LinkFailure | null;
+  cutAt: number;
+  /** When the last answered poll was sent, or another sign of life came. */
+  lastAlive: number;
+  /** Polls failed since then. */
+  misses: number;
+  busy: { readonly id: number; readonly command: Command; readonly sentAt: number } | null;
+  vote: Vote | null;
+  /** When a vote held before was last renewed, kept after its loss: the fresh-birth exception asks for it. */
+  lastHeldAt: number;
+  /** The last try was refused, and when. */
+  refusedAt: number;
+  obs: Observation | null;
+  /** When the observation in `obs` was asked for. */
+  obsAt: number;
+  /** When it arrived. */
+  obsDoneAt: number;
+  /** Since when that voter answers nothing but "starting up" or "shutting down". */
+  startingSince: number | null;
+}
+
+export interface Suspicion {
+  readonly round: number;
+  readonly since: number;
+  readonly fast: boolean;
+  deadline: number;
+  readonly answers: Map<string, 'pending' | 'sees' | 'does-not' | 'no-answer'>;
+}
+
+export type ElectionPhase =
+  | 'gather'
+  | 'vote'
+  | 'catch-up'
+  | 'freeze'
+  | 'fencing-command'
+  | 'promote'
+  | 'epoch'
+  | 'establish'
+  | 'names';
+
+export interface Election {
+  readonly kind: 'electing';
+  /** failover: the master is gone. claim: the own server is writable and asks to stay (start, or after a gap). */
+  readonly cause: 'failover' | 'claim';
+  phase: ElectionPhase;
+  /** Everything read for this round is read after this time. */
+  startedAt: number;
+  phaseAt: number;
+  readonly since: number;
+  /** A claim must succeed by then, or the server is fenced. */
+  readonly giveUpAt: number | null;
+  round: number;
+  pauseUntil: number;
+  oldMaster: string | null;
+  /** The epoch fought for; the ballot in every frozen node's primary_conninfo. */
+  epoch: number;
+  /** All votes held and nobody shows anything newer: a claim goes on in its old epoch. */
+  keepEpoch: boolean;
+  frozen: Set<string>;
+  aheadOf: string | null;
+  /** synchronous_standby_names of this server's own files. */
+  file: string | null;
+  hookAsked: boolean;
+  renewedFor: number;
+  sent: Set<string>;
+  writtenLsn: Lsn | null;
+  sync: SyncRow | null;
+  blocked: string | null;
+  readonly marks: Map<string, number>;
+}
+
+/** A change of the synchronous set under way. */
+export interface SyncChange {
+  readonly target: SyncRow;
+  readonly path: 'registry-first' | 'under-hold';
+  phase: 'hold' | 'prove' | 'flush' | 'write' | 'establish' | 'apply';
+  since: number;
+  lsn: Lsn | null;
+  sent: boolean;
+}
+
+export interface Master {
+  readonly kind: 'master';
+  readonly since: number;
+  readonly oldMaster: string | null;
+  change: SyncChange | null;
+  /** No new change of the sync set before. */
+  changeAfter: number;
+  /** Registry version known to be on a majority. */
+  establishedVersion: number;
+  /** A newer version seen on the own server, on its way to a majority. */
+  pending: { readonly version: number; readonly lsn: Lsn; readonly since: number } | null;
+  /** A membership or flags write is in flight. */
+  writing: boolean;
+  /** synchronous_standby_names of the server's own files when last read; undefined = not read yet. */
+  fileWish: string | null | undefined;
+  /** The wish in force as text; null = not known yet. */
+  wishText: string | null;
+  /** The names this worker last set or saw in their place; null = the user's own setting was left alone so far. */
+  appliedNames: string | null;
+  refusedWish: string | null;
+  /** Registered nodes the wish names, in its order. */
+  wishedMembers: readonly string[];
+  /** Last time each node was seen streaming from us. */
+  readonly streamingAt: Map<string, number>;
+  wishAt: number;
+  flagsSent: string;
+  probedAt: number;
+  ownAliveAt: number;
+  async: boolean;
+}
+
+export type Role =
+  | { readonly kind: 'starting' }
+  | { readonly kind: 'idle' }
+  | {
+      readonly kind: 'standby';
+      suspicion: Suspicion | null;
+      /** No new suspicion before. */
+      suspectAfter: number;
+      /** Since when this server should stream from the master but does not. */
+      strayedSince: number | null;
+      receiverEndedAt: number;
+      blocked: string | null;
+    }
+  | Election
+  | Master
+  | {
+      readonly kind: 'down';
+      readonly wasMaster: boolean;
+      readonly since: number;
+      server: 'unknown' | 'stopped-clean' | 'crashed' | 'retiring' | 'retired' | 'starting';
+      retryAt: number;
+      tries: number;
+    }
+  | { readonly kind: 'rejoining'; readonly since: number; readonly source: string; pausedUntil: number; tries: number };
+
+export interface Keeper {
+  settings: CoreSettings;
+  now: number;
+  readonly startedAt: number;
+  readonly links: Map<string, Link>;
+  /** Newest (epoch, version) row seen anywhere. */
+  registry: Registry | null;
+  role: Role;
+  /** Epoch whose master this worker has itself seen writable. */
+  seenMasterEpoch: number;
+  seenMasterAt: number;
+  nextId: number;
+  random: number;
+  listening: string | null;
+  rejoinTries: number;
+  /** Decisions not yet written to the events table. */
+  readonly journal: ReasonRecord[];
+  reportedState: string;
+}
+
+/** Answers are matched to what was asked; this is what ingest hands on to the role. */
+export interface Arrived {
+  readonly voter: string;
+  readonly command: Command;
+  readonly sentAt: number;
+  readonly answer: Answer;
+}
+
+export function newLink(voter: string, now: number): Link {
+  return {
+    voter,
+    conninfo: null,
+    database: null,
+    session: 'none',
+    attempt: 0,
+    openingSince: now,
+    retryAt: now,
+    failure: null,
+    failedAt: now,
+    cut: null,
+    cutAt: Number.NEGATIVE_INFINITY,
+    lastAlive: Number.NEGATIVE_INFINITY,
+    misses: 0,
+    busy: null,
+    vote: null,
+    lastHeldAt: Number.NEGATIVE_INFINITY,
+    refusedAt: Number.NEGATIVE_INFINITY,
+    obs: null,
+    obsAt: Number.NEGATIVE_INFINITY,
+    obsDoneAt: Number.NEGATIVE_INFINITY,
+    startingSince: null,
+  };
+}
+
+export function newKeeper(settings: CoreSettings, now: number): Keeper {
+  return {
+    settings,
+    now,
+    startedAt: now,
+    links: new Map([[settings.name, newLink(settings.name, now)]]),
+    registry: null,
+    role: { kind: 'starting' },
+    seenMasterEpoch: -1,
+    seenMasterAt: Number.NEGATIVE_INFINITY,
+    nextId: 1,
+    random: settings.seed >>> 0 || 1,
+    listening: null,
+    rejoinTries: 0,
+    journal: [],
+    reportedState: '',
+  };
+}

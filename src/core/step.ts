@@ -1,0 +1,198 @@
+/**
+ * One step of the keeper: take an event in, decide, hand out effects and reasons. Dispatch only; no decision here.
+ * Time is the worker's monotonic clock in ms; a wake-up is asked for in `wakeAt`.
+ */
+import { decideElection, ingestElection, startElection } from './election.js';
+import type { KeeperEvent } from './events.js';
+import { hasLease, ingestVote, releaseVotes, renewVotes } from './lease.js';
+import { heartbeatMs, ingestLink, masterLink, matchLinks, observe, openLinks, ownLink, votersOf } from './links.js';
+import { decideMaster, ingestMaster, masterState, newMaster } from './master.js';
+import { decideDown, decideRejoin, enterDown, enterStandby, ingestDown, ingestRejoin } from './own-server.js';
+import { decideStandby, standbyState } from './standby.js';
+import type { Arrived, Keeper } from './state.js';
+import { ingestIndirectAnswer } from './suspicion.js';
+import { isIdle, newTurn, note, send, type Turn } from './turn.js';
+
+/** Role changes within one step: more than this many in a row would be a loop without an event. */
+const roleChangesPerStep = 8;
+
+export function step(k: Keeper, event: KeeperEvent, now: number): Turn {
+  if (now < k.now) throw new Error('invariant: monotonic time went backwards');
+  k.now = now;
+  const turn = newTurn();
+  const arrived = ingest(k, turn, event);
+  matchLinks(k, turn);
+  forgetIfRemoved(k, turn);
+  decideUntilStable(k, turn);
+  void arrived;
+  renewVotes(k, turn);
+  report(k, turn);
+  openLinks(k, turn);
+  listen(k, turn);
+  return turn;
+}
+
+function ingest(k: Keeper, turn: Turn, event: KeeperEvent): Arrived | null {
+  if (event.kind === 'settings') k.settings = event.settings;
+  if (event.kind === 'hint') for (const link of k.links.values()) hintLink(k, link.voter);
+  const arrived = ingestLink(k, turn, event);
+  if (arrived !== null) {
+    ingestVote(k, turn, arrived);
+    ingestReport(k, arrived);
+    forgetDroppedSchema(k, turn, arrived);
+  }
+  const { role } = k;
+  switch (role.kind) {
+    case 'standby':
+      if (event.kind === 'indirect-answer' && role.suspicion?.round === event.round) {
+        ingestIndirectAnswer(role.suspicion, event.via, event.sees);
+      }
+      break;
+    case 'electing':
+      ingestElection(k, turn, role, event, arrived);
+      break;
+    case 'master':
+      ingestMaster(k, turn, role, event, arrived);
+      break;
+    case 'down':
+      ingestDown(k, turn, role, event);
+      break;
+    case 'rejoining':
+      ingestRejoin(k, turn, role, event);
+      break;
+    case 'starting':
+    case 'idle':
+      break;
+  }
+  return arrived;
+}
+
+/** After a hint the own server and the master are read again at once. */
+function hintLink(k: Keeper, voter: string): void {
+  if (voter !== k.settings.name && voter !== k.registry?.master) return;
+  const link = k.links.get(voter);
+  if (link !== undefined) link.obsAt = Math.min(link.obsAt, k.now - k.settings.keepaliveTimeMs);
+  if (k.role.kind === 'master') k.role.wishAt = Number.NEGATIVE_INFINITY;
+}
+
+function forgetDroppedSchema(k: Keeper, turn: Turn, arrived: Arrived): void {
+  if (arrived.voter !== k.settings.name || arrived.answer.kind !== 'observed') return;
+  if (arrived.answer.observation.registry !== null || k.registry === null) return;
+  k.registry = null;
+  note(k, turn, 'removed');
+  releaseVotes(k, turn);
+  k.role = { kind: 'idle' };
+}
+
+function isRegistered(k: Keeper): boolean {
+  const { name } = k.settings;
+  return k.registry !== null && (k.registry.nodes.some((node) => node.name === name) || votersOf(k).some((voter) => voter.name === name));
+}
+
+function forgetIfRemoved(k: Keeper, turn: Turn): void {
+  if (k.registry === null || isRegistered(k) || k.role.kind === 'idle' || k.role.kind === 'starting') return;
+  note(k, turn, 'removed');
+  releaseVotes(k, turn);
+  k.role = { kind: 'idle' };
+}
+
+function decideUntilStable(k: Keeper, turn: Turn): void {
+  for (let i = 0; i < roleChangesPerStep; i++) {
+    const before = k.role;
+    decide(k, turn);
+    if (k.role === before) return;
+  }
+}
+
+function decide(k: Keeper, turn: Turn): void {
+  const { role } = k;
+  switch (role.kind) {
+    case 'starting':
+      return decideStarting(k, turn);
+    case 'idle':
+      observe(k, turn, ownLink(k), Math.min(1000, heartbeatMs(k)));
+      if (isRegistered(k) && ownLink(k).obs !== null) k.role = { kind: 'starting' };
+      return;
+    case 'standby':
+      return decideStandby(k, turn, role);
+    case 'electing':
+      return decideElection(k, turn, role);
+    case 'master':
+      return decideMaster(k, turn, role);
+    case 'down':
+      return decideDown(k, turn, role);
+    case 'rejoining':
+      return decideRejoin(k, turn, role);
+  }
+}
+
+/** The mode is found by looking, at start and whenever the server came back. */
+function decideStarting(k: Keeper, turn: Turn): void {
+  const own = ownLink(k);
+  if (own.session === 'none' && own.failure !== null && own.failure !== 'speaks') return enterDown(k, turn, false);
+  if (own.session !== 'open') return;
+  observe(k, turn, own, Math.min(1000, heartbeatMs(k)));
+  if (own.obs === null || !Number.isFinite(own.obsAt)) return;
+  if (!isRegistered(k)) {
+    note(k, turn, 'not-registered');
+    k.role = { kind: 'idle' };
+    return;
+  }
+  if (own.obs.inRecovery) {
+    note(k, turn, 'standby-connected', { master: k.registry?.master ?? '-', epoch: k.registry?.epoch ?? 0, voters: votersOf(k).length });
+    return enterStandby(k, k.now);
+  }
+  if (k.registry?.master === k.settings.name && hasLease(k)) {
+    k.role = newMaster(k, null, undefined);
+    return;
+  }
+  startElection(k, turn, 'claim', k.now, own.obsAt);
+}
+
+/** Decisions and the state go to the master's tables, when its session has nothing better to do. */
+function report(k: Keeper, turn: Turn): void {
+  const link = k.role.kind === 'master' ? ownLink(k) : k.role.kind === 'standby' ? masterLink(k) : undefined;
+  if (link?.obs === undefined || link.obs === null || link.obs.inRecovery || !isIdle(link)) return;
+  if (k.role.kind === 'master' && (k.role.change !== null || k.role.pending !== null)) return;
+  const state = stateName(k);
+  if (k.journal.length === 0 && state === k.reportedState) return;
+  send(k, turn, link, { kind: 'report', events: k.journal.slice(0, 50), state });
+}
+
+function ingestReport(k: Keeper, arrived: Arrived): void {
+  if (arrived.command.kind !== 'report' || arrived.answer.kind !== 'done') return;
+  const sent = new Set(arrived.command.events);
+  const rest = k.journal.filter((record) => !sent.has(record));
+  k.journal.splice(0, k.journal.length, ...rest);
+  k.reportedState = arrived.command.state;
+}
+
+function listen(k: Keeper, turn: Turn): void {
+  const master = k.registry?.master ?? null;
+  const conninfo = master === null ? null : (k.links.get(master)?.conninfo ?? null);
+  const key = master === null ? null : `${master}\n${conninfo ?? ''}`;
+  if (key === k.listening) return;
+  k.listening = key;
+  turn.effects.push({ kind: 'listen', voter: master, conninfo: master === k.settings.name ? null : conninfo });
+}
+
+/** The original's state names, and ours. */
+export function stateName(k: Keeper): string {
+  const { role } = k;
+  const writable = ownLink(k).obs?.inRecovery === false;
+  switch (role.kind) {
+    case 'starting':
+    case 'idle':
+      return writable ? 'master:ready' : 'standby:ready';
+    case 'standby':
+      return standbyState(k, role);
+    case 'electing':
+      return role.cause === 'claim' ? 'master:ready' : 'standby:electing';
+    case 'master':
+      return masterState(k, role);
+    case 'down':
+      return role.server === 'retiring' || role.server === 'retired' || role.server === 'starting' ? 'fenced' : 'unreachable';
+    case 'rejoining':
+      return 'rejoining';
+  }
+}

@@ -1,0 +1,148 @@
+/**
+ * Is the master gone? Own polls, definite evidence of a crash, and what the others see. Three-valued throughout: no
+ * answer counts neither way.
+ */
+import { linkOf, masterLink, observe, ownLink, seenSince, voterNamed, votersOf } from './links.js';
+import type { Keeper, Link, Role, Suspicion } from './state.js';
+import { due, note, type Turn, wake } from './turn.js';
+import { failoverTimeMs, type Observation, pollDeadlineMs, type Voter } from './types.js';
+import { parseConninfo } from './conninfo.js';
+
+type Standby = Extract<Role, { kind: 'standby' }>;
+
+/** Host and port a conninfo leads to, as pg_stat_wal_receiver would show them. */
+export function addressOf(conninfo: string): { readonly host: string; readonly port: number } | null {
+  const parsed = parseConninfo(conninfo);
+  if (parsed.kind !== 'parsed') return null;
+  const host = parsed.keywords.get('host') ?? parsed.keywords.get('hostaddr') ?? '';
+  return { host, port: Number(parsed.keywords.get('port') ?? '5432') };
+}
+
+/** Does that server's WAL receiver get messages from this voter? */
+export function streamsFrom(obs: Observation, source: Voter): boolean {
+  const address = addressOf(source.conninfo);
+  const receiver = obs.walReceiver;
+  return (
+    address !== null &&
+    receiver !== null &&
+    receiver.status === 'streaming' &&
+    receiver.host === address.host &&
+    receiver.port === address.port
+  );
+}
+
+/** Time of the last sign of life from the master; before the first one the startup grace counts from our start. */
+function lastMasterLife(k: Keeper, link: Link): number {
+  const { startupGraceMs } = k.settings;
+  const seen = k.registry !== null && k.seenMasterEpoch === k.registry.epoch;
+  return seen ? Math.max(link.lastAlive, k.seenMasterAt) : Math.max(link.lastAlive, k.startedAt + startupGraceMs);
+}
+
+/** Cut sessions and a refused new connection, after we saw this epoch's master ourselves: a crash, not a silence. */
+function hasCrashEvidence(k: Keeper, link: Link): boolean {
+  return (
+    k.settings.fastFailover &&
+    k.seenMasterEpoch === k.registry?.epoch &&
+    votersOf(k).length !== 2 &&
+    link.session !== 'open' &&
+    link.cut === 'cut' &&
+    link.failure === 'refused' &&
+    link.cutAt >= link.lastAlive
+  );
+}
+
+function peersToAsk(k: Keeper): readonly Voter[] {
+  return votersOf(k).filter(
+    (voter) =>
+      voter.kind === 'node' &&
+      voter.name !== k.settings.name &&
+      voter.name !== k.registry?.master &&
+      linkOf(k, voter.name)?.session === 'open',
+  );
+}
+
+/** Starts asking when the evidence is there: at once after a crash, else so that the answers are in at T. */
+export function watchMaster(k: Keeper, turn: Turn, role: Standby): void {
+  const link = masterLink(k);
+  if (link === undefined || role.suspicion !== null) return;
+  if (link.session === 'open' && link.obs?.inRecovery === false && k.now - link.lastAlive < failoverTimeMs(k.settings) / 2) {
+    role.suspectAfter = Math.min(role.suspectAfter, k.now);
+  }
+  if (!due(k, turn, role.suspectAfter)) return;
+  const fast = hasCrashEvidence(k, link);
+  const silentAt = lastMasterLife(k, link) + failoverTimeMs(k.settings);
+  const askMs = pollDeadlineMs(k.settings);
+  if (!fast && !due(k, turn, silentAt - askMs)) return;
+  const peers = peersToAsk(k);
+  role.suspicion = {
+    round: k.nextId++,
+    since: k.now,
+    fast,
+    deadline: fast ? k.now + askMs : Math.max(silentAt, k.now + askMs / 2),
+    answers: new Map(peers.map((peer) => [peer.name, 'pending' as const])),
+  };
+  const details = { master: link.voter, silentMs: Math.round(k.now - link.lastAlive), misses: link.misses, failure: link.failure ?? 'silent', asked: peers.length };
+  note(k, turn, fast ? 'master-crashed' : 'master-suspected', details);
+  const conninfo = voterNamed(k, link.voter)?.conninfo ?? '';
+  for (const peer of peers) {
+    turn.effects.push({ kind: 'indirect-poll', via: peer.name, conninfo, round: role.suspicion.round, deadlineMs: askMs });
+  }
+}
+
+export function ingestIndirectAnswer(suspicion: Suspicion, via: string, sees: boolean | null): void {
+  if (!suspicion.answers.has(via)) return;
+  suspicion.answers.set(via, sees === null ? 'no-answer' : sees ? 'sees' : 'does-not');
+}
+
+/** Names a server whose WAL receiver still hears the master, by looks taken since the suspicion began. */
+function hearsMaster(k: Keeper, suspicion: Suspicion, master: Voter): string | null {
+  for (const voter of votersOf(k)) {
+    const link = linkOf(k, voter.name);
+    if (link === undefined || link.obs === null || !seenSince(link, suspicion.since)) continue;
+    const age = link.obs.walReceiver?.lastMessageAgeMs ?? Number.POSITIVE_INFINITY;
+    const ageNow = age + (k.now - link.obsAt);
+    if (streamsFrom(link.obs, master) && ageNow < failoverTimeMs(k.settings)) return voter.name;
+  }
+  return null;
+}
+
+export type Verdict = 'pending' | 'gone' | 'seen';
+
+/** Weighs a running suspicion. */
+export function judgeSuspicion(k: Keeper, turn: Turn, role: Standby): Verdict {
+  const { suspicion } = role;
+  const link = masterLink(k);
+  const master = link === undefined ? undefined : voterNamed(k, link.voter);
+  if (suspicion === null || link === undefined || master === undefined) return 'seen';
+  if (link.session === 'open' && link.lastAlive > suspicion.since) return ended(k, turn, role, 'master-back', '');
+  for (const [peer, answer] of suspicion.answers) {
+    if (answer === 'sees') return ended(k, turn, role, 'master-seen-by-peer', peer);
+  }
+  wake(k, turn, suspicion.deadline);
+  const every = suspicion.fast ? 10 : 100;
+  for (const voter of votersOf(k)) {
+    const peer = linkOf(k, voter.name);
+    if (peer !== undefined && voter.name !== master.name) observe(k, turn, peer, every);
+  }
+  const hearer = hearsMaster(k, suspicion, master);
+  const late = k.now >= suspicion.deadline;
+  if (hearer !== null) {
+    // A silent master's last message ages past T by itself: stay on it, so that the verdict falls on time.
+    const ageing = !suspicion.fast && k.now - suspicion.since < 2 * k.settings.keepaliveTimeMs;
+    if (late && !ageing) return ended(k, turn, role, 'master-seen-by-peer', hearer);
+    wake(k, turn, k.now + every / 2);
+    return 'pending';
+  }
+  const pending = [...suspicion.answers.values()].some((answer) => answer === 'pending');
+  const looked = seenSince(ownLink(k), suspicion.since);
+  if ((pending || !looked) && !late) return 'pending';
+  if (!suspicion.fast && !late) return 'pending';
+  return 'gone';
+}
+
+function ended(k: Keeper, turn: Turn, role: Standby, code: 'master-back' | 'master-seen-by-peer', peer: string): Verdict {
+  note(k, turn, code, { peer, master: k.registry?.master ?? '-' });
+  role.suspicion = null;
+  role.suspectAfter = k.now + Math.min(1000, k.settings.keepaliveTimeMs / 2);
+  return 'seen';
+}

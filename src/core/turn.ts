@@ -1,0 +1,77 @@
+/**
+ * One turn of the keeper: what it asks for, why, and when it wants to be woken. Also the two or three things every
+ * transition needs (send a command, note a reason, draw a random pause). Decides nothing itself.
+ */
+import type { Command, Effect } from './effects.js';
+import type { ReasonCode, ReasonRecord, ReasonValue } from './reasons.js';
+import type { Keeper, Link } from './state.js';
+import { pollDeadlineMs } from './types.js';
+
+export interface Turn {
+  readonly effects: Effect[];
+  readonly reasons: ReasonRecord[];
+  /** Monotonic time of the next wake; Infinity = none wished. */
+  wakeAt: number;
+}
+
+export function newTurn(): Turn {
+  return { effects: [], reasons: [], wakeAt: Number.POSITIVE_INFINITY };
+}
+
+/** Asks to be woken at `at` at the latest. Past times mean "soon", never "now": a turn cannot spin. */
+export function wake(k: Keeper, turn: Turn, at: number): void {
+  turn.wakeAt = Math.min(turn.wakeAt, Math.max(at, k.now + 1));
+}
+
+/** True when `at` has come; else asks to be woken then. */
+export function due(k: Keeper, turn: Turn, at: number): boolean {
+  if (k.now >= at) return true;
+  wake(k, turn, at);
+  return false;
+}
+
+export function note(k: Keeper, turn: Turn, code: ReasonCode, details: Readonly<Record<string, ReasonValue>> = {}): void {
+  const record: ReasonRecord = { code, epoch: k.registry?.epoch ?? 0, details };
+  turn.reasons.push(record);
+  k.journal.push(record);
+  // The journal waits for a master that takes writes; an outage of hours must not fill the memory.
+  if (k.journal.length > 200) k.journal.shift();
+}
+
+export function isIdle(link: Link): boolean {
+  return link.session === 'open' && link.busy === null;
+}
+
+/** Deadline of a command that changes something: ALTER SYSTEM and commits wait for disks. */
+const changeDeadlineMs = 3000;
+const slowCommands: ReadonlySet<Command['kind']> = new Set<Command['kind']>([
+  'follow', 'shorten-retry', 'reset-retry', 'set-names', 'end-sessions', 'resume-replay', 'promote', 'prove-hold',
+  'write-epoch', 'write-sync', 'write-voters', 'write-flags', 'read-wish', 'report',
+]);
+
+/** Sends a command on a voter's session when that is idle. */
+export function send(k: Keeper, turn: Turn, link: Link, command: Command): boolean {
+  if (!isIdle(link)) return false;
+  const id = k.nextId++;
+  link.busy = { id, command, sentAt: k.now };
+  turn.effects.push({
+    kind: 'command',
+    voter: link.voter,
+    id,
+    command,
+    deadlineMs: slowCommands.has(command.kind)
+      ? Math.min(changeDeadlineMs, Math.max(k.settings.leaseTtlMs / 2, pollDeadlineMs(k.settings)))
+      : pollDeadlineMs(k.settings),
+  });
+  return true;
+}
+
+/** Uniform in [from, to); xorshift32, so that a run repeats from its seed. */
+export function randomBetween(k: Keeper, from: number, to: number): number {
+  let x = k.random;
+  x ^= x << 13;
+  x ^= x >>> 17;
+  x ^= x << 5;
+  k.random = x >>> 0;
+  return from + ((x >>> 0) / 0x1_0000_0000) * (to - from);
+}

@@ -1,0 +1,76 @@
+/**
+ * What the worker needs from the world: small interfaces, each answered by events. Adapters in postgres/ and process/
+ * implement them; a simulation can too. No implementation here.
+ */
+import type { Command } from './core/effects.js';
+import type { KeeperEvent } from './core/events.js';
+import type { ReasonRecord } from './core/reasons.js';
+
+/** Where adapters put what happened. */
+export type Emit = (event: KeeperEvent) => void;
+
+export interface Clock {
+  /** Monotonic, ms; counts while the process is stopped. */
+  monotonicMs(): number;
+  /** Wall time, ms since 1970: for display, and to notice that the machine slept. */
+  wallMs(): number;
+  /** Calls back once, not before `atMs` of the monotonic clock. Returns a cancel. */
+  wakeAt(atMs: number, callback: () => void): () => void;
+}
+
+/** The kept session to each voter, the only hand on that server. */
+export interface VoterSessions {
+  open(voter: string, conninfo: string | null, database: string | null, attempt: number): void;
+  close(voter: string): void;
+  command(voter: string, id: number, command: Command, deadlineMs: number): void;
+  /** Shown as application_name of every session. */
+  setState(state: string): void;
+  end(): Promise<void>;
+}
+
+export interface Probe {
+  indirectPoll(via: string, viaConninfo: string, target: string, round: number, deadlineMs: number): void;
+  probeOwn(deadlineMs: number): void;
+}
+
+export interface Notifications {
+  /** Listens on the master; null conninfo = the own server, null voter = nobody. */
+  listen(voter: string | null, conninfo: string | null): void;
+  end(): Promise<void>;
+}
+
+/** The PostgreSQL server beside the worker, as a set of processes and files. */
+export interface OwnServer {
+  inspect(): void;
+  retire(names: string | null): void;
+  start(): void;
+  rejoin(source: string, mode: 'rewind-or-copy' | 'copy'): void;
+  endWalReceiver(): void;
+}
+
+export interface HookCall {
+  readonly hook: 'fencing' | 'after' | 'async';
+  readonly event: string;
+  readonly oldMaster: string | null;
+  readonly newMaster: string | null;
+  readonly epoch: number;
+}
+
+export interface Hooks {
+  run(call: HookCall): void;
+}
+
+/** Where decisions are told: one line per reason, all its numbers. */
+export interface DecisionLog {
+  decision(record: ReasonRecord, state: string): void;
+}
+
+export interface Ports {
+  readonly clock: Clock;
+  readonly voters: VoterSessions;
+  readonly probe: Probe;
+  readonly notifications: Notifications;
+  readonly server: OwnServer;
+  readonly hooks: Hooks;
+  readonly log: DecisionLog;
+}

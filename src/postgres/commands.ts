@@ -1,0 +1,216 @@
+/**
+ * What each command does on the session that holds (or may take) a server's vote. The role is checked again right
+ * before anything that only fits one role. Any error here ends the session (voter-sessions.ts).
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import type pg from 'pg';
+import type { Command } from '../core/effects.js';
+import type { Answer } from '../core/events.js';
+import type { LinkFailure } from '../core/types.js';
+import { observationOf, type ObservationRow, observeSql, shortRetryInterval } from './observation.js';
+import { proveHold } from './hold-proof.js';
+import { report, writeEpoch, writeFlags, writeSync, writeVoters } from './registry.js';
+
+export class CommandError extends Error {
+  readonly kind: LinkFailure;
+  constructor(kind: LinkFailure, message: string) {
+    super(message);
+    this.name = 'CommandError';
+    this.kind = kind;
+  }
+}
+
+export interface SessionContext {
+  readonly client: pg.Client;
+  readonly conninfo: string;
+  readonly ownName: string;
+  readonly leaseTtlMs: () => number;
+  readonly applicationName: () => string;
+  /** pgkeeper.cluster_state was there at the last look. */
+  schemaKnown: boolean;
+  backendPid: number | null;
+}
+
+const done: Answer = { kind: 'done' };
+
+export async function runCommand(session: SessionContext, command: Command, deadlineMs: number): Promise<Answer> {
+  switch (command.kind) {
+    case 'observe':
+      return observe(session);
+    case 'renew':
+      return renew(session);
+    case 'try-vote':
+      return tryVote(session);
+    case 'release':
+      return release(session);
+    case 'follow':
+      return follow(session, command.conninfo);
+    case 'shorten-retry':
+      await alterSystem(session, 'wal_retrieve_retry_interval', shortRetryInterval);
+      return reload(session);
+    case 'reset-retry':
+      await alterSystem(session, 'wal_retrieve_retry_interval', null);
+      return reload(session);
+    case 'set-names':
+      return setNames(session, command.names, deadlineMs);
+    case 'end-sessions':
+      await endSessions(session);
+      return done;
+    case 'resume-replay':
+      return resumeReplay(session);
+    case 'promote':
+      return promote(session);
+    case 'prove-hold':
+      return proveHold(session, deadlineMs);
+    case 'write-epoch':
+      return writeEpoch(session, command.epoch, command.sync);
+    case 'write-sync':
+      return writeSync(session, command.sync);
+    case 'write-voters':
+      return writeVoters(session, command.voters);
+    case 'write-flags':
+      return writeFlags(session, command.nextMaster, command.syncNames);
+    case 'read-wish':
+      return readWish(session);
+    case 'report':
+      await report(session, command.events, command.state);
+      return done;
+  }
+}
+
+/** A transaction pooler in between would show another backend: such a session cannot hold a vote. */
+function checkPid(session: SessionContext, pid: number): void {
+  session.backendPid ??= pid;
+  if (session.backendPid !== pid) throw new CommandError('speaks', 'the backend changed under the session; connect without a pooler');
+}
+
+const undefinedTable = '42P01';
+
+async function observe(session: SessionContext): Promise<Answer> {
+  const { client } = session;
+  if (!session.schemaKnown) {
+    const { rows } = await client.query<{ known: boolean }>(`select to_regclass('pgkeeper.cluster_state') is not null as known`);
+    session.schemaKnown = rows[0]?.known === true;
+  }
+  try {
+    return await observeOnce(session);
+  } catch (error) {
+    if ((error as { code?: string }).code !== undefinedTable) throw error;
+    session.schemaKnown = false;
+    return observeOnce(session);
+  }
+}
+
+async function observeOnce(session: SessionContext): Promise<Answer> {
+  const { rows } = await session.client.query<ObservationRow>({
+    text: observeSql(session.schemaKnown),
+    values: [session.applicationName()],
+  });
+  const row = rows[0];
+  if (row === undefined) throw new CommandError('speaks', 'the observation returned no row');
+  checkPid(session, row.pid);
+  return { kind: 'observed', observation: observationOf(row) };
+}
+
+async function renew(session: SessionContext): Promise<Answer> {
+  const { rows } = await session.client.query<{ pid: number }>('select pg_backend_pid() as pid');
+  checkPid(session, rows[0]?.pid ?? -1);
+  return { kind: 'renewed' };
+}
+
+/** The key is the cluster's system identifier; the lock's holders are counted over all databases. */
+async function tryVote(session: SessionContext): Promise<Answer> {
+  const { client } = session;
+  await client.query(`select set_config('idle_session_timeout', $1, false)`, [String(Math.round(session.leaseTtlMs()))]);
+  const { rows } = await client.query<{ got: boolean }>(
+    'select pg_try_advisory_lock((pg_control_system()).system_identifier) as got',
+  );
+  const { rows: facts } = await client.query<{ holders: number; age: string }>(`
+    select (select count(*)::int from pg_locks l, pg_control_system() c
+        where l.locktype = 'advisory' and l.granted and l.objsubid = 1
+          and (l.classid::bigint << 32) | l.objid::bigint = c.system_identifier) as holders,
+      extract(epoch from clock_timestamp() - (select backend_start from pg_stat_activity where backend_type = 'checkpointer')) * 1000 as age`);
+  const granted = rows[0]?.got === true && facts[0]?.holders === 1;
+  if (!granted) await giveBack(session);
+  return { kind: 'vote', granted, birthAgeMs: Number(facts[0]?.age ?? 0) };
+}
+
+async function giveBack(session: SessionContext): Promise<void> {
+  await session.client.query(`select pg_advisory_unlock_all(), set_config('idle_session_timeout', '0', false)`);
+  const { rows } = await session.client.query<{ left: number }>(
+    `select count(*)::int as left from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()`,
+  );
+  if (rows[0]?.left !== 0) throw new CommandError('closed', 'advisory locks are left after giving back');
+}
+
+async function release(session: SessionContext): Promise<Answer> {
+  await giveBack(session);
+  return { kind: 'released' };
+}
+
+async function alterSystem(session: SessionContext, name: string, value: string | null): Promise<void> {
+  const { client } = session;
+  await client.query(value === null ? `alter system reset ${name}` : `alter system set ${name} = ${client.escapeLiteral(value)}`);
+}
+
+async function reload(session: SessionContext): Promise<Answer> {
+  await session.client.query('select pg_reload_conf()');
+  return done;
+}
+
+async function requireRecovery(session: SessionContext, wanted: boolean): Promise<void> {
+  const { rows } = await session.client.query<{ recovering: boolean }>('select pg_is_in_recovery() as recovering');
+  if (rows[0]?.recovering !== wanted) {
+    throw new CommandError('speaks', wanted ? 'the server is no longer in recovery' : 'the server is in recovery');
+  }
+}
+
+async function follow(session: SessionContext, conninfo: string): Promise<Answer> {
+  await requireRecovery(session, true);
+  await alterSystem(session, 'primary_conninfo', conninfo);
+  await alterSystem(session, 'wal_retrieve_retry_interval', shortRetryInterval);
+  return reload(session);
+}
+
+/** Returns when this session itself shows the new names; that others act on them is proven elsewhere. */
+async function setNames(session: SessionContext, names: string | null, deadlineMs: number): Promise<Answer> {
+  const { client } = session;
+  await alterSystem(session, 'synchronous_standby_names', names);
+  await reload(session);
+  if (names === null) return done;
+  const until = performance.now() + deadlineMs / 2;
+  for (;;) {
+    const { rows } = await client.query<{ shown: string }>(`select current_setting('synchronous_standby_names') as shown`);
+    if (rows[0]?.shown === names) return done;
+    if (performance.now() > until) throw new CommandError('speaks', 'synchronous_standby_names did not take effect; is it set on the command line?');
+    await delay(2);
+  }
+}
+
+/** Client sessions and other workers' sessions apart: only clients are ended. */
+async function endSessions(session: SessionContext): Promise<void> {
+  await session.client.query(`select count(pg_terminate_backend(pid)) from pg_stat_activity
+    where backend_type = 'client backend' and pid <> pg_backend_pid() and application_name not like 'pgk %'`);
+}
+
+async function resumeReplay(session: SessionContext): Promise<Answer> {
+  await requireRecovery(session, true);
+  await session.client.query('select pg_wal_replay_resume()');
+  await endSessions(session);
+  return done;
+}
+
+async function promote(session: SessionContext): Promise<Answer> {
+  await requireRecovery(session, true);
+  await session.client.query('select pg_promote(false)');
+  return done;
+}
+
+/** The user's files apart from postgresql.auto.conf, where the keeper's own override lives. */
+async function readWish(session: SessionContext): Promise<Answer> {
+  const { rows } = await session.client.query<{ file: string | null; effective: string }>(`
+    select (select setting from pg_file_settings where name = 'synchronous_standby_names'
+        and sourcefile not like '%postgresql.auto.conf' order by seqno desc limit 1) as file,
+      current_setting('synchronous_standby_names') as effective`);
+  return { kind: 'wish', file: rows[0]?.file ?? null, effective: rows[0]?.effective ?? '' };
+}

@@ -1,0 +1,109 @@
+/** One look at a server: the statement, and how its row becomes an Observation. */
+import { parseLsn } from '../core/lsn.js';
+import type { Observation, Registry, ReplicationRow, Voter } from '../core/types.js';
+
+/** The interval an election sets so that no startup process sleeps; seen again, it is the mark of our override. */
+export const shortRetryInterval = '10ms';
+
+/**
+ * $1 = application_name to show from now on (it carries the worker's state).
+ * Positions of a standby are read receive first, replay second: greatest() of the two never says too much.
+ */
+export const observeSql = (withRegistry: boolean): string => `
+select set_config('application_name', $1, false),
+  pg_backend_pid() as pid,
+  (pg_control_system()).system_identifier::text as system_identifier,
+  nullif(current_setting('pg_keeper.node_name', true), '') as node_name,
+  r.recovering as in_recovery,
+  case when r.recovering
+    then coalesce(
+      (select received_tli from pg_stat_wal_receiver where status = 'streaming'),
+      greatest((pg_control_checkpoint()).timeline_id,
+        (select max(('x' || left(name, 8))::bit(32)::int) from pg_ls_waldir() where name ~ '^[0-9A-F]{24}$')))
+    else ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int end as timeline,
+  case when r.recovering then pg_last_wal_receive_lsn() end::text as received,
+  case when r.recovering then pg_last_wal_replay_lsn() else pg_current_wal_flush_lsn() end::text as position,
+  case when r.recovering then pg_is_wal_replay_paused() else false end as replay_paused,
+  case when r.recovering then exists (select from pg_stat_activity where backend_type = 'startup'
+    and wait_event in ('RecoveryRetrieveRetryInterval', 'RecoveryWalStream', 'RecoveryWalAll')) else true end as at_end,
+  (select json_build_object('status', status, 'host', sender_host, 'port', sender_port, 'ageMs',
+    extract(epoch from clock_timestamp() - last_msg_receipt_time) * 1000) from pg_stat_wal_receiver) as wal_receiver,
+  current_setting('primary_conninfo') as primary_conninfo,
+  current_setting('synchronous_standby_names') as names,
+  coalesce(current_setting('pg_keeper.fenced', true), '') = 'on' as fenced,
+  current_setting('wal_retrieve_retry_interval') = '${shortRetryInterval}' as retry_override,
+  extract(epoch from clock_timestamp() - (select backend_start from pg_stat_activity where backend_type = 'checkpointer')) * 1000
+    as birth_age_ms,
+  current_setting('pg_keeper.priority', true) as priority,
+  (select json_agg(json_build_object('name', application_name, 'state', state, 'flush', flush_lsn::text,
+    'replay', replay_lsn::text, 'priority', sync_priority)) from pg_stat_replication) as replication,
+  ${withRegistry ? "(select json_build_object('epoch', epoch, 'version', version, 'promotionId', promotion_id, 'systemIdentifier', system_identifier, 'master', master, 'syncWish', sync_wish, 'syncMembers', sync_members, 'syncNeeded', sync_needed, 'syncWished', sync_wished, 'voters', voters, 'nodes', nodes) from pgkeeper.cluster_state)" : 'null::json'} as registry
+from (select pg_is_in_recovery() as recovering offset 0) r`;
+
+export interface ObservationRow {
+  readonly pid: number;
+  readonly system_identifier: string;
+  readonly node_name: string | null;
+  readonly in_recovery: boolean;
+  readonly timeline: number;
+  readonly received: string | null;
+  readonly position: string | null;
+  readonly replay_paused: boolean;
+  readonly at_end: boolean;
+  readonly wal_receiver: { status: string; host: string | null; port: number | null; ageMs: number | null } | null;
+  readonly primary_conninfo: string;
+  readonly names: string;
+  readonly fenced: boolean;
+  readonly retry_override: boolean;
+  readonly birth_age_ms: string | null;
+  readonly priority: string | null;
+  readonly replication: readonly { name: string; state: string; flush: string | null; replay: string | null; priority: number }[] | null;
+  readonly registry: RegistryJson | null;
+}
+
+export type RegistryJson = Omit<Registry, 'voters' | 'nodes' | 'systemIdentifier'> & {
+  readonly systemIdentifier: string | null;
+  readonly voters: readonly Voter[];
+  readonly nodes: readonly Voter[];
+};
+
+/** A row without a first node yet is no registry. */
+export function registryOf(json: RegistryJson | null): Registry | null {
+  if (json === null || json.systemIdentifier === null || json.nodes.length === 0) return null;
+  return { ...json, epoch: Number(json.epoch), version: Number(json.version), systemIdentifier: json.systemIdentifier };
+}
+
+function replicationOf(rows: ObservationRow['replication']): readonly ReplicationRow[] {
+  return (rows ?? []).map((row) => ({
+    name: row.name,
+    state: row.state,
+    flushLsn: row.flush === null ? null : parseLsn(row.flush),
+    replayLsn: row.replay === null ? null : parseLsn(row.replay),
+    priority: row.priority,
+  }));
+}
+
+export function observationOf(row: ObservationRow): Observation {
+  const position = parseLsn(row.position ?? '0/0');
+  const receivedAlone = row.received === null ? position : parseLsn(row.received);
+  const receiver = row.wal_receiver;
+  return {
+    systemIdentifier: row.system_identifier,
+    nodeName: row.node_name,
+    inRecovery: row.in_recovery,
+    timeline: row.timeline,
+    received: receivedAlone > position ? receivedAlone : position,
+    replayed: position,
+    readToEnd: row.received !== null || row.at_end,
+    replayPaused: row.replay_paused,
+    walReceiver: receiver === null ? null : { status: receiver.status, host: receiver.host, port: receiver.port, lastMessageAgeMs: receiver.ageMs },
+    primaryConninfo: row.primary_conninfo,
+    names: row.names,
+    fenced: row.fenced,
+    birthAgeMs: row.birth_age_ms === null ? 0 : Number(row.birth_age_ms),
+    priority: row.priority === null || row.priority === '' ? 100 : Number(row.priority),
+    replication: replicationOf(row.replication),
+    registry: registryOf(row.registry),
+    retryOverride: row.retry_override,
+  };
+}

@@ -1,0 +1,137 @@
+/**
+ * Writing the registry: always on the session that holds the master's own vote, always with synchronous_commit = local
+ * (a wait for standbys has no timeout), the row locked first and then read.
+ */
+import { Kysely, PostgresDialect, sql, type Transaction } from 'kysely';
+import { parseLsn } from '../core/lsn.js';
+import type { SyncRow } from '../core/effects.js';
+import type { Answer } from '../core/events.js';
+import { isWarning, type ReasonRecord, sentence } from '../core/reasons.js';
+import type { Voter } from '../core/types.js';
+import { CommandError, type SessionContext } from './commands.js';
+import { type RegistryJson, registryOf } from './observation.js';
+import type { Database } from './tables.js';
+
+/** Kysely on the one session: every query goes where the vote is. */
+function databaseOf(session: SessionContext): Kysely<Database> {
+  const client = Object.assign(Object.create(session.client), { release: () => undefined });
+  const dialect = new PostgresDialect({ pool: { connect: async () => client, end: async () => undefined } });
+  return new Kysely<Database>({ dialect }).withSchema('pgkeeper');
+}
+
+async function written(session: SessionContext, change: (trx: Transaction<Database>) => Promise<void>): Promise<Answer> {
+  const db = databaseOf(session);
+  const json = await db.transaction().execute(async (trx) => {
+    const recovering = await sql<{ recovering: boolean }>`select pg_is_in_recovery() as recovering`.execute(trx);
+    if (recovering.rows[0]?.recovering !== false) throw new CommandError('speaks', 'the server is in recovery');
+    await trx.selectFrom('cluster_state').select('version').forUpdate().executeTakeFirstOrThrow();
+    await change(trx);
+    return readRow(trx);
+  });
+  // Read after the local commit: everything up to it is flushed.
+  const { rows } = await session.client.query<{ lsn: string }>('select pg_current_wal_flush_lsn()::text as lsn');
+  const registry = registryOf(json);
+  if (registry === null) throw new CommandError('speaks', 'the registry row is empty');
+  return { kind: 'written', lsn: parseLsn(rows[0]?.lsn ?? '0/0'), registry };
+}
+
+async function readRow(db: Kysely<Database>): Promise<RegistryJson> {
+  const row = await db.selectFrom('cluster_state').selectAll().executeTakeFirstOrThrow();
+  return {
+    epoch: Number(row.epoch),
+    version: Number(row.version),
+    promotionId: row.promotion_id,
+    systemIdentifier: row.system_identifier,
+    master: row.master,
+    syncWish: row.sync_wish,
+    syncMembers: row.sync_members,
+    syncNeeded: row.sync_needed,
+    syncWished: row.sync_wished,
+    voters: row.voters as readonly Voter[],
+    nodes: row.nodes as readonly Voter[],
+  };
+}
+
+function syncColumns(sync: SyncRow) {
+  return { sync_wish: sync.wish, sync_members: [...sync.members], sync_needed: sync.needed, sync_wished: sync.wished };
+}
+
+const nextVersion = sql<string>`version + 1`;
+
+/** First act of an epoch: a fresh promotion id, the master's name, R and k. */
+export function writeEpoch(session: SessionContext, epoch: number, sync: SyncRow): Promise<Answer> {
+  return written(session, async (trx) => {
+    const master = session.ownName;
+    await trx.updateTable('node_info').set({ is_master: false }).where('is_master', '=', true).where('name', '<>', master).execute();
+    await trx
+      .updateTable('node_info')
+      .set({ is_master: true, is_nextmaster: false, is_sync: false })
+      .where('name', '=', master)
+      .where('is_master', '=', false)
+      .execute();
+    await trx
+      .updateTable('cluster_state')
+      .set({ epoch: String(epoch), version: nextVersion, promotion_id: sql`gen_random_uuid()`, master, ...syncColumns(sync), changed_at: sql`clock_timestamp()` })
+      .execute();
+  });
+}
+
+export function writeSync(session: SessionContext, sync: SyncRow): Promise<Answer> {
+  return written(session, async (trx) => {
+    await trx.updateTable('cluster_state').set({ version: nextVersion, ...syncColumns(sync), changed_at: sql`clock_timestamp()` }).execute();
+  });
+}
+
+export function writeVoters(session: SessionContext, voters: readonly Voter[]): Promise<Answer> {
+  return written(session, async (trx) => {
+    await trx
+      .updateTable('cluster_state')
+      .set({ version: nextVersion, voters: sql`${JSON.stringify(voters)}::jsonb`, changed_at: sql`clock_timestamp()` })
+      .execute();
+  });
+}
+
+/** Only rows that differ are touched, so that an unchanged verdict is no registry change. */
+export function writeFlags(session: SessionContext, nextMaster: string | null, syncNames: readonly string[]): Promise<Answer> {
+  return written(session, async (trx) => {
+    await trx
+      .updateTable('node_info')
+      .set({ is_nextmaster: false })
+      .where('is_nextmaster', '=', true)
+      .where((eb) => eb('name', 'is distinct from', nextMaster ?? ''))
+      .execute();
+    await sql`update pgkeeper.node_info set is_nextmaster = (name = ${nextMaster}::text and not is_master), is_sync = (name = any(${[...syncNames]}::text[]))
+      where (is_nextmaster, is_sync) is distinct from (coalesce(name = ${nextMaster}::text and not is_master, false), name = any(${[...syncNames]}::text[]))`.execute(trx);
+  });
+}
+
+/** Decisions and the last known state of a worker, written on the master for everybody to read. */
+export async function report(session: SessionContext, events: readonly ReasonRecord[], state: string): Promise<void> {
+  const db = databaseOf(session);
+  const node = session.ownName;
+  if (events.length > 0) {
+    await db
+      .insertInto('events')
+      .values(
+        events.map((record) => ({
+          epoch: String(record.epoch),
+          node,
+          code: record.code,
+          sentence: sentence(record),
+          details: JSON.stringify({ ...record.details, warning: isWarning(record.code) }),
+        })),
+      )
+      .execute();
+  }
+  await db
+    .insertInto('node_state')
+    .values({ name: node, state, since: sql`clock_timestamp()`, reported_at: sql`clock_timestamp()` })
+    .onConflict((conflict) =>
+      conflict.column('name').doUpdateSet({
+        state,
+        since: sql`case when node_state.state = excluded.state then node_state.since else excluded.since end`,
+        reported_at: sql`excluded.reported_at`,
+      }),
+    )
+    .execute();
+}

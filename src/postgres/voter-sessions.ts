@@ -1,0 +1,147 @@
+/**
+ * The kept session to each voter. A session that meets any error is ended: a vote must never survive in a session
+ * whose state is unknown. What the commands do on the server is commands.ts.
+ */
+import type pg from 'pg';
+import { withKeywords } from '../core/conninfo.js';
+import type { Command } from '../core/effects.js';
+import type { Emit, VoterSessions } from '../ports.js';
+import { CommandError, runCommand, type SessionContext } from './commands.js';
+import { openClient } from './connect.js';
+import { linkFailureOf } from './link-failure.js';
+import { classifyFailure } from './failure.js';
+
+export interface SessionOptions {
+  readonly nodeName: string;
+  /** How this worker reaches its own server. */
+  readonly ownConninfo: string;
+  readonly leaseTtlMs: () => number;
+  readonly connectTimeoutMs: () => number;
+}
+
+interface Session {
+  readonly voter: string;
+  readonly attempt: number;
+  client: pg.Client | null;
+  context: SessionContext | null;
+  ended: boolean;
+}
+
+/** What every session sets: no surprise may end it before its lease does, nothing may hang in it (protocol 1.2). */
+function sessionSettingsSql(leaseTtlMs: number): string {
+  const keepaliveSeconds = Math.ceil((2 * leaseTtlMs) / 1000) + 1;
+  return `set statement_timeout = ${Math.max(1000, Math.ceil(leaseTtlMs / 2))};
+set lock_timeout = ${Math.max(200, Math.ceil(leaseTtlMs / 6))};
+set idle_session_timeout = 0;
+set tcp_keepalives_idle = ${keepaliveSeconds};
+set tcp_keepalives_interval = ${keepaliveSeconds};
+set tcp_user_timeout = 0;
+set client_connection_check_interval = 0;
+set synchronous_commit = local;
+set default_transaction_read_only = off;
+set search_path = pg_catalog;
+set jit = off;`;
+}
+
+export class PostgresVoterSessions implements VoterSessions {
+  readonly #emit: Emit;
+  readonly #options: SessionOptions;
+  readonly #sessions = new Map<string, Session>();
+  readonly #closing = new Set<Promise<void>>();
+  #state = 'starting';
+
+  constructor(options: SessionOptions, emit: Emit) {
+    this.#options = options;
+    this.#emit = emit;
+  }
+
+  setState(state: string): void {
+    this.#state = state;
+  }
+
+  open(voter: string, conninfo: string | null, database: string | null, attempt: number): void {
+    this.close(voter);
+    const session: Session = { voter, attempt, client: null, context: null, ended: false };
+    this.#sessions.set(voter, session);
+    this.#connect(session, conninfo, database).catch((error: unknown) => this.#lose(session, error));
+  }
+
+  async #connect(session: Session, conninfo: string | null, database: string | null): Promise<void> {
+    const base = conninfo ?? this.#options.ownConninfo;
+    const client = await openClient(database === null ? base : withKeywords(base, { dbname: database }), {
+      applicationName: this.#applicationName(),
+      connectTimeoutMs: this.#options.connectTimeoutMs(),
+    });
+    if (session.ended) return discard(client);
+    session.client = client;
+    client.on('error', (error) => this.#lose(session, error));
+    client.on('end', () => this.#lose(session, new Error('the session ended')));
+    await client.query(sessionSettingsSql(this.#options.leaseTtlMs()));
+    if (session.ended) return;
+    session.context = {
+      client,
+      conninfo: base,
+      ownName: this.#options.nodeName,
+      leaseTtlMs: this.#options.leaseTtlMs,
+      applicationName: () => this.#applicationName(),
+      schemaKnown: false,
+      backendPid: null,
+    };
+    this.#emit({ kind: 'session-opened', voter: session.voter, attempt: session.attempt });
+  }
+
+  /** 'pgk STATE NAME', cut by the server to 63 bytes: how other servers show this worker's state. */
+  #applicationName(): string {
+    return `pgk ${this.#state} ${this.#options.nodeName}`;
+  }
+
+  close(voter: string): void {
+    const session = this.#sessions.get(voter);
+    if (session === undefined) return;
+    this.#sessions.delete(voter);
+    session.ended = true;
+    if (session.client !== null) discard(session.client);
+  }
+
+  command(voter: string, id: number, command: Command, deadlineMs: number): void {
+    const session = this.#sessions.get(voter);
+    if (session?.context === null || session?.context === undefined) return;
+    const timer = setTimeout(() => this.#lose(session, new CommandError('timeout', `no answer to ${command.kind} in ${deadlineMs} ms`)), deadlineMs);
+    runCommand(session.context, command, deadlineMs).then(
+      (answer) => {
+        clearTimeout(timer);
+        if (!session.ended) this.#emit({ kind: 'answer', voter, id, answer });
+      },
+      (error: unknown) => {
+        clearTimeout(timer);
+        this.#lose(session, error);
+      },
+    );
+  }
+
+  #lose(session: Session, error: unknown): void {
+    if (session.ended) return;
+    session.ended = true;
+    if (this.#sessions.get(session.voter) === session) this.#sessions.delete(session.voter);
+    if (session.client !== null) discard(session.client);
+    const failure = error instanceof CommandError ? { kind: error.kind, detail: error.message } : failureOf(error);
+    this.#emit({ kind: 'session-lost', voter: session.voter, attempt: session.attempt, failure: failure.kind, detail: failure.detail });
+  }
+
+  async end(): Promise<void> {
+    for (const voter of [...this.#sessions.keys()]) this.close(voter);
+    await Promise.allSettled(this.#closing);
+  }
+}
+
+function failureOf(error: unknown) {
+  const failure = classifyFailure(error);
+  return { kind: linkFailureOf(failure.kind), detail: failure.message };
+}
+
+/** Ends a session without waiting for the other side, which may be frozen: the socket is closed at once. */
+function discard(client: pg.Client): void {
+  client.on('error', () => undefined);
+  const { stream } = (client as unknown as { connection: { stream: { destroy(): void } } }).connection;
+  stream.destroy();
+}

@@ -1,0 +1,82 @@
+/** The OwnServer port over ServerControl: each request once at a time, every outcome an event. */
+import { maskConninfo } from '../core/conninfo.js';
+import type { Emit, OwnServer } from '../ports.js';
+import type { ServerControl } from './server-control.js';
+
+const endBoundMs = 10_000;
+const startBoundMs = 60_000;
+const stopBoundMs = 30_000;
+
+export class LocalServer implements OwnServer {
+  readonly #control: ServerControl;
+  readonly #emit: Emit;
+
+  constructor(control: ServerControl, emit: Emit) {
+    this.#control = control;
+    this.#emit = emit;
+  }
+
+  inspect(): void {
+    this.#control.inspect().then(
+      (server) => {
+        if (server.kind === 'running') return this.#emit({ kind: 'server-inspected', server: 'running', standby: false });
+        this.#emit({ kind: 'server-inspected', server: server.clean ? 'stopped-clean' : 'crashed', standby: server.standbySignal });
+      },
+      () => this.#emit({ kind: 'server-inspected', server: 'running', standby: false }),
+    );
+  }
+
+  /** Dead first, then marked: votes are given back only when both are done. */
+  retire(names: string | null): void {
+    const retired = async () => {
+      if (!(await this.#control.endAllProcesses(endBoundMs))) throw new Error('processes of the server are left');
+      await this.#control.markFenced(names);
+    };
+    retired().then(
+      () => this.#emit({ kind: 'server-retired', ok: true, detail: '' }),
+      (error: unknown) => this.#emit({ kind: 'server-retired', ok: false, detail: textOf(error) }),
+    );
+  }
+
+  start(): void {
+    this.#control.start(startBoundMs).then(
+      () => this.#emit({ kind: 'server-started', ok: true, detail: '' }),
+      (error: unknown) => this.#emit({ kind: 'server-started', ok: false, detail: textOf(error) }),
+    );
+  }
+
+  rejoin(source: string, mode: 'rewind-or-copy' | 'copy'): void {
+    this.#rejoin(source, mode).then(
+      (detail) => this.#emit({ kind: 'server-rejoined', ok: true, detail }),
+      (error: unknown) => this.#emit({ kind: 'server-rejoined', ok: false, detail: textOf(error) }),
+    );
+  }
+
+  /** Fenced all the way: the mark goes only when the data directory is on the master's history. */
+  async #rejoin(source: string, mode: 'rewind-or-copy' | 'copy'): Promise<string> {
+    const control = this.#control;
+    await control.stop('fast', stopBoundMs);
+    let detail = 'fresh copy: the same timeline number on another history';
+    let copy = mode === 'copy';
+    if (!copy) {
+      const rewind = await control.rewind(source);
+      if (rewind.kind === 'failed') {
+        copy = true;
+        detail = `fresh copy, since a rewind was not possible (${rewind.reason})`;
+      } else detail = rewind.kind === 'rewound' ? 'rewound with pg_rewind' : 'nothing to rewind';
+    }
+    if (copy) await control.copy(source, () => undefined);
+    await control.markFenced(null);
+    await control.clearFenced();
+    await control.start(startBoundMs);
+    return detail;
+  }
+
+  endWalReceiver(): void {
+    this.#control.endWalReceiver().catch(() => undefined);
+  }
+}
+
+function textOf(error: unknown): string {
+  return maskConninfo(error instanceof Error ? error.message : String(error));
+}

@@ -1,0 +1,122 @@
+/**
+ * The loop: take an event, step, hand the effects out, log the reasons. No decision and no I/O of its own.
+ */
+import type { KeeperEvent } from '../core/events.js';
+import { newKeeper, type Keeper } from '../core/state.js';
+import { stateName, step } from '../core/step.js';
+import { voterNamed, votersOf } from '../core/links.js';
+import { releaseAllOnStop } from '../core/stop.js';
+import type { CoreSettings } from '../core/types.js';
+import type { Ports } from '../ports.js';
+import { Mailbox } from './mailbox.js';
+import { perform } from './perform.js';
+
+/** Wall time may drift from monotonic time by this much between two turns before it counts as a sleep of the machine. */
+const jumpMs = 2000;
+
+/** What others may see of a running worker. */
+export interface WorkerView {
+  readonly state: string;
+  readonly nodes: number;
+}
+
+export class Worker {
+  readonly #ports: Ports;
+  readonly #keeper: Keeper;
+  readonly #mailbox = new Mailbox();
+  readonly #onView: (view: WorkerView) => void;
+  #running = false;
+  #stopped = false;
+  #cancelWake: () => void = () => undefined;
+  #shown = '';
+  #recent: string[] = [];
+  #offsetMs: number;
+
+  constructor(settings: CoreSettings, portsFor: (emit: (event: KeeperEvent) => void) => Ports, onView: (view: WorkerView) => void) {
+    this.#ports = portsFor((event) => this.#receive(event));
+    this.#keeper = newKeeper(settings, this.#ports.clock.monotonicMs());
+    this.#onView = onView;
+    this.#offsetMs = this.#ports.clock.wallMs() - this.#ports.clock.monotonicMs();
+  }
+
+  start(): void {
+    this.#receive({ kind: 'wake' });
+  }
+
+  hint(): void {
+    this.#receive({ kind: 'hint' });
+  }
+
+  changeSettings(settings: CoreSettings): void {
+    this.#receive({ kind: 'settings', settings });
+  }
+
+  /** Gives votes back where that is safe and ends every session. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#cancelWake();
+    for (const effect of releaseAllOnStop(this.#keeper).effects) perform(effect, this.#ports, () => null);
+    await Promise.all([this.#ports.voters.end(), this.#ports.notifications.end()]);
+  }
+
+  #receive(event: KeeperEvent): void {
+    if (this.#stopped) return;
+    this.#mailbox.put(event);
+    if (this.#running) return;
+    this.#running = true;
+    try {
+      for (let next = this.#mailbox.take(); next !== undefined; next = this.#mailbox.take()) this.#turn(next);
+    } finally {
+      this.#running = false;
+    }
+  }
+
+  #turn(event: KeeperEvent): void {
+    const { clock, log } = this.#ports;
+    const now = clock.monotonicMs();
+    this.#noticeSleep(now);
+    this.#remember(event);
+    const turn = this.#step(event, now);
+    const state = stateName(this.#keeper);
+    for (const record of turn.reasons) log.decision(record, state);
+    const conninfoOf = (name: string) => voterNamed(this.#keeper, name)?.conninfo ?? null;
+    this.#show(state);
+    for (const effect of turn.effects) perform(effect, this.#ports, conninfoOf);
+    this.#cancelWake();
+    if (Number.isFinite(turn.wakeAt)) this.#cancelWake = clock.wakeAt(turn.wakeAt, () => this.#receive({ kind: 'wake' }));
+  }
+
+  /** A broken invariant ends the process with what led to it; the supervisor starts it anew. */
+  #step(event: KeeperEvent, now: number): ReturnType<typeof step> {
+    try {
+      return step(this.#keeper, event, now);
+    } catch (error) {
+      const cause = error instanceof Error ? error.message : String(error);
+      throw new Error(`${cause}; role ${this.#keeper.role.kind}, last events: ${this.#recent.join(', ')}`, { cause: error });
+    }
+  }
+
+  /** Monotonic time that stood still while wall time went on means the votes may be older than they look. */
+  #noticeSleep(now: number): void {
+    const offset = this.#ports.clock.wallMs() - now;
+    if (offset - this.#offsetMs > jumpMs) {
+      for (const link of this.#keeper.links.values()) if (link.vote !== null) link.vote.renewedAt = Number.NEGATIVE_INFINITY;
+    }
+    this.#offsetMs = offset;
+  }
+
+  #remember(event: KeeperEvent): void {
+    const what = event.kind === 'answer' ? `answer ${event.answer.kind} of ${event.voter}` : event.kind;
+    this.#recent.push(what);
+    if (this.#recent.length > 20) this.#recent.shift();
+  }
+
+  #show(state: string): void {
+    const nodes = votersOf(this.#keeper).length;
+    const shown = `${state} ${nodes}`;
+    if (shown === this.#shown) return;
+    this.#shown = shown;
+    this.#ports.voters.setState(state);
+    this.#onView({ state, nodes });
+  }
+}
