@@ -7,14 +7,22 @@ export type { Logger };
 
 /** One readable line: time, level, sentence; the numbers stay in JSON mode. */
 function prettyLine(json: string): string {
-  const { time, level, node, msg, error } = JSON.parse(json) as { time: number; level: number; node?: string; msg?: string; error?: string };
+  const { time, level, node, msg, error } = JSON.parse(json) as {
+    time: number;
+    level: number;
+    node?: string;
+    msg?: string;
+    error?: string;
+  };
   const at = new Date(time).toISOString().slice(11, 23);
   const mark = level >= 50 ? 'ERROR' : level >= 40 ? 'WARN ' : 'INFO ';
   return `${at} ${mark} ${node ?? ''}: ${msg ?? ''}${error === undefined ? '' : ` (${error})`}\n`;
 }
 
 export function createLogger(level: string, node: string, pretty: boolean): Logger {
-  const destination = { write: (line: string) => void process.stdout.write(pretty ? prettyLine(line) : line) };
+  const destination = {
+    write: (line: string) => void process.stdout.write(pretty ? prettyLine(line) : line),
+  };
   return pino({ level, base: { node }, timestamp: () => `,"time":${Date.now()}` }, destination);
 }
 

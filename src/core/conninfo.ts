@@ -10,10 +10,18 @@ const keywords: ReadonlySet<string> = new Set(
   max_protocol_version min_protocol_version oauth_client_id oauth_client_secret oauth_issuer oauth_scope options passfile
   password port replication require_auth requirepeer requiressl scram_client_key scram_server_key service servicefile
   ssl_max_protocol_version ssl_min_protocol_version sslcert sslcertmode sslcompression sslcrl sslcrldir sslkey sslkeylogfile
-  sslmode sslnegotiation sslpassword sslrootcert sslsni target_session_attrs tcp_user_timeout user`.split(/\s+/),
+  sslmode sslnegotiation sslpassword sslrootcert sslsni target_session_attrs tcp_user_timeout user`.split(
+    /\s+/,
+  ),
 );
 
-const secretKeywords: readonly string[] = ['password', 'sslpassword', 'oauth_client_secret', 'scram_client_key', 'scram_server_key'];
+const secretKeywords: readonly string[] = [
+  'password',
+  'sslpassword',
+  'oauth_client_secret',
+  'scram_client_key',
+  'scram_server_key',
+];
 
 export type ParsedConninfo =
   | { readonly kind: 'parsed'; readonly keywords: ReadonlyMap<string, string> }
@@ -97,7 +105,8 @@ function decode(text: string): string | null {
 
 /** postgresql://[user[:password]@][host[:port][,...]][/dbname][?keyword=value&...] */
 function parseUri(uri: string): ParsedConninfo {
-  const match = /^postgres(?:ql)?:\/\/(?:([^:@/?]*)(?::([^@/?]*))?@)?([^/?]*)(?:\/([^?]*))?(?:\?(.*))?$/s.exec(uri);
+  const match =
+    /^postgres(?:ql)?:\/\/(?:([^:@/?]*)(?::([^@/?]*))?@)?([^/?]*)(?:\/([^?]*))?(?:\?(.*))?$/s.exec(uri);
   if (match === null) return problem('invalid connection URI');
   const [, user, password, hosts, dbname, query] = match;
   const found = new Map<string, string>();
@@ -108,14 +117,19 @@ function parseUri(uri: string): ParsedConninfo {
     found.set(keyword, value);
     return true;
   };
-  if (!put('user', user) || !put('password', password) || !put('dbname', dbname)) return problem('invalid percent-encoded token in URI');
+  if (!put('user', user) || !put('password', password) || !put('dbname', dbname))
+    return problem('invalid percent-encoded token in URI');
   const list = hostsOf(hosts ?? '');
-  if (list === null || !put('host', list.hosts) || !put('port', list.ports)) return problem('invalid host in connection URI');
+  if (list === null || !put('host', list.hosts) || !put('port', list.ports))
+    return problem('invalid host in connection URI');
   for (const pair of query === undefined || query === '' ? [] : query.split('&')) {
     const at = pair.indexOf('=');
     if (at < 0) return problem(`missing key/value separator "=" in URI query parameter: "${pair}"`);
     const keyword = decode(pair.slice(0, at));
-    if (keyword === null || !put(keyword === 'ssl' ? 'sslmode' : keyword, keyword === 'ssl' ? 'require' : pair.slice(at + 1))) {
+    if (
+      keyword === null ||
+      !put(keyword === 'ssl' ? 'sslmode' : keyword, keyword === 'ssl' ? 'require' : pair.slice(at + 1))
+    ) {
       return problem('invalid percent-encoded token in URI');
     }
   }
@@ -160,6 +174,9 @@ export function withKeywords(conninfo: string, changes: Readonly<Record<string, 
 export function maskConninfo(text: string): string {
   const names = secretKeywords.join('|');
   return text
-    .replace(new RegExp(`\\b(${names})(\\s*=\\s*)('(?:[^'\\\\]|\\\\.)*'?|(?:[^\\s\\\\&]|\\\\.)+)`, 'gi'), '$1$2***')
+    .replace(
+      new RegExp(`\\b(${names})(\\s*=\\s*)('(?:[^'\\\\]|\\\\.)*'?|(?:[^\\s\\\\&]|\\\\.)+)`, 'gi'),
+      '$1$2***',
+    )
     .replace(/(postgres(?:ql)?:\/\/[^:@/?\s]*:)[^@/?\s]*(@)/g, '$1***$2');
 }

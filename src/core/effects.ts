@@ -22,7 +22,11 @@ export type Command =
   | { readonly kind: 'write-epoch'; readonly epoch: number; readonly sync: SyncRow }
   | { readonly kind: 'write-sync'; readonly sync: SyncRow }
   | { readonly kind: 'write-voters'; readonly voters: readonly Voter[] }
-  | { readonly kind: 'write-flags'; readonly nextMaster: string | null; readonly syncNames: readonly string[] }
+  | {
+      readonly kind: 'write-flags';
+      readonly nextMaster: string | null;
+      readonly syncNames: readonly string[];
+    }
   | { readonly kind: 'read-wish' }
   | { readonly kind: 'report'; readonly events: readonly ReasonRecord[]; readonly state: string };
 
@@ -35,10 +39,28 @@ export interface SyncRow {
 }
 
 export type Effect =
-  | { readonly kind: 'open'; readonly voter: string; readonly conninfo: string | null; readonly database: string | null; readonly attempt: number }
+  | {
+      readonly kind: 'open';
+      readonly voter: string;
+      readonly conninfo: string | null;
+      readonly database: string | null;
+      readonly attempt: number;
+    }
   | { readonly kind: 'close'; readonly voter: string }
-  | { readonly kind: 'command'; readonly voter: string; readonly id: number; readonly command: Command; readonly deadlineMs: number }
-  | { readonly kind: 'indirect-poll'; readonly via: string; readonly conninfo: string; readonly round: number; readonly deadlineMs: number }
+  | {
+      readonly kind: 'command';
+      readonly voter: string;
+      readonly id: number;
+      readonly command: Command;
+      readonly deadlineMs: number;
+    }
+  | {
+      readonly kind: 'indirect-poll';
+      readonly via: string;
+      readonly conninfo: string;
+      readonly round: number;
+      readonly deadlineMs: number;
+    }
   | { readonly kind: 'probe-own'; readonly deadlineMs: number }
   | { readonly kind: 'listen'; readonly conninfo: string | null; readonly voter: string | null }
   | { readonly kind: 'inspect-server' }
@@ -47,4 +69,11 @@ export type Effect =
   | { readonly kind: 'start-server' }
   | { readonly kind: 'rejoin-server'; readonly source: string; readonly mode: 'rewind-or-copy' | 'copy' }
   | { readonly kind: 'end-wal-receiver' }
-  | { readonly kind: 'run-hook'; readonly hook: 'fencing' | 'after' | 'async'; readonly event: string; readonly oldMaster: string | null; readonly newMaster: string | null; readonly epoch: number };
+  | {
+      readonly kind: 'run-hook';
+      readonly hook: 'fencing' | 'after' | 'async';
+      readonly event: string;
+      readonly oldMaster: string | null;
+      readonly newMaster: string | null;
+      readonly epoch: number;
+    };

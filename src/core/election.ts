@@ -5,14 +5,15 @@
  *   gather -> vote -> freeze -> (fencing-command) -> promote -> epoch -> establish -> names -> master
  *                \-> catch-up -/            claim: no promote; with all votes and nothing newer: straight to master
  */
+
+import type { KeeperEvent } from './events.js';
+import { ballotOf } from './following.js';
 import { ingestFreeze, walkCatchUp, walkFreeze } from './freeze.js';
 import { heldVoters, neededVotes, releaseVotes, tryVotes } from './lease.js';
 import { linkOf, observe, ownLink, seenSince, votersOf } from './links.js';
 import { enterStandby, retire } from './own-server.js';
-import { ballotOf } from './following.js';
 import { ingestPromotion, walkPromotion, won } from './promotion.js';
 import { candidateOf, compareWal, describeRanking, rank } from './ranking.js';
-import type { KeeperEvent } from './events.js';
 import type { Arrived, Election, ElectionPhase, Keeper, Link } from './state.js';
 import { due, isIdle, note, randomBetween, send, type Turn, wake } from './turn.js';
 import { failoverTimeMs, holdNames, pollDeadlineMs, type Registry } from './types.js';
@@ -22,7 +23,13 @@ const rankDelayMs = 250;
 /** How long to try for votes that a dying worker is about to give back. */
 const voteBoundMs = 400;
 
-export function startElection(k: Keeper, turn: Turn, cause: Election['cause'], claimSince: number | null, readSince: number): void {
+export function startElection(
+  k: Keeper,
+  turn: Turn,
+  cause: Election['cause'],
+  claimSince: number | null,
+  readSince: number,
+): void {
   const giveUpAt = claimSince === null ? null : claimSince + failoverTimeMs(k.settings);
   k.role = {
     kind: 'electing',
@@ -59,7 +66,13 @@ export function enterPhase(k: Keeper, e: Election, phase: ElectionPhase): void {
 }
 
 /** Gives everything back. A failover goes back to watching; a claim tries again until its time is up. */
-export function abandon(k: Keeper, turn: Turn, e: Election, pauseMs: number, blocked: string | null = null): void {
+export function abandon(
+  k: Keeper,
+  turn: Turn,
+  e: Election,
+  pauseMs: number,
+  blocked: string | null = null,
+): void {
   releaseVotes(k, turn);
   if (e.cause === 'failover') {
     enterStandby(k, k.now + pauseMs);
@@ -83,7 +96,8 @@ export function failClaim(k: Keeper, turn: Turn, why: string): void {
 export function decideElection(k: Keeper, turn: Turn, e: Election): void {
   const own = ownLink(k);
   if (own.session !== 'open' && ownServerGone(k, turn, e, own)) return;
-  if (e.giveUpAt !== null && isUndecided(e) && due(k, turn, e.giveUpAt)) return failClaim(k, turn, 'no majority of votes in time');
+  if (e.giveUpAt !== null && isUndecided(e) && due(k, turn, e.giveUpAt))
+    return failClaim(k, turn, 'no majority of votes in time');
   switch (e.phase) {
     case 'gather':
       return walkGather(k, turn, e);
@@ -105,10 +119,22 @@ function isUndecided(e: Election): boolean {
 /** The own server died under the election. After pg_promote was sent the only way is fencing. */
 function ownServerGone(k: Keeper, turn: Turn, e: Election, own: Link): boolean {
   if (own.session === 'opening' && own.failure === null) return true;
-  const mayBeWritable = e.cause === 'claim' || e.sent.has('promote') || e.phase === 'epoch' || e.phase === 'establish' || e.phase === 'names';
+  const mayBeWritable =
+    e.cause === 'claim' ||
+    e.sent.has('promote') ||
+    e.phase === 'epoch' ||
+    e.phase === 'establish' ||
+    e.phase === 'names';
   note(k, turn, 'election-aborted', { why: 'the own server is gone' });
   releaseVotes(k, turn);
-  k.role = { kind: 'down', wasMaster: mayBeWritable, since: k.now, server: 'unknown', retryAt: k.now, tries: 0 };
+  k.role = {
+    kind: 'down',
+    wasMaster: mayBeWritable,
+    since: k.now,
+    server: 'unknown',
+    retryAt: k.now,
+    tries: 0,
+  };
   if (e.sent.has('promote')) retire(k, turn);
   else turn.effects.push({ kind: 'inspect-server' });
   return true;
@@ -131,10 +157,12 @@ function walkGather(k: Keeper, turn: Turn, e: Election): void {
     return link !== undefined && seenSince(link, e.startedAt);
   });
   const registry = k.registry;
-  if (registry === null || !seenSince(ownLink(k), e.startedAt)) return abandon(k, turn, e, randomBetween(k, 50, 150));
+  if (registry === null || !seenSince(ownLink(k), e.startedAt))
+    return abandon(k, turn, e, randomBetween(k, 50, 150));
   const needed = neededVotes(k);
   if (reachable.length < needed) {
-    if (e.round === 0) note(k, turn, 'no-majority', { reachable: reachable.length, voters: voters.length, needed });
+    if (e.round === 0)
+      note(k, turn, 'no-majority', { reachable: reachable.length, voters: voters.length, needed });
     return abandon(k, turn, e, randomBetween(k, 200, 500));
   }
   const other = writableElsewhere(k, e, registry);
@@ -210,7 +238,9 @@ function walkVote(k: Keeper, turn: Turn, e: Election): void {
   if (ownHeld && held.length >= needed) {
     const undecided = voters.filter((voter) => {
       const link = linkOf(k, voter.name);
-      return link !== undefined && link.session === 'open' && link.vote === null && link.refusedAt < e.phaseAt;
+      return (
+        link !== undefined && link.session === 'open' && link.vote === null && link.refusedAt < e.phaseAt
+      );
     });
     if (undecided.length > 0 && !due(k, turn, e.phaseAt + 100)) return;
     note(k, turn, 'votes-held', { held: held.length, voters: voters.length, needed, tookMs });
@@ -244,7 +274,11 @@ function withMajority(k: Keeper, turn: Turn, e: Election): void {
     !higherElsewhere &&
     held.length === votersOf(k).length;
   if (e.keepEpoch) {
-    note(k, turn, 'lease-kept', { held: held.length, voters: votersOf(k).length, epoch: registry?.epoch ?? 0 });
+    note(k, turn, 'lease-kept', {
+      held: held.length,
+      voters: votersOf(k).length,
+      epoch: registry?.epoch ?? 0,
+    });
     return won(k, turn, e);
   }
   enterPhase(k, e, 'freeze');
@@ -257,7 +291,13 @@ export function nodeAhead(k: Keeper, e: Election): Link | null {
   if (ours === null) return null;
   for (const voter of heldVoters(k)) {
     const link = linkOf(k, voter.name);
-    if (voter.kind !== 'node' || voter.name === k.settings.name || !link?.obs || !seenSince(link, e.startedAt)) continue;
+    if (
+      voter.kind !== 'node' ||
+      voter.name === k.settings.name ||
+      !link?.obs ||
+      !seenSince(link, e.startedAt)
+    )
+      continue;
     // A writable server moves on: only what it flushed after the other's answer can be compared.
     if (e.cause === 'claim' && ownLink(k).obsAt < link.obsDoneAt) continue;
     if (compareWal(link.obs, ours) > 0) return link;
@@ -265,7 +305,13 @@ export function nodeAhead(k: Keeper, e: Election): Link | null {
   return null;
 }
 
-export function ingestElection(k: Keeper, turn: Turn, e: Election, event: KeeperEvent, arrived: Arrived | null): void {
+export function ingestElection(
+  k: Keeper,
+  turn: Turn,
+  e: Election,
+  event: KeeperEvent,
+  arrived: Arrived | null,
+): void {
   if (arrived !== null && e.phase === 'freeze') ingestFreeze(k, e, arrived);
   ingestPromotion(k, turn, e, event, arrived);
 }
@@ -277,4 +323,3 @@ export function enterReclaim(k: Keeper, turn: Turn, lapsedAt: number): void {
   if (k.role.kind === 'electing') k.role.round = 1;
   if (!send(k, turn, own, { kind: 'set-names', names: holdNames })) wake(k, turn, k.now + 5);
 }
-

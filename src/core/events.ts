@@ -18,13 +18,28 @@ export type KeeperEvent =
   /** A notification or a signal says: read again now. */
   | { readonly kind: 'hint' }
   | { readonly kind: 'session-opened'; readonly voter: string; readonly attempt: number }
-  | { readonly kind: 'session-lost'; readonly voter: string; readonly attempt: number; readonly failure: LinkFailure; readonly detail: string }
+  | {
+      readonly kind: 'session-lost';
+      readonly voter: string;
+      readonly attempt: number;
+      readonly failure: LinkFailure;
+      readonly detail: string;
+    }
   | { readonly kind: 'answer'; readonly voter: string; readonly id: number; readonly answer: Answer }
   /** A peer said whether it sees the master; null = no answer. */
-  | { readonly kind: 'indirect-answer'; readonly via: string; readonly round: number; readonly sees: boolean | null }
+  | {
+      readonly kind: 'indirect-answer';
+      readonly via: string;
+      readonly round: number;
+      readonly sees: boolean | null;
+    }
   /** A fresh connection to the own server: did anything that speaks the protocol answer? */
   | { readonly kind: 'own-probe'; readonly alive: boolean }
-  | { readonly kind: 'server-inspected'; readonly server: 'running' | 'stopped-clean' | 'crashed'; readonly standby: boolean }
+  | {
+      readonly kind: 'server-inspected';
+      readonly server: 'running' | 'stopped-clean' | 'crashed';
+      readonly standby: boolean;
+    }
   /** Every process of the own server is gone and it can only start as a standby. */
   | { readonly kind: 'server-retired'; readonly ok: boolean; readonly detail: string }
   | { readonly kind: 'server-started'; readonly ok: boolean; readonly detail: string }

@@ -35,5 +35,11 @@ export function followConninfo(node: Voter, obs: Observation, target: Voter, epo
 export function isPointedAt(obs: Observation, target: Voter): boolean {
   const wanted = addressOf(target.conninfo);
   const actual = addressOf(obs.primaryConninfo);
-  return obs.primaryConninfo.trim() !== '' && wanted !== null && actual !== null && wanted.host === actual.host && wanted.port === actual.port;
+  return (
+    obs.primaryConninfo.trim() !== '' &&
+    wanted !== null &&
+    actual !== null &&
+    wanted.host === actual.host &&
+    wanted.port === actual.port
+  );
 }

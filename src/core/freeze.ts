@@ -32,7 +32,12 @@ export function walkFreeze(k: Keeper, turn: Turn, e: Election): void {
   if (e.cause === 'failover' && !e.sent.has('shorten-retry')) {
     if (send(k, turn, own, { kind: 'shorten-retry' })) e.sent.add('shorten-retry');
   }
-  if (e.cause === 'claim' && (k.registry?.syncWished ?? 0) > 0 && own.obs?.names !== holdNames && !e.sent.has('hold')) {
+  if (
+    e.cause === 'claim' &&
+    (k.registry?.syncWished ?? 0) > 0 &&
+    own.obs?.names !== holdNames &&
+    !e.sent.has('hold')
+  ) {
     if (send(k, turn, own, { kind: 'set-names', names: holdNames })) e.sent.add('hold');
   }
   const others = held.filter((voter) => voter.kind === 'node' && voter.name !== k.settings.name);
@@ -67,7 +72,12 @@ function freezeOne(k: Keeper, turn: Turn, e: Election, voter: Voter, self: Voter
 /** Positive evidence only: a WAL receiver that streams from this node, under this ballot. */
 function isFrozen(link: Link, self: Voter, epoch: number): boolean {
   const { obs } = link;
-  return obs !== null && isPointedAt(obs, self) && ballotOf(obs.primaryConninfo) === epoch && streamsFrom(obs, self);
+  return (
+    obs !== null &&
+    isPointedAt(obs, self) &&
+    ballotOf(obs.primaryConninfo) === epoch &&
+    streamsFrom(obs, self)
+  );
 }
 
 /** All frozen: own replay done, registry read after it, the old master silent, nobody missing. */
@@ -79,7 +89,8 @@ function settle(k: Keeper, turn: Turn, e: Election, frozen: number): void {
   if (obs === null || registry === null || !seenSince(own, e.phaseAt)) return;
   // What was received must be replayed before the registry on this server is worth reading.
   if (e.cause === 'failover' && obs.replayed < obs.received) return waitForReplay(k, turn, e);
-  if (e.cause === 'claim' && [...e.frozen].some((name) => own.obsAt < (linkOf(k, name)?.obsDoneAt ?? 0))) return;
+  if (e.cause === 'claim' && [...e.frozen].some((name) => own.obsAt < (linkOf(k, name)?.obsDoneAt ?? 0)))
+    return;
   if (oldMasterAnswers(k, turn, e)) return;
   const here = new Set([...e.frozen, k.settings.name]);
   const verdict = restriction(registry, here, formerMasterIsHere(k, e, here));
@@ -90,7 +101,11 @@ function settle(k: Keeper, turn: Turn, e: Election, frozen: number): void {
     if (e.cause === 'claim') return failClaim(k, turn, `acknowledged commits may be on ${awaited}`);
     return abandon(k, turn, e, randomBetween(k, 500, 1500), awaited);
   }
-  note(k, turn, 'nodes-frozen', { frozen, tookMs: Math.round(k.now - e.phaseAt), lsn: formatLsn(obs.received) });
+  note(k, turn, 'nodes-frozen', {
+    frozen,
+    tookMs: Math.round(k.now - e.phaseAt),
+    lsn: formatLsn(obs.received),
+  });
   startPromotion(k, turn, e);
 }
 
@@ -100,7 +115,11 @@ function waitForReplay(k: Keeper, turn: Turn, e: Election): void {
     note(k, turn, 'election-aborted', { why: 'replay of what was received does not end' });
     return abandon(k, turn, e, randomBetween(k, 500, 1500));
   }
-  if (k.now - e.phaseAt > resumeAfterMs && !e.sent.has('own resumed') && send(k, turn, ownLink(k), { kind: 'resume-replay' })) {
+  if (
+    k.now - e.phaseAt > resumeAfterMs &&
+    !e.sent.has('own resumed') &&
+    send(k, turn, ownLink(k), { kind: 'resume-replay' })
+  ) {
     e.sent.add('own resumed');
   }
 }
@@ -154,13 +173,18 @@ export function walkCatchUp(k: Keeper, turn: Turn, e: Election): void {
   const source = e.aheadOf === null ? undefined : voterNamed(k, e.aheadOf);
   const sourceObs = e.aheadOf === null ? null : linkOf(k, e.aheadOf)?.obs;
   const self = votersOf(k).find((voter) => voter.name === k.settings.name);
-  if (source === undefined || self === undefined || !sourceObs || own.obs === null) return abandon(k, turn, e, randomBetween(k, 200, 500));
+  if (source === undefined || self === undefined || !sourceObs || own.obs === null)
+    return abandon(k, turn, e, randomBetween(k, 200, 500));
   if (!e.sent.has('follow')) {
-    if (send(k, turn, own, { kind: 'follow', conninfo: followConninfo(self, own.obs, source, e.epoch) })) e.sent.add('follow');
+    if (send(k, turn, own, { kind: 'follow', conninfo: followConninfo(self, own.obs, source, e.epoch) }))
+      e.sent.add('follow');
     return;
   }
   observe(k, turn, own, 10);
-  const caughtUp = seenSince(own, e.phaseAt) && own.obs.timeline >= sourceObs.timeline && own.obs.received >= sourceObs.received;
+  const caughtUp =
+    seenSince(own, e.phaseAt) &&
+    own.obs.timeline >= sourceObs.timeline &&
+    own.obs.received >= sourceObs.received;
   if (caughtUp) {
     e.frozen.clear();
     e.startedAt = k.now;

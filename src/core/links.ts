@@ -93,7 +93,13 @@ export function openLinks(k: Keeper, turn: Turn): void {
     link.attempt += 1;
     link.openingSince = k.now;
     const { voter, conninfo, database, attempt } = link;
-    turn.effects.push({ kind: 'open', voter, conninfo: voter === k.settings.name ? null : conninfo, database, attempt });
+    turn.effects.push({
+      kind: 'open',
+      voter,
+      conninfo: voter === k.settings.name ? null : conninfo,
+      database,
+      attempt,
+    });
   }
 }
 
@@ -124,7 +130,12 @@ function signOfLife(link: Link, at: number): void {
   link.misses = 0;
 }
 
-function lost(k: Keeper, turn: Turn, link: Link, event: Extract<KeeperEvent, { kind: 'session-lost' }>): void {
+function lost(
+  k: Keeper,
+  turn: Turn,
+  link: Link,
+  event: Extract<KeeperEvent, { kind: 'session-lost' }>,
+): void {
   const wasOpen = link.session === 'open';
   const before = link.failure;
   if (link.vote !== null) link.lastHeldAt = link.vote.renewedAt;
@@ -142,7 +153,10 @@ function lost(k: Keeper, turn: Turn, link: Link, event: Extract<KeeperEvent, { k
   const starting = event.failure === 'starting-up' || event.failure === 'shutting-down';
   if (!starting) link.startingSince = null;
   else link.startingSince ??= k.now;
-  if (isSignOfLife(event.failure) && (link.startingSince === null || k.now - link.startingSince < startingBoundMs(k))) {
+  if (
+    isSignOfLife(event.failure) &&
+    (link.startingSince === null || k.now - link.startingSince < startingBoundMs(k))
+  ) {
     signOfLife(link, k.now);
   } else {
     link.misses += 1;
@@ -158,7 +172,8 @@ function adopt(k: Keeper, registry: Registry): void {
 
 /** Takes in what concerns sessions; returns the answer for the role to look at, if it was one. */
 export function ingestLink(k: Keeper, turn: Turn, event: KeeperEvent): Arrived | null {
-  if (event.kind !== 'session-opened' && event.kind !== 'session-lost' && event.kind !== 'answer') return null;
+  if (event.kind !== 'session-opened' && event.kind !== 'session-lost' && event.kind !== 'answer')
+    return null;
   const link = k.links.get(event.voter);
   if (link === undefined) return null;
   if (event.kind === 'session-opened') {
@@ -186,7 +201,11 @@ export function ingestLink(k: Keeper, turn: Turn, event: KeeperEvent): Arrived |
   if (link.vote !== null) link.vote.renewedAt = Math.max(link.vote.renewedAt, sentAt);
   if (event.answer.kind === 'observed') {
     const { observation } = event.answer;
-    if (k.registry !== null && observation.systemIdentifier !== k.registry.systemIdentifier && voterNamed(k, link.voter)?.kind === 'node') {
+    if (
+      k.registry !== null &&
+      observation.systemIdentifier !== k.registry.systemIdentifier &&
+      voterNamed(k, link.voter)?.kind === 'node'
+    ) {
       note(k, turn, 'foreign-server', { voter: link.voter, identifier: observation.systemIdentifier });
       endSession(k, turn, link);
       link.failure = 'foreign';
@@ -199,7 +218,12 @@ export function ingestLink(k: Keeper, turn: Turn, event: KeeperEvent): Arrived |
     link.obsDoneAt = k.now;
     if (observation.registry !== null) adopt(k, observation.registry);
     const known = k.registry;
-    if (known !== null && known.master === link.voter && !observation.inRecovery && observation.registry?.epoch === known.epoch) {
+    if (
+      known !== null &&
+      known.master === link.voter &&
+      !observation.inRecovery &&
+      observation.registry?.epoch === known.epoch
+    ) {
       k.seenMasterEpoch = known.epoch;
       k.seenMasterAt = sentAt;
     }

@@ -2,7 +2,15 @@
 import { observe, ownLink } from './links.js';
 import type { Arrived, Keeper, Master } from './state.js';
 import { ingestSyncChange, startSyncChange, walkSyncChange } from './sync-change.js';
-import { desiredSync, describeSync, namesFor, nextSyncStep, resolveWish, syncRowOf, type Wish } from './sync-plan.js';
+import {
+  describeSync,
+  desiredSync,
+  namesFor,
+  nextSyncStep,
+  resolveWish,
+  syncRowOf,
+  type Wish,
+} from './sync-plan.js';
 import { due, isIdle, note, send, type Turn } from './turn.js';
 import { failoverTimeMs, holdNames, type Observation, type Registry } from './types.js';
 
@@ -31,7 +39,8 @@ export function decideSync(k: Keeper, turn: Turn, m: Master, obs: Observation): 
   });
   // Until enough of the wished standbys are registered and stream, the user's own setting stays as it is.
   if (!managed && desired.needed < desired.wished) return;
-  if (!managed && desired.wished === 0 && registry.syncWished === 0 && registry.syncWish === desired.wish) return;
+  if (!managed && desired.wished === 0 && registry.syncWished === 0 && registry.syncWish === desired.wish)
+    return;
   const step = nextSyncStep(syncRowOf(registry), desired);
   if (step === null || !due(k, turn, m.changeAfter)) return;
   startSyncChange(k, turn, m, step);
@@ -42,18 +51,34 @@ export function decideSync(k: Keeper, turn: Turn, m: Master, obs: Observation): 
 function streams(obs: Observation, name: string): boolean {
   const near = 16n * 1024n * 1024n;
   return obs.replication.some(
-    (row) => row.name === name && row.state === 'streaming' && row.flushLsn !== null && obs.received - row.flushLsn < near,
+    (row) =>
+      row.name === name &&
+      row.state === 'streaming' &&
+      row.flushLsn !== null &&
+      obs.received - row.flushLsn < near,
   );
 }
 
 /** Names other than the row's: ours come back after an interrupted change; a user's ALTER SYSTEM is a new wish. */
-function restoreNames(k: Keeper, turn: Turn, m: Master, obs: Observation, registry: Registry, wish: Wish): boolean {
+function restoreNames(
+  k: Keeper,
+  turn: Turn,
+  m: Master,
+  obs: Observation,
+  registry: Registry,
+  wish: Wish,
+): boolean {
   const expected = namesFor(syncRowOf(registry), wish.method);
   if (obs.names === expected) {
     m.appliedNames = expected;
     return false;
   }
-  if (m.appliedNames !== null && obs.names !== m.appliedNames && obs.names !== holdNames && obs.names !== m.wishText) {
+  if (
+    m.appliedNames !== null &&
+    obs.names !== m.appliedNames &&
+    obs.names !== holdNames &&
+    obs.names !== m.wishText
+  ) {
     m.wishText = obs.names;
     note(k, turn, 'sync-wish', { wish: obs.names });
   }
@@ -85,13 +110,24 @@ function noteAsync(k: Keeper, turn: Turn, m: Master, registry: Registry): void {
   else note(k, turn, 'back-to-sync', { to: describeSync(syncRowOf(registry)) });
   const { name } = k.settings;
   const event = isAsync ? 'async' : 'sync';
-  turn.effects.push({ kind: 'run-hook', hook: 'async', event, oldMaster: null, newMaster: name, epoch: registry.epoch });
+  turn.effects.push({
+    kind: 'run-hook',
+    hook: 'async',
+    event,
+    oldMaster: null,
+    newMaster: name,
+    epoch: registry.epoch,
+  });
 }
 
 export function ingestSync(k: Keeper, turn: Turn, m: Master, arrived: Arrived): void {
   if (arrived.voter !== k.settings.name) return;
   if (arrived.answer.kind === 'wish') ingestWish(k, turn, m, arrived.answer.file, arrived.answer.effective);
-  if (arrived.command.kind === 'set-names' && arrived.command.names !== null && arrived.command.names !== holdNames) {
+  if (
+    arrived.command.kind === 'set-names' &&
+    arrived.command.names !== null &&
+    arrived.command.names !== holdNames
+  ) {
     m.appliedNames = arrived.command.names;
   }
   const before = m.change;

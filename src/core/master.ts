@@ -2,15 +2,24 @@
  * The master's decisions while it holds the lease: keep it, tend the nodes whose votes it holds, keep the registry on a
  * majority. The synchronous set is master-sync.ts, membership is membership.ts.
  */
-import { isEstablished } from './established.js';
-import { followConninfo, isPointedAt } from './following.js';
+
 import { enterReclaim } from './election.js';
-import { hasLease, heldVoters, isVoteGood, leaseUntil, neededVotes, releaseVotes, tryVotes } from './lease.js';
+import { isEstablished } from './established.js';
+import type { KeeperEvent } from './events.js';
+import { followConninfo, isPointedAt } from './following.js';
+import {
+  hasLease,
+  heldVoters,
+  isVoteGood,
+  leaseUntil,
+  neededVotes,
+  releaseVotes,
+  tryVotes,
+} from './lease.js';
 import { heartbeatMs, linkOf, observe, ownLink, seenSince, voterNamed, votersOf } from './links.js';
 import { decideSync, ingestSync } from './master-sync.js';
 import { decideMembership, ingestMembership } from './membership.js';
 import { enterDown, probeOwnServer, retire } from './own-server.js';
-import type { KeeperEvent } from './events.js';
 import type { Arrived, Keeper, Link, Master } from './state.js';
 import { streamsFrom } from './suspicion.js';
 import { due, isIdle, note, send, type Turn, wake } from './turn.js';
@@ -89,7 +98,10 @@ function lapse(k: Keeper, turn: Turn): void {
   const held = heldVoters(k).length;
   const details = { held, voters: votersOf(k).length, needed: neededVotes(k) };
   const syncInEffect = (registry?.syncNeeded ?? 0) > 0;
-  note(k, turn, 'lease-lapsed', { ...details, what: syncInEffect ? 'holding commits and asking again' : 'fencing this server' });
+  note(k, turn, 'lease-lapsed', {
+    ...details,
+    what: syncInEffect ? 'holding commits and asking again' : 'fencing this server',
+  });
   if (syncInEffect) return enterReclaim(k, turn, k.now);
   releaseVotes(k, turn);
   retire(k, turn);
@@ -100,7 +112,8 @@ function tend(k: Keeper, turn: Turn, link: Link): void {
   const { obs } = link;
   const voter = voterNamed(k, link.voter);
   const { registry } = k;
-  if (obs === null || voter?.kind !== 'node' || registry === null || !isVoteGood(k, link) || !isIdle(link)) return;
+  if (obs === null || voter?.kind !== 'node' || registry === null || !isVoteGood(k, link) || !isIdle(link))
+    return;
   if (!obs.inRecovery) return tendLeftover(k, turn, link, obs);
   const self = voterNamed(k, k.settings.name);
   const ours = ownLink(k).obs;
@@ -127,10 +140,21 @@ function obsStale(link: Link, sent: boolean): void {
 }
 
 /** The same timeline number without this promotion is another history: its worker must copy it afresh first. */
-function pointHere(k: Keeper, turn: Turn, link: Link, obs: Observation, voter: Voter, self: Voter, ours: Observation): void {
+function pointHere(
+  k: Keeper,
+  turn: Turn,
+  link: Link,
+  obs: Observation,
+  voter: Voter,
+  self: Voter,
+  ours: Observation,
+): void {
   const { registry } = k;
   if (registry === null) return;
-  const otherHistory = obs.timeline >= ours.timeline && obs.registry !== null && obs.registry.promotionId !== registry.promotionId;
+  const otherHistory =
+    obs.timeline >= ours.timeline &&
+    obs.registry !== null &&
+    obs.registry.promotionId !== registry.promotionId;
   if (otherHistory) return;
   const conninfo = followConninfo(voter, obs, self, registry.epoch);
   if (!send(k, turn, link, { kind: 'follow', conninfo })) return;
@@ -165,7 +189,13 @@ function trackEstablished(k: Keeper, turn: Turn, m: Master, obs: Observation): v
   observe(k, turn, own, 20);
 }
 
-export function ingestMaster(k: Keeper, turn: Turn, m: Master, event: KeeperEvent, arrived: Arrived | null): void {
+export function ingestMaster(
+  k: Keeper,
+  turn: Turn,
+  m: Master,
+  event: KeeperEvent,
+  arrived: Arrived | null,
+): void {
   if (event.kind === 'own-probe' && event.alive) m.ownAliveAt = k.now;
   if (arrived === null) return;
   if (arrived.voter === k.settings.name && arrived.answer.kind === 'observed') {
@@ -180,7 +210,8 @@ export function ingestMaster(k: Keeper, turn: Turn, m: Master, event: KeeperEven
 /** connected: a standby streams. async: sync is wished, and writes go on without. */
 export function masterState(k: Keeper, _m: Master): string {
   const { registry } = k;
-  if (registry !== null && registry.syncWished > 0 && registry.syncNeeded === 0 && registry.voters.length > 1) return 'master:async';
+  if (registry !== null && registry.syncWished > 0 && registry.syncNeeded === 0 && registry.voters.length > 1)
+    return 'master:async';
   const rows = ownLink(k).obs?.replication ?? [];
   const names = new Set(rows.filter((row) => row.state === 'streaming').map((row) => row.name));
   const streams = votersOf(k).some((voter) => names.has(voter.name) && linkOf(k, voter.name) !== undefined);

@@ -16,21 +16,36 @@ export function decideMembership(k: Keeper, turn: Turn, m: Master, obs: Observat
 
 function changeVoters(k: Keeper, turn: Turn, m: Master, registry: Registry, obs: Observation): boolean {
   const voters = votersOf(k);
-  const removed = voters.find((voter) => voter.kind === 'node' && !registry.nodes.some((node) => node.name === voter.name));
-  if (removed !== undefined && removed.name !== k.settings.name) return removeVoter(k, turn, m, registry, removed);
+  const removed = voters.find(
+    (voter) => voter.kind === 'node' && !registry.nodes.some((node) => node.name === voter.name),
+  );
+  if (removed !== undefined && removed.name !== k.settings.name)
+    return removeVoter(k, turn, m, registry, removed);
   const changed = registry.nodes.find((node) => {
     const voter = voters.find((candidate) => candidate.name === node.name);
-    return voter !== undefined && (voter.conninfo !== node.conninfo || voter.seqno !== node.seqno || voter.database !== node.database);
+    return (
+      voter !== undefined &&
+      (voter.conninfo !== node.conninfo || voter.seqno !== node.seqno || voter.database !== node.database)
+    );
   });
   if (changed !== undefined) {
-    return write(k, turn, m, voters.map((voter) => (voter.name === changed.name ? changed : voter)));
+    return write(
+      k,
+      turn,
+      m,
+      voters.map((voter) => (voter.name === changed.name ? changed : voter)),
+    );
   }
   for (const node of registry.nodes) {
     if (voters.some((voter) => voter.name === node.name)) continue;
     const streams = obs.replication.some((row) => row.name === node.name && row.state === 'streaming');
     const next = [...voters, node];
     if (streams && holdsMajorityOf(k, next) && write(k, turn, m, next)) {
-      note(k, turn, 'voter-added', { voter: node.name, voters: next.length, needed: majorityOf(next, k.settings.quorum) });
+      note(k, turn, 'voter-added', {
+        voter: node.name,
+        voters: next.length,
+        needed: majorityOf(next, k.settings.quorum),
+      });
       return true;
     }
   }
@@ -56,7 +71,11 @@ function removeVoter(k: Keeper, turn: Turn, m: Master, registry: Registry, remov
   }
   const next = votersOf(k).filter((voter) => voter.name !== removed.name);
   if (!holdsMajorityOf(k, next) || !write(k, turn, m, next)) return false;
-  note(k, turn, 'voter-removed', { voter: removed.name, voters: next.length, needed: majorityOf(next, k.settings.quorum) });
+  note(k, turn, 'voter-removed', {
+    voter: removed.name,
+    voters: next.length,
+    needed: majorityOf(next, k.settings.quorum),
+  });
   return true;
 }
 
@@ -67,10 +86,13 @@ function write(k: Keeper, turn: Turn, m: Master, voters: readonly Voter[]): bool
 
 /** is_nextmaster: first living node of the wish, else the lowest seqno that lives. is_sync: the wished nodes. */
 function writeFlags(k: Keeper, turn: Turn, m: Master, registry: Registry): void {
-  const alive = (name: string) => k.now - (m.streamingAt.get(name) ?? Number.NEGATIVE_INFINITY) < failoverTimeMs(k.settings);
+  const alive = (name: string) =>
+    k.now - (m.streamingAt.get(name) ?? Number.NEGATIVE_INFINITY) < failoverTimeMs(k.settings);
   const standbys = registry.nodes.filter((node) => node.name !== k.settings.name);
   const wished = m.wishedMembers;
-  const inWish = wished.map((name) => standbys.find((node) => node.name === name)).filter((node) => node !== undefined);
+  const inWish = wished
+    .map((name) => standbys.find((node) => node.name === name))
+    .filter((node) => node !== undefined);
   const bySeqno = [...standbys].sort((a, b) => a.seqno - b.seqno);
   const next = [...inWish, ...bySeqno].find((node) => alive(node.name))?.name ?? null;
   const key = JSON.stringify([next, wished, standbys.map((node) => node.name)]);

@@ -2,9 +2,10 @@
  * The server beside this worker: lost, crashed, frozen, fenced, started again, brought back as a standby. What is
  * decided here never needs a write on any server.
  */
+
+import type { KeeperEvent } from './events.js';
 import { releaseVotes } from './lease.js';
 import { linkOf, ownLink, voterNamed } from './links.js';
-import type { KeeperEvent } from './events.js';
 import type { Keeper, Link, Role } from './state.js';
 import { due, note, type Turn } from './turn.js';
 import { failoverTimeMs, holdNames, pollDeadlineMs } from './types.js';
@@ -25,7 +26,14 @@ function fencedNames(k: Keeper): string | null {
 }
 
 export function enterStandby(k: Keeper, suspectAfter: number): void {
-  k.role = { kind: 'standby', suspicion: null, suspectAfter, strayedSince: null, receiverEndedAt: Number.NEGATIVE_INFINITY, blocked: null };
+  k.role = {
+    kind: 'standby',
+    suspicion: null,
+    suspectAfter,
+    strayedSince: null,
+    receiverEndedAt: Number.NEGATIVE_INFINITY,
+    blocked: null,
+  };
 }
 
 /** The own session is gone: find out what became of the server. */
@@ -121,7 +129,13 @@ export function ingestDown(k: Keeper, turn: Turn, role: Down, event: KeeperEvent
   }
 }
 
-function ingestInspection(k: Keeper, turn: Turn, role: Down, server: 'running' | 'stopped-clean' | 'crashed', standby: boolean): void {
+function ingestInspection(
+  k: Keeper,
+  turn: Turn,
+  role: Down,
+  server: 'running' | 'stopped-clean' | 'crashed',
+  standby: boolean,
+): void {
   if (role.server !== 'unknown' && role.server !== 'stopped-clean') return;
   if (server === 'crashed') {
     note(k, turn, 'server-crashed');
@@ -139,11 +153,23 @@ function ingestInspection(k: Keeper, turn: Turn, role: Down, server: 'running' |
 }
 
 /** Brings the own server to the master's history. */
-export function enterRejoin(k: Keeper, turn: Turn, source: Link, mode: 'rewind-or-copy' | 'copy', why: string): void {
+export function enterRejoin(
+  k: Keeper,
+  turn: Turn,
+  source: Link,
+  mode: 'rewind-or-copy' | 'copy',
+  why: string,
+): void {
   const conninfo = voterNamed(k, source.voter)?.conninfo;
   if (conninfo === undefined) return;
   note(k, turn, 'rejoin-started', { master: source.voter, why, mode });
-  k.role = { kind: 'rejoining', since: k.now, source: source.voter, pausedUntil: Number.POSITIVE_INFINITY, tries: k.rejoinTries };
+  k.role = {
+    kind: 'rejoining',
+    since: k.now,
+    source: source.voter,
+    pausedUntil: Number.POSITIVE_INFINITY,
+    tries: k.rejoinTries,
+  };
   turn.effects.push({ kind: 'rejoin-server', source: conninfo, mode });
 }
 
@@ -172,5 +198,8 @@ export function decideRejoin(k: Keeper, turn: Turn, role: Rejoining): void {
 export function probeOwnServer(k: Keeper, turn: Turn, role: Extract<Role, { kind: 'master' }>): void {
   if (!due(k, turn, role.probedAt + k.settings.keepaliveTimeMs)) return;
   role.probedAt = k.now;
-  turn.effects.push({ kind: 'probe-own', deadlineMs: Math.min(k.settings.keepaliveTimeMs, 2 * pollDeadlineMs(k.settings)) });
+  turn.effects.push({
+    kind: 'probe-own',
+    deadlineMs: Math.min(k.settings.keepaliveTimeMs, 2 * pollDeadlineMs(k.settings)),
+  });
 }

@@ -2,9 +2,10 @@
  * From "nothing can be missing" to "this node is master": fencing_command, promote under hold, write the epoch, wait
  * until it is established, only then the real names. After pg_promote was sent there is no way back but fencing.
  */
+
+import type { SyncRow } from './effects.js';
 import { abandon, enterPhase } from './election.js';
 import { flushedBy, isEstablished } from './established.js';
-import type { SyncRow } from './effects.js';
 import type { KeeperEvent } from './events.js';
 import { hasLease, heldVoters, neededVotes } from './lease.js';
 import { linkOf, observe, ownLink, seenSince, votersOf } from './links.js';
@@ -28,7 +29,8 @@ export function startPromotion(k: Keeper, turn: Turn, e: Election): void {
 }
 
 export function walkPromotion(k: Keeper, turn: Turn, e: Election): void {
-  const fenceable = e.sent.has('promote') || e.phase === 'epoch' || e.phase === 'establish' || e.phase === 'names';
+  const fenceable =
+    e.sent.has('promote') || e.phase === 'epoch' || e.phase === 'establish' || e.phase === 'names';
   if (!hasLease(k)) {
     if (fenceable) return fail(k, turn, 'the votes are lost');
     note(k, turn, 'election-aborted', { why: 'the votes are lost' });
@@ -59,7 +61,14 @@ function askFencing(k: Keeper, turn: Turn, e: Election): void {
   if (e.hookAsked) return;
   e.hookAsked = true;
   const newMaster = k.settings.name;
-  turn.effects.push({ kind: 'run-hook', hook: 'fencing', event: 'fencing', oldMaster: e.oldMaster, newMaster, epoch: e.epoch });
+  turn.effects.push({
+    kind: 'run-hook',
+    hook: 'fencing',
+    event: 'fencing',
+    oldMaster: e.oldMaster,
+    newMaster,
+    epoch: e.epoch,
+  });
 }
 
 /** End sessions (recovery conflicts), hold, renew every vote once more, promote, see it leave recovery. */
@@ -72,7 +81,8 @@ function walkPromote(k: Keeper, turn: Turn, e: Election): void {
       enterPhase(k, e, 'epoch');
       return walkEpoch(k, turn, e);
     }
-    if (due(k, turn, e.phaseAt + promoteBoundMs)) fail(k, turn, `still in recovery after ${promoteBoundMs} ms`);
+    if (due(k, turn, e.phaseAt + promoteBoundMs))
+      fail(k, turn, `still in recovery after ${promoteBoundMs} ms`);
     return;
   }
   if (!e.sent.has('wish')) {
@@ -83,8 +93,16 @@ function walkPromote(k: Keeper, turn: Turn, e: Election): void {
     if (send(k, turn, own, { kind: 'set-names', names: holdNames })) e.sent.add('hold');
   } else if (allRenewed(k, turn, e) && isIdle(own)) {
     const { registry } = k;
-    const details = { epoch: e.epoch, lsn: formatLsn(own.obs?.received ?? (0n as never)), held: heldVoters(k).length };
-    const set = { voters: votersOf(k).length, members: `{${registry?.syncMembers.join(', ') ?? ''}}`, needed: registry?.syncNeeded ?? 0 };
+    const details = {
+      epoch: e.epoch,
+      lsn: formatLsn(own.obs?.received ?? (0n as never)),
+      held: heldVoters(k).length,
+    };
+    const set = {
+      voters: votersOf(k).length,
+      members: `{${registry?.syncMembers.join(', ') ?? ''}}`,
+      needed: registry?.syncNeeded ?? 0,
+    };
     if (send(k, turn, own, { kind: 'promote' })) {
       e.sent.add('promote');
       note(k, turn, 'promoting', { ...details, ...set });
@@ -105,13 +123,20 @@ function allRenewed(k: Keeper, turn: Turn, e: Election): boolean {
 }
 
 /** The wish on this node: its own files first, else what the registry remembers of the last master's. */
-export function wishFor(k: Keeper, registry: Registry, file: string | null, formerMaster: string | null): Wish {
+export function wishFor(
+  k: Keeper,
+  registry: Registry,
+  file: string | null,
+  formerMaster: string | null,
+): Wish {
   const former = formerMaster === k.settings.name ? null : formerMaster;
   const text = file === null || file === '' ? registry.syncWish : file;
   const wish = resolveWish(text, k.settings.name, former, registry.nodes);
   if (wish.kind !== 'refused') return wish;
   const kept = resolveWish(registry.syncWish, k.settings.name, former, registry.nodes);
-  return kept.kind === 'refused' ? { kind: 'wish', text: '', method: 'priority', needed: 0, members: [] } : kept;
+  return kept.kind === 'refused'
+    ? { kind: 'wish', text: '', method: 'priority', needed: 0, members: [] }
+    : kept;
 }
 
 /** R and k of the new epoch: a claim keeps what is in force; a promotion takes the wished nodes frozen behind it. */
@@ -154,7 +179,13 @@ function walkNames(k: Keeper, turn: Turn, e: Election): void {
   if (send(k, turn, ownLink(k), { kind: 'set-names', names })) e.sent.add('names');
 }
 
-export function ingestPromotion(k: Keeper, turn: Turn, e: Election, event: KeeperEvent, arrived: Arrived | null): void {
+export function ingestPromotion(
+  k: Keeper,
+  turn: Turn,
+  e: Election,
+  event: KeeperEvent,
+  arrived: Arrived | null,
+): void {
   if (event.kind === 'hook-done' && e.phase === 'fencing-command') {
     if (event.ok) return enterPhase(k, e, 'promote');
     note(k, turn, 'fencing-command-failed', { detail: event.detail });
@@ -177,11 +208,24 @@ export function won(k: Keeper, turn: Turn, e: Election): void {
   if (!e.keepEpoch) {
     const sync = e.sync === null ? '-' : describeSync(e.sync);
     const marks = Object.fromEntries([...e.marks].map(([phase, ms]) => [`${phase}Ms`, ms]));
-    note(k, turn, 'master-ready', { epoch: e.epoch, sync, tookMs: Math.round(k.now - e.since), since: promoted ? 'the election began' : 'the claim began', ...marks });
+    note(k, turn, 'master-ready', {
+      epoch: e.epoch,
+      sync,
+      tookMs: Math.round(k.now - e.since),
+      since: promoted ? 'the election began' : 'the claim began',
+      ...marks,
+    });
   }
   k.role = newMaster(k, promoted ? e.oldMaster : null, promoted ? e.file : undefined);
   if (promoted) {
     const newMasterName = k.settings.name;
-    turn.effects.push({ kind: 'run-hook', hook: 'after', event: 'promoted', oldMaster: e.oldMaster, newMaster: newMasterName, epoch: e.epoch });
+    turn.effects.push({
+      kind: 'run-hook',
+      hook: 'after',
+      event: 'promoted',
+      oldMaster: e.oldMaster,
+      newMaster: newMasterName,
+      epoch: e.epoch,
+    });
   }
 }

@@ -29,7 +29,10 @@ export function candidateOf(voter: Voter, obs: Observation, registry: Registry):
 }
 
 /** Newer history first, then the further position. */
-export function compareWal(a: { readonly timeline: number; readonly received: Lsn }, b: { readonly timeline: number; readonly received: Lsn }): number {
+export function compareWal(
+  a: { readonly timeline: number; readonly received: Lsn },
+  b: { readonly timeline: number; readonly received: Lsn },
+): number {
   if (a.timeline !== b.timeline) return a.timeline - b.timeline;
   return a.received < b.received ? -1 : a.received > b.received ? 1 : 0;
 }
@@ -61,7 +64,11 @@ export interface Restriction {
 }
 
 /** `here`: the candidate and the nodes frozen behind it. `formerMasterHere`: the newest epoch's master is among them. */
-export function restriction(registry: Registry, here: ReadonlySet<string>, formerMasterHere: boolean): Restriction {
+export function restriction(
+  registry: Registry,
+  here: ReadonlySet<string>,
+  formerMasterHere: boolean,
+): Restriction {
   if (registry.syncWished === 0) return { need: 0, have: 0, awaited: [], satisfied: true };
   const need = registry.syncMembers.length - registry.syncNeeded + 1;
   const present = registry.syncMembers.filter((name) => here.has(name));

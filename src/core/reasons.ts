@@ -7,15 +7,18 @@ export const reasons = {
   'not-registered': 'this server is not in the registry; run pgkeeper.add_node on the master',
   'standby-connected': 'standby of {master}, epoch {epoch}, {voters} voters',
   'server-lost': 'the own server ended its sessions ({failure}: {detail})',
-  'server-stopped': 'the own server was shut down cleanly; keeping the lease for up to {waitMs} ms in case it is a restart',
+  'server-stopped':
+    'the own server was shut down cleanly; keeping the lease for up to {waitMs} ms in case it is a restart',
   'server-crashed': 'the own server crashed',
   'server-frozen': 'the own server answered no new connection for {silentMs} ms; ending it',
-  'server-retired': 'every process of the own server is gone and it can only come back as a standby; votes given back',
+  'server-retired':
+    'every process of the own server is gone and it can only come back as a standby; votes given back',
   'server-retire-failed': 'could not prove the own server dead: {detail}; trying again',
   'server-started': 'the own server was started again as a standby',
   'server-start-failed': 'the own server does not start: {detail}; next try in {retryMs} ms',
   'server-back': 'the own server answers again',
-  'master-suspected': 'no sign of life from {master} for {silentMs} ms ({misses} failed polls, {failure}); asking {asked} others',
+  'master-suspected':
+    'no sign of life from {master} for {silentMs} ms ({misses} failed polls, {failure}); asking {asked} others',
   'master-crashed': '{master} cut its sessions and refuses connections; asking {asked} others',
   'master-seen-by-peer': '{peer} still sees {master}; no failover',
   'master-back': '{master} answers again',
@@ -28,10 +31,12 @@ export const reasons = {
   'votes-refused': 'only {held} of {needed} votes after {tookMs} ms; given back, next try in {pauseMs} ms',
   'peer-ahead': '{peer} has received more ({theirs} > {ours}); {what}',
   'nodes-frozen': 'frozen: {frozen} follow this node, after {tookMs} ms',
-  'election-blocked': 'not promoted: {have} of the {need} members of R = {members} needed are here; waiting for {awaited}',
+  'election-blocked':
+    'not promoted: {have} of the {need} members of R = {members} needed are here; waiting for {awaited}',
   'fencing-command-failed': 'fencing_command failed ({detail}); not promoting',
-  'promoting': 'promoting in epoch {epoch}: received {lsn}, {held} of {voters} votes, R = {members}, k = {needed}',
-  'promoted': 'server left recovery after {tookMs} ms',
+  promoting:
+    'promoting in epoch {epoch}: received {lsn}, {held} of {voters} votes, R = {members}, k = {needed}',
+  promoted: 'server left recovery after {tookMs} ms',
   'epoch-established': 'epoch {epoch} is on a majority, after {tookMs} ms',
   'master-ready': 'this node is master of epoch {epoch}; sync {sync}; {tookMs} ms since {since}',
   'promotion-failed': 'promotion did not finish: {why}; fencing this server',
@@ -40,14 +45,15 @@ export const reasons = {
   'claim-failed': 'this server is writable but may not be: {why}; fencing it',
   'newer-master': '{master} is master of epoch {epoch}',
   'rejoin-started': 'rejoining as standby of {master}: {why} ({mode})',
-  'rejoined': 'server came back as a standby after {tookMs} ms: {detail}',
+  rejoined: 'server came back as a standby after {tookMs} ms: {detail}',
   'rejoin-failed': 'rejoin failed: {detail}; next try in {retryMs} ms',
   'sync-wish': 'synchronous_standby_names wished: {wish}',
   'sync-wish-refused': 'synchronous_standby_names = {wish} is refused: {why}; keeping {kept}',
   'sync-change': 'synchronous set: {from} -> {to} ({path})',
   'sync-changed': 'synchronous set is {to}, after {tookMs} ms',
   'sync-change-abandoned': 'change of the synchronous set abandoned in phase {phase}: {why}',
-  'went-async': 'synchronous replication degraded: {wished} wished, {alive} alive; writes go on without standbys',
+  'went-async':
+    'synchronous replication degraded: {wished} wished, {alive} alive; writes go on without standbys',
   'back-to-sync': 'synchronous replication is back: {to}',
   'voter-added': '{voter} is a voter now: {voters} voters, {needed} make a majority',
   'voter-removed': '{voter} is no longer a voter: {voters} voters, {needed} make a majority',
@@ -58,7 +64,7 @@ export const reasons = {
   'next-master': 'next master is {next}',
   'two-nodes': 'two nodes without a witness: no majority is possible, neither of the guarantees is kept',
   'foreign-server': '{voter} belongs to another cluster (system identifier {identifier})',
-  'removed': 'this node was removed from the registry; it is no longer managed',
+  removed: 'this node was removed from the registry; it is no longer managed',
 } as const;
 
 export type ReasonCode = keyof typeof reasons;
@@ -78,10 +84,29 @@ export function sentence(record: Pick<ReasonRecord, 'code' | 'details'>): string
 }
 
 const warnings: ReadonlySet<ReasonCode> = new Set<ReasonCode>([
-  'server-lost', 'server-crashed', 'server-frozen', 'server-retire-failed', 'server-start-failed', 'master-suspected',
-  'master-crashed', 'no-majority', 'votes-refused', 'election-blocked', 'lease-lapsed', 'claim-failed', 'rejoin-failed',
-  'sync-wish-refused', 'sync-change-abandoned', 'went-async', 'node-lost', 'leftover-held', 'two-nodes', 'foreign-server',
-  'fencing-command-failed', 'promotion-failed', 'removed',
+  'server-lost',
+  'server-crashed',
+  'server-frozen',
+  'server-retire-failed',
+  'server-start-failed',
+  'master-suspected',
+  'master-crashed',
+  'no-majority',
+  'votes-refused',
+  'election-blocked',
+  'lease-lapsed',
+  'claim-failed',
+  'rejoin-failed',
+  'sync-wish-refused',
+  'sync-change-abandoned',
+  'went-async',
+  'node-lost',
+  'leftover-held',
+  'two-nodes',
+  'foreign-server',
+  'fencing-command-failed',
+  'promotion-failed',
+  'removed',
 ]);
 
 export function isWarning(code: ReasonCode): boolean {

@@ -54,7 +54,10 @@ export function parseStandbyNames(text: string): ParsedStandbyNames {
     const token = tokens[at++];
     // A bare number is a name too, as in "1, 2".
     if (token === undefined || (token.kind === 'symbol' && token.text !== '*')) {
-      return { kind: 'problem', message: `a standby name is missing${token === undefined ? ' at the end' : ` before "${token.text}"`}` };
+      return {
+        kind: 'problem',
+        message: `a standby name is missing${token === undefined ? ' at the end' : ` before "${token.text}"`}`,
+      };
     }
     names.push(token.text);
     const next = tokens[at];
@@ -63,7 +66,11 @@ export function parseStandbyNames(text: string): ParsedStandbyNames {
   }
   if (counted && tokens[at++]?.text !== ')') return { kind: 'problem', message: '")" is missing' };
   if (at < tokens.length) return { kind: 'problem', message: `syntax error at "${tokens[at]?.text ?? ''}"` };
-  if (needed < 1) return { kind: 'problem', message: `number of synchronous standbys (${needed}) must be greater than zero` };
+  if (needed < 1)
+    return {
+      kind: 'problem',
+      message: `number of synchronous standbys (${needed}) must be greater than zero`,
+    };
   return { kind: 'parsed', value: { method, needed, names } };
 }
 

@@ -1,9 +1,9 @@
 /** A standby's decisions: whom it hears, whether it strayed, when the master is gone, when to come back. */
 import { startElection } from './election.js';
+import { isPointedAt } from './following.js';
 import { isTwoNodeAuto } from './lease.js';
 import { heartbeatMs, linkOf, masterLink, observe, ownLink, seenSince, votersOf } from './links.js';
 import { enterDown, enterRejoin } from './own-server.js';
-import { isPointedAt } from './following.js';
 import type { Keeper, Link, Role } from './state.js';
 import { judgeSuspicion, streamsFrom, watchMaster } from './suspicion.js';
 import { due, note, type Turn } from './turn.js';
@@ -19,7 +19,8 @@ function strayBoundMs(k: Keeper): number {
 /** A node seen writable with the newest epoch: the master to come back to. */
 function livingMaster(k: Keeper): Link | undefined {
   const link = masterLink(k);
-  if (link === undefined || link.voter === k.settings.name || link.session !== 'open' || link.obs === null) return undefined;
+  if (link === undefined || link.voter === k.settings.name || link.session !== 'open' || link.obs === null)
+    return undefined;
   const usable = !link.obs.inRecovery && link.obs.registry?.epoch === k.registry?.epoch;
   return usable ? link : undefined;
 }
@@ -40,7 +41,8 @@ export function decideStandby(k: Keeper, turn: Turn, role: Standby): void {
     if (comeBack(k, turn, role, master, master.obs, obs)) return;
   } else if (k.registry.master === k.settings.name) {
     // This node was the last master and is a standby now: nobody else can be waited for.
-    if (obs.priority > 0 && due(k, turn, Math.max(role.suspectAfter, own.obsAt))) startElection(k, turn, 'failover', null, k.now);
+    if (obs.priority > 0 && due(k, turn, Math.max(role.suspectAfter, own.obsAt)))
+      startElection(k, turn, 'failover', null, k.now);
     return;
   }
   watchMaster(k, turn, role);
@@ -58,14 +60,27 @@ export function decideStandby(k: Keeper, turn: Turn, role: Standby): void {
 }
 
 /** Fenced, on a lost branch, or stuck: rejoin. Returns true when it does. */
-function comeBack(k: Keeper, turn: Turn, role: Standby, master: Link, theirs: Observation, ours: Observation): boolean {
+function comeBack(
+  k: Keeper,
+  turn: Turn,
+  role: Standby,
+  master: Link,
+  theirs: Observation,
+  ours: Observation,
+): boolean {
   const masterVoter = votersOf(k).find((voter) => voter.name === master.voter);
   if (masterVoter === undefined) return false;
   const lacksPromotion = ours.registry?.promotionId !== theirs.registry?.promotionId;
   // The same timeline number twice: pg_rewind would see nothing to do on diverged data, so it is not asked.
   const sameNumberTwice = ours.timeline >= theirs.timeline && lacksPromotion;
   if (ours.fenced) {
-    enterRejoin(k, turn, master, sameNumberTwice ? 'copy' : 'rewind-or-copy', 'fenced, and a newer master exists');
+    enterRejoin(
+      k,
+      turn,
+      master,
+      sameNumberTwice ? 'copy' : 'rewind-or-copy',
+      'fenced, and a newer master exists',
+    );
     return true;
   }
   const streaming = streamsFrom(ours, masterVoter);
@@ -78,7 +93,13 @@ function comeBack(k: Keeper, turn: Turn, role: Standby, master: Link, theirs: Ob
   if (!due(k, turn, role.strayedSince + strayBoundMs(k))) return false;
   if (k.now - master.lastAlive > k.settings.keepaliveTimeMs) return false;
   if (!isPointedAt(ours, masterVoter) && !sameNumberTwice) return false;
-  enterRejoin(k, turn, master, sameNumberTwice ? 'copy' : 'rewind-or-copy', 'does not stream from the master');
+  enterRejoin(
+    k,
+    turn,
+    master,
+    sameNumberTwice ? 'copy' : 'rewind-or-copy',
+    'does not stream from the master',
+  );
   return true;
 }
 
@@ -86,7 +107,13 @@ function comeBack(k: Keeper, turn: Turn, role: Standby, master: Link, theirs: Ob
  * A WAL receiver that keeps streaming from somebody else although primary_conninfo says otherwise (paused or blocked
  * replay keeps the old stream alive): only this worker can end that process.
  */
-export function endWrongReceiver(k: Keeper, turn: Turn, role: { receiverEndedAt: number }, ours: Observation, _conninfo: string): void {
+export function endWrongReceiver(
+  k: Keeper,
+  turn: Turn,
+  role: { receiverEndedAt: number },
+  ours: Observation,
+  _conninfo: string,
+): void {
   const { walReceiver } = ours;
   if (walReceiver === null || walReceiver.host === null || ours.primaryConninfo.trim() === '') return;
   const pointed = votersOf(k).find((voter) => isPointedAt(ours, voter));
@@ -107,4 +134,3 @@ export function standbyState(k: Keeper, role: Standby): string {
   const reachable = votersOf(k).filter((voter) => linkOf(k, voter.name)?.session === 'open').length;
   return reachable * 2 > votersOf(k).length ? 'standby:ready' : 'standby:alone';
 }
-

@@ -9,10 +9,11 @@
  *      └─ writable ─┼──> electing (claim)                   │ lease lapsed, sync off; claim failed
  *                   └──────── rejoining <── (fenced standby) <── down: retired, started again
  */
-import type { ReasonRecord } from './reasons.js';
-import type { Lsn } from './lsn.js';
+
 import type { Command, SyncRow } from './effects.js';
 import type { Answer } from './events.js';
+import type { Lsn } from './lsn.js';
+import type { ReasonRecord } from './reasons.js';
 import type { CoreSettings, LinkFailure, Observation, Registry } from './types.js';
 
 /** A held vote; good until renewedAt + lease_ttl - margin. */
@@ -170,7 +171,13 @@ export type Role =
       retryAt: number;
       tries: number;
     }
-  | { readonly kind: 'rejoining'; readonly since: number; readonly source: string; pausedUntil: number; tries: number };
+  | {
+      readonly kind: 'rejoining';
+      readonly since: number;
+      readonly source: string;
+      pausedUntil: number;
+      tries: number;
+    };
 
 export interface Keeper {
   settings: CoreSettings;

@@ -5,7 +5,16 @@
 import { decideElection, ingestElection, startElection } from './election.js';
 import type { KeeperEvent } from './events.js';
 import { hasLease, ingestVote, releaseVotes, renewVotes } from './lease.js';
-import { heartbeatMs, ingestLink, masterLink, matchLinks, observe, openLinks, ownLink, votersOf } from './links.js';
+import {
+  heartbeatMs,
+  ingestLink,
+  masterLink,
+  matchLinks,
+  observe,
+  openLinks,
+  ownLink,
+  votersOf,
+} from './links.js';
 import { decideMaster, ingestMaster, masterState, newMaster } from './master.js';
 import { decideDown, decideRejoin, enterDown, enterStandby, ingestDown, ingestRejoin } from './own-server.js';
 import { decideStandby, standbyState } from './standby.js';
@@ -86,7 +95,10 @@ function forgetDroppedSchema(k: Keeper, turn: Turn, arrived: Arrived): void {
 
 function isRegistered(k: Keeper): boolean {
   const { name } = k.settings;
-  return k.registry !== null && (k.registry.nodes.some((node) => node.name === name) || votersOf(k).some((voter) => voter.name === name));
+  return (
+    k.registry !== null &&
+    (k.registry.nodes.some((node) => node.name === name) || votersOf(k).some((voter) => voter.name === name))
+  );
 }
 
 function forgetIfRemoved(k: Keeper, turn: Turn): void {
@@ -129,7 +141,8 @@ function decide(k: Keeper, turn: Turn): void {
 /** The mode is found by looking, at start and whenever the server came back. */
 function decideStarting(k: Keeper, turn: Turn): void {
   const own = ownLink(k);
-  if (own.session === 'none' && own.failure !== null && own.failure !== 'speaks') return enterDown(k, turn, false);
+  if (own.session === 'none' && own.failure !== null && own.failure !== 'speaks')
+    return enterDown(k, turn, false);
   if (own.session !== 'open') return;
   observe(k, turn, own, Math.min(1000, heartbeatMs(k)));
   if (own.obs === null || !Number.isFinite(own.obsAt)) return;
@@ -139,7 +152,11 @@ function decideStarting(k: Keeper, turn: Turn): void {
     return;
   }
   if (own.obs.inRecovery) {
-    note(k, turn, 'standby-connected', { master: k.registry?.master ?? '-', epoch: k.registry?.epoch ?? 0, voters: votersOf(k).length });
+    note(k, turn, 'standby-connected', {
+      master: k.registry?.master ?? '-',
+      epoch: k.registry?.epoch ?? 0,
+      voters: votersOf(k).length,
+    });
     return enterStandby(k, k.now);
   }
   if (k.registry?.master === k.settings.name && hasLease(k)) {
@@ -173,7 +190,11 @@ function listen(k: Keeper, turn: Turn): void {
   const key = master === null ? null : `${master}\n${conninfo ?? ''}`;
   if (key === k.listening) return;
   k.listening = key;
-  turn.effects.push({ kind: 'listen', voter: master, conninfo: master === k.settings.name ? null : conninfo });
+  turn.effects.push({
+    kind: 'listen',
+    voter: master,
+    conninfo: master === k.settings.name ? null : conninfo,
+  });
 }
 
 /** The original's state names, and ours. */
@@ -191,7 +212,9 @@ export function stateName(k: Keeper): string {
     case 'master':
       return masterState(k, role);
     case 'down':
-      return role.server === 'retiring' || role.server === 'retired' || role.server === 'starting' ? 'fenced' : 'unreachable';
+      return role.server === 'retiring' || role.server === 'retired' || role.server === 'starting'
+        ? 'fenced'
+        : 'unreachable';
     case 'rejoining':
       return 'rejoining';
   }

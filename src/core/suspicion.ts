@@ -2,11 +2,12 @@
  * Is the master gone? Own polls, definite evidence of a crash, and what the others see. Three-valued throughout: no
  * answer counts neither way.
  */
+
+import { parseConninfo } from './conninfo.js';
 import { linkOf, masterLink, observe, ownLink, seenSince, voterNamed, votersOf } from './links.js';
 import type { Keeper, Link, Role, Suspicion } from './state.js';
 import { due, note, type Turn, wake } from './turn.js';
 import { failoverTimeMs, type Observation, pollDeadlineMs, type Voter } from './types.js';
-import { parseConninfo } from './conninfo.js';
 
 type Standby = Extract<Role, { kind: 'standby' }>;
 
@@ -35,7 +36,9 @@ export function streamsFrom(obs: Observation, source: Voter): boolean {
 function lastMasterLife(k: Keeper, link: Link): number {
   const { startupGraceMs } = k.settings;
   const seen = k.registry !== null && k.seenMasterEpoch === k.registry.epoch;
-  return seen ? Math.max(link.lastAlive, k.seenMasterAt) : Math.max(link.lastAlive, k.startedAt + startupGraceMs);
+  return seen
+    ? Math.max(link.lastAlive, k.seenMasterAt)
+    : Math.max(link.lastAlive, k.startedAt + startupGraceMs);
 }
 
 /** Cut sessions and a refused new connection, after we saw this epoch's master ourselves: a crash, not a silence. */
@@ -65,7 +68,11 @@ function peersToAsk(k: Keeper): readonly Voter[] {
 export function watchMaster(k: Keeper, turn: Turn, role: Standby): void {
   const link = masterLink(k);
   if (link === undefined || role.suspicion !== null) return;
-  if (link.session === 'open' && link.obs?.inRecovery === false && k.now - link.lastAlive < failoverTimeMs(k.settings) / 2) {
+  if (
+    link.session === 'open' &&
+    link.obs?.inRecovery === false &&
+    k.now - link.lastAlive < failoverTimeMs(k.settings) / 2
+  ) {
     role.suspectAfter = Math.min(role.suspectAfter, k.now);
   }
   if (!due(k, turn, role.suspectAfter)) return;
@@ -81,11 +88,23 @@ export function watchMaster(k: Keeper, turn: Turn, role: Standby): void {
     deadline: fast ? k.now + askMs : Math.max(silentAt, k.now + askMs / 2),
     answers: new Map(peers.map((peer) => [peer.name, 'pending' as const])),
   };
-  const details = { master: link.voter, silentMs: Math.round(k.now - link.lastAlive), misses: link.misses, failure: link.failure ?? 'silent', asked: peers.length };
+  const details = {
+    master: link.voter,
+    silentMs: Math.round(k.now - link.lastAlive),
+    misses: link.misses,
+    failure: link.failure ?? 'silent',
+    asked: peers.length,
+  };
   note(k, turn, fast ? 'master-crashed' : 'master-suspected', details);
   const conninfo = voterNamed(k, link.voter)?.conninfo ?? '';
   for (const peer of peers) {
-    turn.effects.push({ kind: 'indirect-poll', via: peer.name, conninfo, round: role.suspicion.round, deadlineMs: askMs });
+    turn.effects.push({
+      kind: 'indirect-poll',
+      via: peer.name,
+      conninfo,
+      round: role.suspicion.round,
+      deadlineMs: askMs,
+    });
   }
 }
 
@@ -114,7 +133,8 @@ export function judgeSuspicion(k: Keeper, turn: Turn, role: Standby): Verdict {
   const link = masterLink(k);
   const master = link === undefined ? undefined : voterNamed(k, link.voter);
   if (suspicion === null || link === undefined || master === undefined) return 'seen';
-  if (link.session === 'open' && link.lastAlive > suspicion.since) return ended(k, turn, role, 'master-back', '');
+  if (link.session === 'open' && link.lastAlive > suspicion.since)
+    return ended(k, turn, role, 'master-back', '');
   for (const [peer, answer] of suspicion.answers) {
     if (answer === 'sees') return ended(k, turn, role, 'master-seen-by-peer', peer);
   }
@@ -140,7 +160,13 @@ export function judgeSuspicion(k: Keeper, turn: Turn, role: Standby): Verdict {
   return 'gone';
 }
 
-function ended(k: Keeper, turn: Turn, role: Standby, code: 'master-back' | 'master-seen-by-peer', peer: string): Verdict {
+function ended(
+  k: Keeper,
+  turn: Turn,
+  role: Standby,
+  code: 'master-back' | 'master-seen-by-peer',
+  peer: string,
+): Verdict {
   note(k, turn, code, { peer, master: k.registry?.master ?? '-' });
   role.suspicion = null;
   role.suspectAfter = k.now + Math.min(1000, k.settings.keepaliveTimeMs / 2);

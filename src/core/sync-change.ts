@@ -13,7 +13,11 @@ const abandonPauseMs = 5000;
 
 export function startSyncChange(k: Keeper, turn: Turn, master: Master, step: SyncStep): void {
   const current = syncRowOf(registryOf(k));
-  note(k, turn, 'sync-change', { from: describeSync(current), to: describeSync(step.target), path: step.path });
+  note(k, turn, 'sync-change', {
+    from: describeSync(current),
+    to: describeSync(step.target),
+    path: step.path,
+  });
   master.change = {
     target: step.target,
     path: step.path,
@@ -48,7 +52,8 @@ export function walkSyncChange(k: Keeper, turn: Turn, master: Master, wish: Wish
   if (change === null) return;
   const link = ownLink(k);
   const beforeWrite = change.phase === 'hold' || change.phase === 'prove' || change.phase === 'flush';
-  if (beforeWrite && k.now - change.since > holdBoundMs) return abandon(k, turn, master, `not through in ${holdBoundMs} ms`);
+  if (beforeWrite && k.now - change.since > holdBoundMs)
+    return abandon(k, turn, master, `not through in ${holdBoundMs} ms`);
   if (beforeWrite) wake(k, turn, change.since + holdBoundMs + 1);
   if (change.phase === 'hold' && !change.sent) {
     change.sent = send(k, turn, link, { kind: 'set-names', names: holdNames });
@@ -77,7 +82,8 @@ function flushPhase(k: Keeper, turn: Turn, change: SyncChange): void {
     change.lsn = link.obs.received;
   }
   const flushed = flushedBy(k, change.lsn);
-  if (change.target.members.filter((name) => flushed.has(name)).length >= change.target.needed) enter(change, 'write');
+  if (change.target.members.filter((name) => flushed.has(name)).length >= change.target.needed)
+    enter(change, 'write');
 }
 
 /** Takes in the answer to this change's own command. */
@@ -96,7 +102,10 @@ export function ingestSyncChange(k: Keeper, turn: Turn, master: Master, arrived:
     change.lsn = answer.lsn;
     change.since = k.now;
   } else if (change.phase === 'apply' && command.kind === 'set-names') {
-    note(k, turn, 'sync-changed', { to: describeSync(change.target), tookMs: Math.round(k.now - change.since) });
+    note(k, turn, 'sync-changed', {
+      to: describeSync(change.target),
+      tookMs: Math.round(k.now - change.since),
+    });
     master.change = null;
   }
 }

@@ -27,25 +27,43 @@ export type WishProblem = { readonly kind: 'refused'; readonly why: string };
 const noWish: Wish = { kind: 'wish', text: '', method: 'priority', needed: 0, members: [] };
 
 /** Reads a wish. A list that names the present master but not the former one means the former one now. */
-export function resolveWish(text: string, self: string, formerMaster: string | null, nodes: readonly Voter[]): Wish | WishProblem {
+export function resolveWish(
+  text: string,
+  self: string,
+  formerMaster: string | null,
+  nodes: readonly Voter[],
+): Wish | WishProblem {
   const parsed = parseStandbyNames(text);
   if (parsed.kind === 'problem') return { kind: 'refused', why: parsed.message };
   const names = parsed.value.names.filter((name) => name !== holdNames);
   if (names.length === 0) return noWish;
   if (names.includes('*')) return { kind: 'refused', why: 'list the standbys by name' };
   const namesFormer = formerMaster !== null && names.some((name) => isSameName(name, formerMaster));
-  const swapped = names.map((name) => (isSameName(name, self) && formerMaster !== null && !namesFormer ? formerMaster : name));
+  const swapped = names.map((name) =>
+    isSameName(name, self) && formerMaster !== null && !namesFormer ? formerMaster : name,
+  );
   const members: string[] = [];
   for (const name of swapped) {
     const node = nodes.find((candidate) => candidate.kind === 'node' && isSameName(candidate.name, name));
     if (node !== undefined && node.name !== self && !members.includes(node.name)) members.push(node.name);
   }
   const value = { ...parsed.value, names: swapped };
-  return { kind: 'wish', text: formatStandbyNames(value), method: value.method, needed: value.needed, members };
+  return {
+    kind: 'wish',
+    text: formatStandbyNames(value),
+    method: value.method,
+    needed: value.needed,
+    members,
+  };
 }
 
 export function syncRowOf(registry: Registry): SyncRow {
-  return { wish: registry.syncWish, members: registry.syncMembers, needed: registry.syncNeeded, wished: registry.syncWished };
+  return {
+    wish: registry.syncWish,
+    members: registry.syncMembers,
+    needed: registry.syncNeeded,
+    wished: registry.syncWished,
+  };
 }
 
 /** synchronous_standby_names of a master for a registry row. Degraded and off: empty. */
@@ -55,10 +73,16 @@ export function namesFor(row: SyncRow, method: Wish['method']): string {
 }
 
 /** Where to go: wished members that stream (new ones) or have not been lost for T (old ones). */
-export function desiredSync(current: SyncRow, wish: Wish, seen: { streams(name: string): boolean; lost(name: string): boolean; registered(name: string): boolean }): SyncRow {
+export function desiredSync(
+  current: SyncRow,
+  wish: Wish,
+  seen: { streams(name: string): boolean; lost(name: string): boolean; registered(name: string): boolean },
+): SyncRow {
   const { streams, lost, registered } = seen;
   if (wish.needed === 0) return { wish: wish.text, members: [], needed: 0, wished: 0 };
-  const usable = wish.members.filter((name) => (current.members.includes(name) && current.needed > 0 ? !lost(name) : streams(name)));
+  const usable = wish.members.filter((name) =>
+    current.members.includes(name) && current.needed > 0 ? !lost(name) : streams(name),
+  );
   const needed = Math.min(wish.needed, usable.length);
   // Nobody left: degraded keeps R, which names those who may hold acknowledged commits.
   const members = needed === 0 ? current.members.filter(registered) : usable;
@@ -86,7 +110,10 @@ export function nextSyncStep(current: SyncRow, desired: SyncRow): SyncStep | nul
   if (desired.wished === 0) return { path: 'registry-first', target: desired };
   const keepsAll = current.members.every((name) => desired.members.includes(name));
   if (desired.needed < current.needed) {
-    const members = [...current.members, ...desired.members.filter((name) => !current.members.includes(name))];
+    const members = [
+      ...current.members,
+      ...desired.members.filter((name) => !current.members.includes(name)),
+    ];
     return { path: 'registry-first', target: { ...desired, members } };
   }
   if (desired.needed === current.needed && keepsAll) return { path: 'registry-first', target: desired };

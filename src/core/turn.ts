@@ -30,7 +30,12 @@ export function due(k: Keeper, turn: Turn, at: number): boolean {
   return false;
 }
 
-export function note(k: Keeper, turn: Turn, code: ReasonCode, details: Readonly<Record<string, ReasonValue>> = {}): void {
+export function note(
+  k: Keeper,
+  turn: Turn,
+  code: ReasonCode,
+  details: Readonly<Record<string, ReasonValue>> = {},
+): void {
   const record: ReasonRecord = { code, epoch: k.registry?.epoch ?? 0, details };
   turn.reasons.push(record);
   k.journal.push(record);
@@ -45,8 +50,20 @@ export function isIdle(link: Link): boolean {
 /** Deadline of a command that changes something: ALTER SYSTEM and commits wait for disks. */
 const changeDeadlineMs = 3000;
 const slowCommands: ReadonlySet<Command['kind']> = new Set<Command['kind']>([
-  'follow', 'shorten-retry', 'reset-retry', 'set-names', 'end-sessions', 'resume-replay', 'promote', 'prove-hold',
-  'write-epoch', 'write-sync', 'write-voters', 'write-flags', 'read-wish', 'report',
+  'follow',
+  'shorten-retry',
+  'reset-retry',
+  'set-names',
+  'end-sessions',
+  'resume-replay',
+  'promote',
+  'prove-hold',
+  'write-epoch',
+  'write-sync',
+  'write-voters',
+  'write-flags',
+  'read-wish',
+  'report',
 ]);
 
 /** Sends a command on a voter's session when that is idle. */

@@ -7,8 +7,8 @@ import type pg from 'pg';
 import type { Command } from '../core/effects.js';
 import type { Answer } from '../core/events.js';
 import type { LinkFailure } from '../core/types.js';
-import { observationOf, type ObservationRow, observeSql, shortRetryInterval } from './observation.js';
 import { proveHold } from './hold-proof.js';
+import { type ObservationRow, observationOf, observeSql, shortRetryInterval } from './observation.js';
 import { report, writeEpoch, writeFlags, writeSync, writeVoters } from './registry.js';
 
 export class CommandError extends Error {
@@ -33,7 +33,11 @@ export interface SessionContext {
 
 const done: Answer = { kind: 'done' };
 
-export async function runCommand(session: SessionContext, command: Command, deadlineMs: number): Promise<Answer> {
+export async function runCommand(
+  session: SessionContext,
+  command: Command,
+  deadlineMs: number,
+): Promise<Answer> {
   switch (command.kind) {
     case 'observe':
       return observe(session);
@@ -81,7 +85,8 @@ export async function runCommand(session: SessionContext, command: Command, dead
 /** A transaction pooler in between would show another backend: such a session cannot hold a vote. */
 function checkPid(session: SessionContext, pid: number): void {
   session.backendPid ??= pid;
-  if (session.backendPid !== pid) throw new CommandError('speaks', 'the backend changed under the session; connect without a pooler');
+  if (session.backendPid !== pid)
+    throw new CommandError('speaks', 'the backend changed under the session; connect without a pooler');
 }
 
 const undefinedTable = '42P01';
@@ -89,7 +94,9 @@ const undefinedTable = '42P01';
 async function observe(session: SessionContext): Promise<Answer> {
   const { client } = session;
   if (!session.schemaKnown) {
-    const { rows } = await client.query<{ known: boolean }>(`select to_regclass('pgkeeper.cluster_state') is not null as known`);
+    const { rows } = await client.query<{ known: boolean }>(
+      `select to_regclass('pgkeeper.cluster_state') is not null as known`,
+    );
     session.schemaKnown = rows[0]?.known === true;
   }
   try {
@@ -121,7 +128,9 @@ async function renew(session: SessionContext): Promise<Answer> {
 /** The key is the cluster's system identifier; the lock's holders are counted over all databases. */
 async function tryVote(session: SessionContext): Promise<Answer> {
   const { client } = session;
-  await client.query(`select set_config('idle_session_timeout', $1, false)`, [String(Math.round(session.leaseTtlMs()))]);
+  await client.query(`select set_config('idle_session_timeout', $1, false)`, [
+    String(Math.round(session.leaseTtlMs())),
+  ]);
   const { rows } = await client.query<{ got: boolean }>(
     'select pg_try_advisory_lock((pg_control_system()).system_identifier) as got',
   );
@@ -136,7 +145,9 @@ async function tryVote(session: SessionContext): Promise<Answer> {
 }
 
 async function giveBack(session: SessionContext): Promise<void> {
-  await session.client.query(`select pg_advisory_unlock_all(), set_config('idle_session_timeout', '0', false)`);
+  await session.client.query(
+    `select pg_advisory_unlock_all(), set_config('idle_session_timeout', '0', false)`,
+  );
   const { rows } = await session.client.query<{ left: number }>(
     `select count(*)::int as left from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()`,
   );
@@ -150,7 +161,11 @@ async function release(session: SessionContext): Promise<Answer> {
 
 async function alterSystem(session: SessionContext, name: string, value: string | null): Promise<void> {
   const { client } = session;
-  await client.query(value === null ? `alter system reset ${name}` : `alter system set ${name} = ${client.escapeLiteral(value)}`);
+  await client.query(
+    value === null
+      ? `alter system reset ${name}`
+      : `alter system set ${name} = ${client.escapeLiteral(value)}`,
+  );
 }
 
 async function reload(session: SessionContext): Promise<Answer> {
@@ -159,9 +174,14 @@ async function reload(session: SessionContext): Promise<Answer> {
 }
 
 async function requireRecovery(session: SessionContext, wanted: boolean): Promise<void> {
-  const { rows } = await session.client.query<{ recovering: boolean }>('select pg_is_in_recovery() as recovering');
+  const { rows } = await session.client.query<{ recovering: boolean }>(
+    'select pg_is_in_recovery() as recovering',
+  );
   if (rows[0]?.recovering !== wanted) {
-    throw new CommandError('speaks', wanted ? 'the server is no longer in recovery' : 'the server is in recovery');
+    throw new CommandError(
+      'speaks',
+      wanted ? 'the server is no longer in recovery' : 'the server is in recovery',
+    );
   }
 }
 
@@ -180,9 +200,15 @@ async function setNames(session: SessionContext, names: string | null, deadlineM
   if (names === null) return done;
   const until = performance.now() + deadlineMs / 2;
   for (;;) {
-    const { rows } = await client.query<{ shown: string }>(`select current_setting('synchronous_standby_names') as shown`);
+    const { rows } = await client.query<{ shown: string }>(
+      `select current_setting('synchronous_standby_names') as shown`,
+    );
     if (rows[0]?.shown === names) return done;
-    if (performance.now() > until) throw new CommandError('speaks', 'synchronous_standby_names did not take effect; is it set on the command line?');
+    if (performance.now() > until)
+      throw new CommandError(
+        'speaks',
+        'synchronous_standby_names did not take effect; is it set on the command line?',
+      );
     await delay(2);
   }
 }

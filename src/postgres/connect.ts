@@ -33,7 +33,8 @@ function keywordsOf(conninfo: string): ReadonlyMap<string, string> {
   if (parsed.kind === 'problem') throw new ConninfoError(parsed.message);
   for (const [keyword, isRefused] of Object.entries(unsupported)) {
     const value = parsed.keywords.get(keyword);
-    if (value !== undefined && isRefused(value)) throw new ConninfoError(`connection option ${keyword}=${value} is not supported; remove it`);
+    if (value !== undefined && isRefused(value))
+      throw new ConninfoError(`connection option ${keyword}=${value} is not supported; remove it`);
   }
   return parsed.keywords;
 }
@@ -53,8 +54,14 @@ export function targetOf(conninfo: string): Target {
   const user = get('user', 'PGUSER') ?? userInfo().username;
   const host = (found.get('hostaddr') ?? get('host', 'PGHOST') ?? '').split(',')[0];
   const port = Number((get('port', 'PGPORT') ?? '5432').split(',')[0]);
-  if (!Number.isInteger(port) || port < 1 || port > 65_535) throw new ConninfoError(`invalid port number: "${found.get('port') ?? env['PGPORT'] ?? ''}"`);
-  return { host: host === undefined || host === '' ? defaultHost() : host, port, user, database: get('dbname', 'PGDATABASE') ?? user };
+  if (!Number.isInteger(port) || port < 1 || port > 65_535)
+    throw new ConninfoError(`invalid port number: "${found.get('port') ?? env['PGPORT'] ?? ''}"`);
+  return {
+    host: host === undefined || host === '' ? defaultHost() : host,
+    port,
+    user,
+    database: get('dbname', 'PGDATABASE') ?? user,
+  };
 }
 
 /** libpq's default: Debian's socket directory. */
@@ -62,7 +69,9 @@ function defaultHost(): string {
   return '/var/run/postgresql';
 }
 
-type TlsChoice = { readonly kind: 'plain' } | { readonly kind: 'tls'; readonly options: pg.ClientConfig['ssl'] };
+type TlsChoice =
+  | { readonly kind: 'plain' }
+  | { readonly kind: 'tls'; readonly options: pg.ClientConfig['ssl'] };
 
 /** sslmode -> what to try, in order. prefer: TLS, then plain, as libpq does. */
 function tlsChoices(found: ReadonlyMap<string, string>, host: string): readonly TlsChoice[] {
@@ -73,11 +82,17 @@ function tlsChoices(found: ReadonlyMap<string, string>, host: string): readonly 
     const path = found.get(keyword);
     return path === undefined || path === '' || path === 'system' ? undefined : readFileSync(path, 'utf8');
   };
-  const verify = mode === 'verify-ca' || mode === 'verify-full' || (mode === 'require' && found.has('sslrootcert'));
+  const verify =
+    mode === 'verify-ca' || mode === 'verify-full' || (mode === 'require' && found.has('sslrootcert'));
   const options = {
     rejectUnauthorized: verify,
     ...(mode === 'verify-full' ? {} : { checkServerIdentity: () => undefined }),
-    ...definedOnly({ ca: read('sslrootcert'), cert: read('sslcert'), key: read('sslkey'), passphrase: found.get('sslpassword') }),
+    ...definedOnly({
+      ca: read('sslrootcert'),
+      cert: read('sslcert'),
+      key: read('sslkey'),
+      passphrase: found.get('sslpassword'),
+    }),
   };
   const tls: TlsChoice = { kind: 'tls', options };
   switch (mode) {
@@ -95,7 +110,9 @@ function tlsChoices(found: ReadonlyMap<string, string>, host: string): readonly 
 }
 
 function definedOnly<T extends object>(values: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as { [K in keyof T]?: Exclude<T[K], undefined> };
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as {
+    [K in keyof T]?: Exclude<T[K], undefined>;
+  };
 }
 
 function configFor(conninfo: string, options: OpenOptions, tls: TlsChoice): pg.ClientConfig {
@@ -104,7 +121,8 @@ function configFor(conninfo: string, options: OpenOptions, tls: TlsChoice): pg.C
   const password = found.get('password') ?? process.env['PGPASSWORD'];
   return {
     ...target,
-    password: password ?? (() => passwordFromFile(found.get('passfile') ?? process.env['PGPASSFILE'], target) ?? ''),
+    password:
+      password ?? (() => passwordFromFile(found.get('passfile') ?? process.env['PGPASSFILE'], target) ?? ''),
     application_name: options.applicationName,
     connectionTimeoutMillis: Math.max(1, Math.round(options.connectTimeoutMs)),
     keepAlive: true,
@@ -119,7 +137,9 @@ export async function clientConfigOf(conninfo: string, options: OpenOptions): Pr
   const usedTls = 'encrypted' in streamOf(client);
   await client.end();
   const choices = tlsChoices(keywordsOf(conninfo), targetOf(conninfo).host);
-  const choice = choices.find((candidate) => (candidate.kind === 'tls') === usedTls) ?? { kind: 'plain' as const };
+  const choice = choices.find((candidate) => (candidate.kind === 'tls') === usedTls) ?? {
+    kind: 'plain' as const,
+  };
   return configFor(conninfo, options, choice);
 }
 
@@ -155,7 +175,12 @@ export async function openClient(conninfo: string, options: OpenOptions): Promis
 }
 
 /** A query with a deadline of our own; after it the session is of no use and its socket is closed. */
-export async function queryWithDeadline(client: pg.Client, text: string, values: readonly unknown[], deadlineMs: number): Promise<pg.QueryResult> {
+export async function queryWithDeadline(
+  client: pg.Client,
+  text: string,
+  values: readonly unknown[],
+  deadlineMs: number,
+): Promise<pg.QueryResult> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => {

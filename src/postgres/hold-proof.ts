@@ -12,23 +12,31 @@ import { openClient } from './connect.js';
 
 export async function proveHold(session: SessionContext, deadlineMs: number): Promise<Answer> {
   const until = performance.now() + deadlineMs * 0.7;
-  const { rows: database } = await session.client.query<{ name: string }>('select current_database() as name');
-  const marker = await openClient(withKeywords(session.conninfo, { dbname: database[0]?.name ?? 'postgres' }), {
-    applicationName: 'pgkeeper marker',
-    connectTimeoutMs: deadlineMs / 2,
-  });
+  const { rows: database } = await session.client.query<{ name: string }>(
+    'select current_database() as name',
+  );
+  const marker = await openClient(
+    withKeywords(session.conninfo, { dbname: database[0]?.name ?? 'postgres' }),
+    {
+      applicationName: 'pgkeeper marker',
+      connectTimeoutMs: deadlineMs / 2,
+    },
+  );
   try {
     const { rows } = await marker.query<{ names: string; pid: number }>(
       `select current_setting('synchronous_standby_names') as names, pg_backend_pid() as pid`,
     );
-    if (rows[0]?.names !== holdNames) return { kind: 'proven', proven: false, detail: 'the postmaster has not reloaded yet' };
+    if (rows[0]?.names !== holdNames)
+      return { kind: 'proven', proven: false, detail: 'the postmaster has not reloaded yet' };
     let finished = false;
-    marker.query(`set synchronous_commit = on; select pg_logical_emit_message(true, 'pgkeeper', 'marker')`).then(
-      () => {
-        finished = true;
-      },
-      () => undefined,
-    );
+    marker
+      .query(`set synchronous_commit = on; select pg_logical_emit_message(true, 'pgkeeper', 'marker')`)
+      .then(
+        () => {
+          finished = true;
+        },
+        () => undefined,
+      );
     return await watch(session, rows[0].pid, () => finished, until);
   } finally {
     // The waiting marker is ended from this session; its transaction is a message nobody reads.
@@ -41,7 +49,12 @@ export async function proveHold(session: SessionContext, deadlineMs: number): Pr
   }
 }
 
-async function watch(session: SessionContext, pid: number, finished: () => boolean, until: number): Promise<Answer> {
+async function watch(
+  session: SessionContext,
+  pid: number,
+  finished: () => boolean,
+  until: number,
+): Promise<Answer> {
   for (;;) {
     const { rows } = await session.client.query<{ waits: boolean | null; prioritised: number }>(
       `select (select wait_event = 'SyncRep' from pg_stat_activity where pid = $1) as waits,
@@ -51,9 +64,14 @@ async function watch(session: SessionContext, pid: number, finished: () => boole
     if (finished()) return { kind: 'proven', proven: false, detail: 'the marker commit did not wait' };
     const waits = rows[0]?.waits === true;
     const prioritised = rows[0]?.prioritised ?? 0;
-    if (waits && prioritised === 0) return { kind: 'proven', proven: true, detail: 'marker waits, no walsender counts' };
+    if (waits && prioritised === 0)
+      return { kind: 'proven', proven: true, detail: 'marker waits, no walsender counts' };
     if (performance.now() > until) {
-      return { kind: 'proven', proven: false, detail: waits ? `${prioritised} walsenders still count` : 'no marker seen waiting' };
+      return {
+        kind: 'proven',
+        proven: false,
+        detail: waits ? `${prioritised} walsenders still count` : 'no marker seen waiting',
+      };
     }
     await delay(3);
   }

@@ -48,11 +48,19 @@ export class PostgresNotifications implements Notifications {
   async #subscribe(generation: number): Promise<void> {
     if (this.#target === null) return;
     const deadlineMs = this.#deadlineMs();
-    const config = await clientConfigOf(this.#target, { applicationName: 'pgkeeper listen', connectTimeoutMs: deadlineMs });
+    const config = await clientConfigOf(this.#target, {
+      applicationName: 'pgkeeper listen',
+      connectTimeoutMs: deadlineMs,
+    });
     if (generation !== this.#generation) return;
     const subscriber = pgListen.default(
       { ...config, query_timeout: deadlineMs },
-      { parse: (payload: string) => payload, retryTimeout: 100, retryInterval: 50, paranoidChecking: Math.max(1000, deadlineMs * 2) },
+      {
+        parse: (payload: string) => payload,
+        retryTimeout: 100,
+        retryInterval: 50,
+        paranoidChecking: Math.max(1000, deadlineMs * 2),
+      },
     );
     this.#subscriber = subscriber;
     subscriber.events.on('error', () => {

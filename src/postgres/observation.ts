@@ -50,14 +50,27 @@ export interface ObservationRow {
   readonly position: string | null;
   readonly replay_paused: boolean;
   readonly at_end: boolean;
-  readonly wal_receiver: { status: string; host: string | null; port: number | null; ageMs: number | null } | null;
+  readonly wal_receiver: {
+    status: string;
+    host: string | null;
+    port: number | null;
+    ageMs: number | null;
+  } | null;
   readonly primary_conninfo: string;
   readonly names: string;
   readonly fenced: boolean;
   readonly retry_override: boolean;
   readonly birth_age_ms: string | null;
   readonly priority: string | null;
-  readonly replication: readonly { name: string; state: string; flush: string | null; replay: string | null; priority: number }[] | null;
+  readonly replication:
+    | readonly {
+        name: string;
+        state: string;
+        flush: string | null;
+        replay: string | null;
+        priority: number;
+      }[]
+    | null;
   readonly registry: RegistryJson | null;
 }
 
@@ -70,7 +83,12 @@ export type RegistryJson = Omit<Registry, 'voters' | 'nodes' | 'systemIdentifier
 /** A row without a first node yet is no registry. */
 export function registryOf(json: RegistryJson | null): Registry | null {
   if (json === null || json.systemIdentifier === null || json.nodes.length === 0) return null;
-  return { ...json, epoch: Number(json.epoch), version: Number(json.version), systemIdentifier: json.systemIdentifier };
+  return {
+    ...json,
+    epoch: Number(json.epoch),
+    version: Number(json.version),
+    systemIdentifier: json.systemIdentifier,
+  };
 }
 
 function replicationOf(rows: ObservationRow['replication']): readonly ReplicationRow[] {
@@ -96,7 +114,15 @@ export function observationOf(row: ObservationRow): Observation {
     replayed: position,
     readToEnd: row.received !== null || row.at_end,
     replayPaused: row.replay_paused,
-    walReceiver: receiver === null ? null : { status: receiver.status, host: receiver.host, port: receiver.port, lastMessageAgeMs: receiver.ageMs },
+    walReceiver:
+      receiver === null
+        ? null
+        : {
+            status: receiver.status,
+            host: receiver.host,
+            port: receiver.port,
+            lastMessageAgeMs: receiver.ageMs,
+          },
     primaryConninfo: row.primary_conninfo,
     names: row.names,
     fenced: row.fenced,

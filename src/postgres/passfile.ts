@@ -28,7 +28,12 @@ export function passwordFromFile(path: string | undefined, target: Target): stri
     if (line.startsWith('#') || line.trim() === '') continue;
     const [fileHost, port, database, user, password] = fieldsOf(line.replace(/\r$/, ''));
     const matches = (field: string | undefined, value: string) => field === '*' || field === value;
-    if (matches(fileHost, host) && matches(port, String(target.port)) && matches(database, target.database) && matches(user, target.user)) {
+    if (
+      matches(fileHost, host) &&
+      matches(port, String(target.port)) &&
+      matches(database, target.database) &&
+      matches(user, target.user)
+    ) {
       return password;
     }
   }

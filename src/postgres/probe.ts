@@ -1,7 +1,8 @@
 /** Questions asked on fresh connections: what a peer sees, and whether the own server still takes new sessions. */
+
+import type { Emit, Probe } from '../ports.js';
 import { openClient, queryWithDeadline } from './connect.js';
 import { classifyFailure, speaksProtocol } from './failure.js';
-import type { Emit, Probe } from '../ports.js';
 
 export class PostgresProbe implements Probe {
   readonly #ownConninfo: string;
@@ -26,17 +27,26 @@ export class PostgresProbe implements Probe {
         client.end().catch(() => undefined);
         this.#emit({ kind: 'own-probe', alive: true });
       },
-      (error: unknown) => this.#emit({ kind: 'own-probe', alive: speaksProtocol(classifyFailure(error).kind) }),
+      (error: unknown) =>
+        this.#emit({ kind: 'own-probe', alive: speaksProtocol(classifyFailure(error).kind) }),
     );
   }
 }
 
 async function ask(viaConninfo: string, target: string, deadlineMs: number): Promise<boolean> {
   const until = performance.now() + deadlineMs;
-  const client = await openClient(viaConninfo, { applicationName: 'pgkeeper indirect polling', connectTimeoutMs: deadlineMs });
+  const client = await openClient(viaConninfo, {
+    applicationName: 'pgkeeper indirect polling',
+    connectTimeoutMs: deadlineMs,
+  });
   try {
     const leftMs = Math.max(1, Math.round(until - performance.now()));
-    const result = await queryWithDeadline(client, 'select pgkeeper.indirect_polling($1, $2) as sees', [target, leftMs], leftMs);
+    const result = await queryWithDeadline(
+      client,
+      'select pgkeeper.indirect_polling($1, $2) as sees',
+      [target, leftMs],
+      leftMs,
+    );
     return (result.rows[0] as { sees?: unknown } | undefined)?.sees === true;
   } finally {
     (client as unknown as { connection: { stream: { destroy(): void } } }).connection.stream.destroy();

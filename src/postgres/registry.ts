@@ -3,9 +3,9 @@
  * (a wait for standbys has no timeout), the row locked first and then read.
  */
 import { Kysely, PostgresDialect, sql, type Transaction } from 'kysely';
-import { parseLsn } from '../core/lsn.js';
 import type { SyncRow } from '../core/effects.js';
 import type { Answer } from '../core/events.js';
+import { parseLsn } from '../core/lsn.js';
 import { isWarning, type ReasonRecord, sentence } from '../core/reasons.js';
 import type { Voter } from '../core/types.js';
 import { CommandError, type SessionContext } from './commands.js';
@@ -19,17 +19,25 @@ function databaseOf(session: SessionContext): Kysely<Database> {
   return new Kysely<Database>({ dialect }).withSchema('pgkeeper');
 }
 
-async function written(session: SessionContext, change: (trx: Transaction<Database>) => Promise<void>): Promise<Answer> {
+async function written(
+  session: SessionContext,
+  change: (trx: Transaction<Database>) => Promise<void>,
+): Promise<Answer> {
   const db = databaseOf(session);
   const json = await db.transaction().execute(async (trx) => {
-    const recovering = await sql<{ recovering: boolean }>`select pg_is_in_recovery() as recovering`.execute(trx);
-    if (recovering.rows[0]?.recovering !== false) throw new CommandError('speaks', 'the server is in recovery');
+    const recovering = await sql<{ recovering: boolean }>`select pg_is_in_recovery() as recovering`.execute(
+      trx,
+    );
+    if (recovering.rows[0]?.recovering !== false)
+      throw new CommandError('speaks', 'the server is in recovery');
     await trx.selectFrom('cluster_state').select('version').forUpdate().executeTakeFirstOrThrow();
     await change(trx);
     return readRow(trx);
   });
   // Read after the local commit: everything up to it is flushed.
-  const { rows } = await session.client.query<{ lsn: string }>('select pg_current_wal_flush_lsn()::text as lsn');
+  const { rows } = await session.client.query<{ lsn: string }>(
+    'select pg_current_wal_flush_lsn()::text as lsn',
+  );
   const registry = registryOf(json);
   if (registry === null) throw new CommandError('speaks', 'the registry row is empty');
   return { kind: 'written', lsn: parseLsn(rows[0]?.lsn ?? '0/0'), registry };
@@ -53,7 +61,12 @@ async function readRow(db: Kysely<Database>): Promise<RegistryJson> {
 }
 
 function syncColumns(sync: SyncRow) {
-  return { sync_wish: sync.wish, sync_members: [...sync.members], sync_needed: sync.needed, sync_wished: sync.wished };
+  return {
+    sync_wish: sync.wish,
+    sync_members: [...sync.members],
+    sync_needed: sync.needed,
+    sync_wished: sync.wished,
+  };
 }
 
 const nextVersion = sql<string>`version + 1`;
@@ -62,7 +75,12 @@ const nextVersion = sql<string>`version + 1`;
 export function writeEpoch(session: SessionContext, epoch: number, sync: SyncRow): Promise<Answer> {
   return written(session, async (trx) => {
     const master = session.ownName;
-    await trx.updateTable('node_info').set({ is_master: false }).where('is_master', '=', true).where('name', '<>', master).execute();
+    await trx
+      .updateTable('node_info')
+      .set({ is_master: false })
+      .where('is_master', '=', true)
+      .where('name', '<>', master)
+      .execute();
     await trx
       .updateTable('node_info')
       .set({ is_master: true, is_nextmaster: false, is_sync: false })
@@ -71,14 +89,24 @@ export function writeEpoch(session: SessionContext, epoch: number, sync: SyncRow
       .execute();
     await trx
       .updateTable('cluster_state')
-      .set({ epoch: String(epoch), version: nextVersion, promotion_id: sql`gen_random_uuid()`, master, ...syncColumns(sync), changed_at: sql`clock_timestamp()` })
+      .set({
+        epoch: String(epoch),
+        version: nextVersion,
+        promotion_id: sql`gen_random_uuid()`,
+        master,
+        ...syncColumns(sync),
+        changed_at: sql`clock_timestamp()`,
+      })
       .execute();
   });
 }
 
 export function writeSync(session: SessionContext, sync: SyncRow): Promise<Answer> {
   return written(session, async (trx) => {
-    await trx.updateTable('cluster_state').set({ version: nextVersion, ...syncColumns(sync), changed_at: sql`clock_timestamp()` }).execute();
+    await trx
+      .updateTable('cluster_state')
+      .set({ version: nextVersion, ...syncColumns(sync), changed_at: sql`clock_timestamp()` })
+      .execute();
   });
 }
 
@@ -86,13 +114,21 @@ export function writeVoters(session: SessionContext, voters: readonly Voter[]): 
   return written(session, async (trx) => {
     await trx
       .updateTable('cluster_state')
-      .set({ version: nextVersion, voters: sql`${JSON.stringify(voters)}::jsonb`, changed_at: sql`clock_timestamp()` })
+      .set({
+        version: nextVersion,
+        voters: sql`${JSON.stringify(voters)}::jsonb`,
+        changed_at: sql`clock_timestamp()`,
+      })
       .execute();
   });
 }
 
 /** Only rows that differ are touched, so that an unchanged verdict is no registry change. */
-export function writeFlags(session: SessionContext, nextMaster: string | null, syncNames: readonly string[]): Promise<Answer> {
+export function writeFlags(
+  session: SessionContext,
+  nextMaster: string | null,
+  syncNames: readonly string[],
+): Promise<Answer> {
   return written(session, async (trx) => {
     await trx
       .updateTable('node_info')
@@ -101,12 +137,18 @@ export function writeFlags(session: SessionContext, nextMaster: string | null, s
       .where((eb) => eb('name', 'is distinct from', nextMaster ?? ''))
       .execute();
     await sql`update pgkeeper.node_info set is_nextmaster = (name = ${nextMaster}::text and not is_master), is_sync = (name = any(${[...syncNames]}::text[]))
-      where (is_nextmaster, is_sync) is distinct from (coalesce(name = ${nextMaster}::text and not is_master, false), name = any(${[...syncNames]}::text[]))`.execute(trx);
+      where (is_nextmaster, is_sync) is distinct from (coalesce(name = ${nextMaster}::text and not is_master, false), name = any(${[...syncNames]}::text[]))`.execute(
+      trx,
+    );
   });
 }
 
 /** Decisions and the last known state of a worker, written on the master for everybody to read. */
-export async function report(session: SessionContext, events: readonly ReasonRecord[], state: string): Promise<void> {
+export async function report(
+  session: SessionContext,
+  events: readonly ReasonRecord[],
+  state: string,
+): Promise<void> {
   const db = databaseOf(session);
   const node = session.ownName;
   if (events.length > 0) {

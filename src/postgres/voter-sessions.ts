@@ -8,8 +8,8 @@ import type { Command } from '../core/effects.js';
 import type { Emit, VoterSessions } from '../ports.js';
 import { CommandError, runCommand, type SessionContext } from './commands.js';
 import { openClient } from './connect.js';
-import { linkFailureOf } from './link-failure.js';
 import { classifyFailure } from './failure.js';
+import { linkFailureOf } from './link-failure.js';
 
 export interface SessionOptions {
   readonly nodeName: string;
@@ -106,7 +106,11 @@ export class PostgresVoterSessions implements VoterSessions {
   command(voter: string, id: number, command: Command, deadlineMs: number): void {
     const session = this.#sessions.get(voter);
     if (session?.context === null || session?.context === undefined) return;
-    const timer = setTimeout(() => this.#lose(session, new CommandError('timeout', `no answer to ${command.kind} in ${deadlineMs} ms`)), deadlineMs);
+    const timer = setTimeout(
+      () =>
+        this.#lose(session, new CommandError('timeout', `no answer to ${command.kind} in ${deadlineMs} ms`)),
+      deadlineMs,
+    );
     runCommand(session.context, command, deadlineMs).then(
       (answer) => {
         clearTimeout(timer);
@@ -124,8 +128,15 @@ export class PostgresVoterSessions implements VoterSessions {
     session.ended = true;
     if (this.#sessions.get(session.voter) === session) this.#sessions.delete(session.voter);
     if (session.client !== null) discard(session.client);
-    const failure = error instanceof CommandError ? { kind: error.kind, detail: error.message } : failureOf(error);
-    this.#emit({ kind: 'session-lost', voter: session.voter, attempt: session.attempt, failure: failure.kind, detail: failure.detail });
+    const failure =
+      error instanceof CommandError ? { kind: error.kind, detail: error.message } : failureOf(error);
+    this.#emit({
+      kind: 'session-lost',
+      voter: session.voter,
+      attempt: session.attempt,
+      failure: failure.kind,
+      detail: failure.detail,
+    });
   }
 
   async end(): Promise<void> {

@@ -19,8 +19,13 @@ export class LocalServer implements OwnServer {
   inspect(): void {
     this.#control.inspect().then(
       (server) => {
-        if (server.kind === 'running') return this.#emit({ kind: 'server-inspected', server: 'running', standby: false });
-        this.#emit({ kind: 'server-inspected', server: server.clean ? 'stopped-clean' : 'crashed', standby: server.standbySignal });
+        if (server.kind === 'running')
+          return this.#emit({ kind: 'server-inspected', server: 'running', standby: false });
+        this.#emit({
+          kind: 'server-inspected',
+          server: server.clean ? 'stopped-clean' : 'crashed',
+          standby: server.standbySignal,
+        });
       },
       () => this.#emit({ kind: 'server-inspected', server: 'running', standby: false }),
     );
@@ -29,7 +34,8 @@ export class LocalServer implements OwnServer {
   /** Dead first, then marked: votes are given back only when both are done. */
   retire(names: string | null): void {
     const retired = async () => {
-      if (!(await this.#control.endAllProcesses(endBoundMs))) throw new Error('processes of the server are left');
+      if (!(await this.#control.endAllProcesses(endBoundMs)))
+        throw new Error('processes of the server are left');
       await this.#control.markFenced(names);
     };
     retired().then(

@@ -11,7 +11,13 @@ export function perform(effect: Effect, ports: Ports, conninfoOf: (voter: string
     case 'command':
       return ports.voters.command(effect.voter, effect.id, effect.command, effect.deadlineMs);
     case 'indirect-poll':
-      return ports.probe.indirectPoll(effect.via, conninfoOf(effect.via) ?? '', effect.conninfo, effect.round, effect.deadlineMs);
+      return ports.probe.indirectPoll(
+        effect.via,
+        conninfoOf(effect.via) ?? '',
+        effect.conninfo,
+        effect.round,
+        effect.deadlineMs,
+      );
     case 'probe-own':
       return ports.probe.probeOwn(effect.deadlineMs);
     case 'listen':

@@ -2,9 +2,9 @@
  * The loop: take an event, step, hand the effects out, log the reasons. No decision and no I/O of its own.
  */
 import type { KeeperEvent } from '../core/events.js';
-import { newKeeper, type Keeper } from '../core/state.js';
-import { stateName, step } from '../core/step.js';
 import { voterNamed, votersOf } from '../core/links.js';
+import { type Keeper, newKeeper } from '../core/state.js';
+import { stateName, step } from '../core/step.js';
 import { releaseAllOnStop } from '../core/stop.js';
 import type { CoreSettings } from '../core/types.js';
 import type { Ports } from '../ports.js';
@@ -32,7 +32,11 @@ export class Worker {
   #recent: string[] = [];
   #offsetMs: number;
 
-  constructor(settings: CoreSettings, portsFor: (emit: (event: KeeperEvent) => void) => Ports, onView: (view: WorkerView) => void) {
+  constructor(
+    settings: CoreSettings,
+    portsFor: (emit: (event: KeeperEvent) => void) => Ports,
+    onView: (view: WorkerView) => void,
+  ) {
     this.#ports = portsFor((event) => this.#receive(event));
     this.#keeper = newKeeper(settings, this.#ports.clock.monotonicMs());
     this.#onView = onView;
@@ -83,7 +87,8 @@ export class Worker {
     this.#show(state);
     for (const effect of turn.effects) perform(effect, this.#ports, conninfoOf);
     this.#cancelWake();
-    if (Number.isFinite(turn.wakeAt)) this.#cancelWake = clock.wakeAt(turn.wakeAt, () => this.#receive({ kind: 'wake' }));
+    if (Number.isFinite(turn.wakeAt))
+      this.#cancelWake = clock.wakeAt(turn.wakeAt, () => this.#receive({ kind: 'wake' }));
   }
 
   /** A broken invariant ends the process with what led to it; the supervisor starts it anew. */
@@ -92,7 +97,9 @@ export class Worker {
       return step(this.#keeper, event, now);
     } catch (error) {
       const cause = error instanceof Error ? error.message : String(error);
-      throw new Error(`${cause}; role ${this.#keeper.role.kind}, last events: ${this.#recent.join(', ')}`, { cause: error });
+      throw new Error(`${cause}; role ${this.#keeper.role.kind}, last events: ${this.#recent.join(', ')}`, {
+        cause: error,
+      });
     }
   }
 
@@ -100,7 +107,8 @@ export class Worker {
   #noticeSleep(now: number): void {
     const offset = this.#ports.clock.wallMs() - now;
     if (offset - this.#offsetMs > jumpMs) {
-      for (const link of this.#keeper.links.values()) if (link.vote !== null) link.vote.renewedAt = Number.NEGATIVE_INFINITY;
+      for (const link of this.#keeper.links.values())
+        if (link.vote !== null) link.vote.renewedAt = Number.NEGATIVE_INFINITY;
     }
     this.#offsetMs = offset;
   }
