@@ -44,5 +44,13 @@ export type KeeperEvent =
   | { readonly kind: 'server-retired'; readonly ok: boolean; readonly detail: string }
   | { readonly kind: 'server-started'; readonly ok: boolean; readonly detail: string }
   | { readonly kind: 'server-rejoined'; readonly ok: boolean; readonly detail: string }
-  | { readonly kind: 'hook-done'; readonly hook: 'fencing'; readonly ok: boolean; readonly detail: string }
+  | {
+      readonly kind: 'hook-done';
+      readonly hook: 'fencing' | 'after' | 'async';
+      readonly event: string;
+      readonly ok: boolean;
+      readonly detail: string;
+      /** False where no such command is set. */
+      readonly ran: boolean;
+    }
   | { readonly kind: 'settings'; readonly settings: import('./types.js').CoreSettings };

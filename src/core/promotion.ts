@@ -186,7 +186,7 @@ export function ingestPromotion(
   event: KeeperEvent,
   arrived: Arrived | null,
 ): void {
-  if (event.kind === 'hook-done' && e.phase === 'fencing-command') {
+  if (event.kind === 'hook-done' && event.hook === 'fencing' && e.phase === 'fencing-command') {
     if (event.ok) return enterPhase(k, e, 'promote');
     note(k, turn, 'fencing-command-failed', { detail: event.detail });
     return abandon(k, turn, e, Math.max(5000, k.settings.keepaliveTimeMs), 'fencing_command failed');

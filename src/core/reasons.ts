@@ -34,6 +34,8 @@ export const reasons = {
   'election-blocked':
     'not promoted: {have} of the {need} members of R = {members} needed are here; waiting for {awaited}',
   'fencing-command-failed': 'fencing_command failed ({detail}); not promoting',
+  'command-done': '{hook}_command ran for {event}',
+  'command-failed': '{hook}_command for {event} failed ({detail})',
   promoting:
     'promoting in epoch {epoch}: received {lsn}, {held} of {voters} votes, R = {members}, k = {needed}',
   promoted: 'server left recovery after {tookMs} ms',
@@ -105,6 +107,7 @@ const warnings: ReadonlySet<ReasonCode> = new Set<ReasonCode>([
   'two-nodes',
   'foreign-server',
   'fencing-command-failed',
+  'command-failed',
   'promotion-failed',
   'removed',
 ]);

@@ -44,6 +44,10 @@ export function step(k: Keeper, event: KeeperEvent, now: number): Turn {
 function ingest(k: Keeper, turn: Turn, event: KeeperEvent): Arrived | null {
   if (event.kind === 'settings') k.settings = event.settings;
   if (event.kind === 'hint') for (const link of k.links.values()) hintLink(k, link.voter);
+  if (event.kind === 'hook-done' && event.ran) {
+    const { hook, event: cause, detail } = event;
+    note(k, turn, event.ok ? 'command-done' : 'command-failed', { hook, event: cause, detail });
+  }
   const arrived = ingestLink(k, turn, event);
   if (arrived !== null) {
     ingestVote(k, turn, arrived);

@@ -34,9 +34,11 @@ export class LocalServer implements OwnServer {
   /** Dead first, then marked: votes are given back only when both are done. */
   retire(names: string | null): void {
     const retired = async () => {
+      // First of all, so that a supervisor's restart between the two steps brings up no master.
+      this.#control.forbidWritableStart();
       if (!(await this.#control.endAllProcesses(endBoundMs)))
         throw new Error('processes of the server are left');
-      await this.#control.markFenced(names);
+      this.#control.markFenced(names);
     };
     retired().then(
       () => this.#emit({ kind: 'server-retired', ok: true, detail: '' }),
@@ -71,9 +73,9 @@ export class LocalServer implements OwnServer {
         detail = `fresh copy, since a rewind was not possible (${rewind.reason})`;
       } else detail = rewind.kind === 'rewound' ? 'rewound with pg_rewind' : 'nothing to rewind';
     }
-    if (copy) await control.copy(source, () => undefined);
-    await control.markFenced(null);
-    await control.clearFenced();
+    if (copy) await control.copy(source);
+    control.markFenced(null);
+    control.clearFenced();
     await control.start(startBoundMs);
     return detail;
   }

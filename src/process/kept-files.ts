@@ -1,0 +1,51 @@
+/**
+ * A server's own configuration inside its data directory: kept when its data are replaced by another server's
+ * (pg_rewind and a base copy bring the other's port, name and addresses along).
+ */
+import { chownSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { replaceFile } from './configuration-file.js';
+
+export type KeptFiles = ReadonlyMap<string, Buffer>;
+
+const kinds = /\.(conf|crt|key|pem|crl)$/;
+/** PostgreSQL's own folders hold no configuration. */
+const dataFolders = /^(base|global|pg_.*|log)$/;
+const deepest = 2;
+
+/** Relative path -> content. */
+export function saveConfiguration(dataDirectory: string): KeptFiles {
+  const kept = new Map<string, Buffer>();
+  const walk = (folder: string, depth: number) => {
+    for (const entry of readdirSync(folder, { withFileTypes: true })) {
+      const path = join(folder, entry.name);
+      if (entry.isDirectory()) {
+        if (depth < deepest && !dataFolders.test(entry.name)) walk(path, depth + 1);
+      } else if (entry.isFile() && kinds.test(entry.name))
+        kept.set(relative(dataDirectory, path), readFileSync(path));
+    }
+  };
+  walk(dataDirectory, 0);
+  return kept;
+}
+
+export function restoreConfiguration(dataDirectory: string, kept: KeptFiles): void {
+  for (const [name, content] of kept) {
+    const path = join(dataDirectory, name);
+    makeFolder(dirname(path));
+    replaceFile(path, content);
+  }
+}
+
+/** A folder that belongs to the owner of its parent. */
+export function makeFolder(path: string): void {
+  try {
+    statSync(path);
+    return;
+  } catch {
+    makeFolder(dirname(path));
+  }
+  mkdirSync(path, { mode: 0o700 });
+  const parent = statSync(dirname(path));
+  if (process.getuid?.() === 0) chownSync(path, parent.uid, parent.gid);
+}

@@ -1,0 +1,96 @@
+/**
+ * Runs a program or a shell command with a deadline and captured output. As root it runs as the owner of the data
+ * directory, since PostgreSQL's programs refuse root.
+ */
+import { spawn } from 'node:child_process';
+import { statSync } from 'node:fs';
+
+export interface CommandResult {
+  readonly ok: boolean;
+  /** Last lines of stdout and stderr together. */
+  readonly output: string;
+  readonly timedOut: boolean;
+  readonly exit: string;
+}
+
+export interface CommandOptions {
+  readonly deadlineMs: number;
+  readonly environment?: Readonly<Record<string, string>>;
+  /** Runs as the owner of that path when this process is root. */
+  readonly asOwnerOf?: string;
+}
+
+const keptOutput = 4000;
+
+function identityOf(path: string | undefined): { uid?: number; gid?: number } {
+  if (path === undefined || process.getuid?.() !== 0) return {};
+  const { uid, gid } = statSync(path);
+  return uid === 0 ? {} : { uid, gid };
+}
+
+function environmentFor(options: CommandOptions, switched: boolean): NodeJS.ProcessEnv {
+  const environment: NodeJS.ProcessEnv = { ...process.env, ...options.environment };
+  // libpq looks for .pgpass in HOME first; without it, in the home of the user it runs as.
+  if (switched) delete environment['HOME'];
+  return environment;
+}
+
+/** Never rejects: a program that cannot be started is a result too. */
+export function runProgram(
+  program: string,
+  args: readonly string[],
+  options: CommandOptions,
+): Promise<CommandResult> {
+  const identity = identityOf(options.asOwnerOf);
+  return new Promise((resolve) => {
+    let output = '';
+    let timedOut = false;
+    const child = spawn(program, args, {
+      ...identity,
+      cwd: '/',
+      env: environmentFor(options, identity.uid !== undefined),
+      stdio: ['ignore', 'pipe', 'pipe'],
+      // A group of its own, so that the deadline ends what the command has started as well.
+      detached: true,
+    });
+    const take = (chunk: Buffer) => {
+      output = (output + chunk.toString('utf8')).slice(-keptOutput);
+    };
+    child.stdout.on('data', take);
+    child.stderr.on('data', take);
+    const timer = setTimeout(() => {
+      timedOut = true;
+      endGroup(child.pid);
+    }, options.deadlineMs);
+    const finish = (ok: boolean, exit: string) => {
+      clearTimeout(timer);
+      child.stdout.destroy();
+      child.stderr.destroy();
+      resolve({ ok: ok && !timedOut, output: output.trim(), timedOut, exit });
+    };
+    child.on('error', (error) => finish(false, error.message));
+    // 'exit' and not 'close': a server started by the command keeps the pipes open for ever.
+    child.on('exit', (code, signal) =>
+      setImmediate(() => finish(code === 0, code === null ? `signal ${signal}` : `exit code ${code}`)),
+    );
+  });
+}
+
+export function runShell(command: string, options: CommandOptions): Promise<CommandResult> {
+  return runProgram('/bin/sh', ['-c', command], options);
+}
+
+function endGroup(pid: number | undefined): void {
+  if (pid === undefined) return;
+  try {
+    process.kill(-pid, 'SIGKILL');
+  } catch {
+    // Gone by itself.
+  }
+}
+
+/** One text for an error message. */
+export function describeFailure(what: string, result: CommandResult, deadlineMs: number): string {
+  const how = result.timedOut ? `not finished in ${deadlineMs} ms` : result.exit;
+  return `${what}: ${how}${result.output === '' ? '' : `: ${result.output.split('\n').slice(-5).join(' | ')}`}`;
+}

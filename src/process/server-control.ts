@@ -1,0 +1,241 @@
+/**
+ * One PostgreSQL server as processes and files: what became of it, its certain end, start, stop, the mark that lets it
+ * come back only as a standby that follows nobody, rewind and copy. No decision is taken here.
+ */
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { openClient } from '../postgres/connect.js';
+import { copyFrom } from './base-copy.js';
+import { changeConfiguration, readConfiguration, replaceFile } from './configuration-file.js';
+import { isCleanEnd, readControlFile } from './control-file.js';
+import { restoreConfiguration, saveConfiguration } from './kept-files.js';
+import { endAllProcesses, endWalReceiver, serverProcesses } from './processes.js';
+import { type CommandResult, describeFailure, runProgram, runShell } from './run-command.js';
+import { secretEnvironment, withoutSecrets } from './secrets.js';
+
+export type ServerCondition =
+  | { readonly kind: 'running' }
+  | { readonly kind: 'stopped'; readonly clean: boolean; readonly standbySignal: boolean };
+
+export type RewindOutcome =
+  | { readonly kind: 'rewound' }
+  | { readonly kind: 'nothing-to-do' }
+  | { readonly kind: 'failed'; readonly reason: string };
+
+export interface ServerControlOptions {
+  /** May become known only once the server answers. */
+  readonly dataDirectory: () => string;
+  /** Folder of postgres, pg_ctl, pg_rewind; null = where the server was last started from. */
+  readonly binDirectory: () => string | null;
+  /** Shell commands for servers that systemd or pg_ctlcluster manages; empty = pg_ctl. */
+  readonly startCommand: () => string;
+  readonly stopCommand: () => string;
+}
+
+export interface ServerControl {
+  inspect(): Promise<ServerCondition>;
+  endAllProcesses(boundMs: number): Promise<boolean>;
+  /** From now on nobody can start this server as a master. */
+  forbidWritableStart(): void;
+  markFenced(names: string | null): void;
+  clearFenced(): void;
+  start(boundMs: number): Promise<void>;
+  stop(mode: 'fast' | 'immediate', boundMs: number): Promise<void>;
+  rewind(source: string): Promise<RewindOutcome>;
+  copy(source: string): Promise<string>;
+  endWalReceiver(): Promise<void>;
+}
+
+const rewindBoundMs = 3_600_000;
+const checkpointBoundMs = 60_000;
+
+export function createServerControl(options: ServerControlOptions): ServerControl {
+  return new LocalServerControl(options);
+}
+
+class LocalServerControl implements ServerControl {
+  readonly #options: ServerControlOptions;
+
+  constructor(options: ServerControlOptions) {
+    this.#options = options;
+  }
+
+  get #data(): string {
+    return this.#options.dataDirectory();
+  }
+
+  get #autoConf(): string {
+    return join(this.#data, 'postgresql.auto.conf');
+  }
+
+  inspect(): Promise<ServerCondition> {
+    if (serverProcesses(this.#data).length > 0) return Promise.resolve({ kind: 'running' });
+    const standbySignal = existsSync(join(this.#data, 'standby.signal'));
+    const clean = isCleanEnd(readControlFile(this.#data).state);
+    // Looked at again after the files: a server that was started meanwhile is not stopped.
+    if (serverProcesses(this.#data).length > 0) return Promise.resolve({ kind: 'running' });
+    return Promise.resolve({ kind: 'stopped', clean, standbySignal });
+  }
+
+  endAllProcesses(boundMs: number): Promise<boolean> {
+    return endAllProcesses(this.#data, boundMs);
+  }
+
+  forbidWritableStart(): void {
+    if (!existsSync(join(this.#data, 'standby.signal'))) replaceFile(join(this.#data, 'standby.signal'), '');
+  }
+
+  markFenced(names: string | null): void {
+    this.forbidWritableStart();
+    changeConfiguration(this.#autoConf, {
+      primary_conninfo: '',
+      'pg_keeper.fenced': 'on',
+      ...(names === null ? {} : { synchronous_standby_names: names }),
+    });
+  }
+
+  clearFenced(): void {
+    changeConfiguration(this.#autoConf, { 'pg_keeper.fenced': null });
+  }
+
+  async start(boundMs: number): Promise<void> {
+    const command = this.#options.startCommand();
+    const seconds = String(Math.ceil(boundMs / 1000));
+    // restart and not start: it repeats the options of the last start, such as Debian's config_file.
+    const args = [
+      'restart',
+      '-D',
+      this.#data,
+      '-w',
+      '-t',
+      seconds,
+      '-s',
+      '-l',
+      join(this.#data, 'pgkeeper-start.log'),
+    ];
+    const result = await this.#run(command, 'pg_ctl', args, boundMs + 5000);
+    if (!result.ok)
+      throw new Error(describeFailure('starting the server', result, boundMs) + this.#startLog());
+  }
+
+  #startLog(): string {
+    try {
+      const lines = readFileSync(join(this.#data, 'pgkeeper-start.log'), 'utf8').trim().split('\n');
+      return ` | ${lines
+        .filter((text) => /FATAL|ERROR|HINT/.test(text))
+        .slice(-2)
+        .join(' | ')}`;
+    } catch {
+      return '';
+    }
+  }
+
+  async stop(mode: 'fast' | 'immediate', boundMs: number): Promise<void> {
+    if (serverProcesses(this.#data).length === 0) return;
+    const seconds = String(Math.ceil(boundMs / 1000));
+    const args = ['stop', '-D', this.#data, '-m', mode, '-w', '-t', seconds, '-s'];
+    const result = await this.#run(this.#options.stopCommand(), 'pg_ctl', args, boundMs + 5000);
+    if (!result.ok && serverProcesses(this.#data).length > 0)
+      throw new Error(describeFailure('stopping the server', result, boundMs));
+  }
+
+  #run(
+    command: string,
+    program: string,
+    args: readonly string[],
+    deadlineMs: number,
+  ): Promise<CommandResult> {
+    const options = {
+      deadlineMs,
+      asOwnerOf: this.#data,
+      environment: { PGKEEPER_DATA_DIRECTORY: this.#data },
+    };
+    return command === ''
+      ? runProgram(this.#program(program), args, options)
+      : runShell(command, { deadlineMs, environment: options.environment });
+  }
+
+  #program(name: string): string {
+    return join(this.#binDirectory(), name);
+  }
+
+  /** Set by the operator, or the folder of the binary in postmaster.opts. */
+  #binDirectory(): string {
+    const set = this.#options.binDirectory();
+    if (set !== null && set !== '') return set;
+    try {
+      const [binary = ''] = readFileSync(join(this.#data, 'postmaster.opts'), 'utf8').split(' "');
+      return dirname(binary.trim());
+    } catch {
+      throw new Error(
+        `where PostgreSQL's programs are is not known: ${this.#data} has no postmaster.opts; set --bin-directory`,
+      );
+    }
+  }
+
+  /** The server must be stopped cleanly. Its own configuration files survive. */
+  async rewind(source: string): Promise<RewindOutcome> {
+    const program = this.#program('pg_rewind');
+    if (!existsSync(program)) return { kind: 'failed', reason: `${program} does not exist` };
+    const late = await settleTimeline(source);
+    if (late !== null) return { kind: 'failed', reason: late };
+    const kept = saveConfiguration(this.#data);
+    const environment = secretEnvironment(source);
+    // -R: never without standby.signal, also when this program dies right after.
+    const args = [
+      '-R',
+      '-D',
+      this.#data,
+      `--source-server=${withoutSecrets(source)}`,
+      ...this.#restoreOption(),
+    ];
+    const result = await runProgram(program, args, {
+      deadlineMs: rewindBoundMs,
+      asOwnerOf: this.#data,
+      environment,
+    });
+    restoreConfiguration(this.#data, kept);
+    if (!result.ok) return { kind: 'failed', reason: describeFailure('pg_rewind', result, rewindBoundMs) };
+    return { kind: /no rewind required/.test(result.output) ? 'nothing-to-do' : 'rewound' };
+  }
+
+  /** WAL that the rewind needs may be in the archive only. */
+  #restoreOption(): readonly string[] {
+    return (readConfiguration(this.#autoConf).get('restore_command') ?? '') === ''
+      ? []
+      : ['--restore-target-wal'];
+  }
+
+  copy(source: string): Promise<string> {
+    return copyFrom({ source, dataDirectory: this.#data, binDirectory: this.#binDirectory() });
+  }
+
+  endWalReceiver(): Promise<void> {
+    endWalReceiver(this.#data);
+    return Promise.resolve();
+  }
+}
+
+/**
+ * pg_rewind reads the source's timeline from its control file, which knows a promotion only after the next checkpoint:
+ * asks for one, and waits. Null when done, else why not.
+ */
+async function settleTimeline(source: string): Promise<string | null> {
+  try {
+    const client = await openClient(source, { applicationName: 'pgkeeper rejoin', connectTimeoutMs: 10_000 });
+    try {
+      await client.query(`set statement_timeout = ${checkpointBoundMs}`);
+      await client.query('checkpoint').catch(() => undefined);
+      const { rows } = await client.query<{ settled: boolean }>(
+        `select ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int = (pg_control_checkpoint()).timeline_id as settled`,
+      );
+      return rows[0]?.settled === true
+        ? null
+        : 'the master has written no checkpoint since its promotion; grant pg_checkpoint to the role';
+    } finally {
+      await client.end().catch(() => undefined);
+    }
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
