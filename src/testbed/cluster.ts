@@ -1,0 +1,264 @@
+/**
+ * A real cluster on this machine: servers, the registry, one worker a server. Used by the demo, the integration tests
+ * and the benchmark alike. Everything lives in one temporary folder, and `remove` leaves nothing.
+ */
+
+import { execFileSync } from 'node:child_process';
+import { chmodSync, chownSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { migrateUp } from '../postgres/migrations.js';
+import type { PostgresInstallation } from './find-postgres.js';
+import { freePort, TestServer, until } from './server.js';
+import { TestWorker } from './worker-process.js';
+
+export interface ClusterOptions {
+  readonly nodes: number;
+  readonly installation: PostgresInstallation;
+  /** JavaScript file of the command line. */
+  readonly program: string;
+  readonly keepaliveTime?: string;
+  readonly keepaliveCount?: number;
+  /** synchronous_standby_names of every server; '' = asynchronous. */
+  readonly syncNames?: string;
+  /** Further settings of every server. */
+  readonly settings?: Readonly<Record<string, string>>;
+  /** Of single servers. */
+  readonly settingsOf?: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  /** Ports from here on; null = free ones. */
+  readonly firstPort?: number | null;
+  readonly host?: string;
+  /** The workers' role is superuser. Default: only on PostgreSQL 14. */
+  readonly superuser?: boolean;
+  readonly progress?: (step: string) => void;
+}
+
+export interface TestNode {
+  readonly name: string;
+  readonly server: TestServer;
+  readonly worker: TestWorker;
+}
+
+export const keeperRole = 'pgkeeper';
+
+/** The user PostgreSQL runs as when this process is root: its own where there is one. */
+function ownerOfServers(): { readonly uid: number; readonly gid: number } | null {
+  if (process.getuid?.() !== 0) return null;
+  const passwd = readFileSync('/etc/passwd', 'utf8');
+  const fields = (name: string) =>
+    passwd
+      .split('\n')
+      .find((row) => row.startsWith(`${name}:`))
+      ?.split(':');
+  const row = fields('postgres') ?? fields('nobody');
+  if (row === undefined)
+    throw new Error('PostgreSQL refuses to run as root, and there is neither a user "postgres" nor "nobody"');
+  return { uid: Number(row[2]), gid: Number(row[3]) };
+}
+
+/** A folder that a killed process leaves behind is found by its name. */
+export function makeTestFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'pgkeeper-'));
+  chmodSync(folder, 0o755);
+  const owner = ownerOfServers();
+  if (owner !== null) chownSync(folder, owner.uid, owner.gid);
+  return folder;
+}
+
+export class TestCluster {
+  readonly folder: string;
+  readonly options: ClusterOptions;
+  readonly #nodes = new Map<string, TestNode>();
+  #removed: Promise<void> | null = null;
+
+  constructor(options: ClusterOptions) {
+    this.options = options;
+    this.folder = makeTestFolder();
+  }
+
+  get nodes(): readonly TestNode[] {
+    return [...this.#nodes.values()];
+  }
+
+  node(name: string): TestNode {
+    const node = this.#nodes.get(name);
+    if (node === undefined) throw new Error(`no node ${name}`);
+    return node;
+  }
+
+  /** Servers, registry, workers, all nodes voters and the wish for synchronous replication in force. */
+  async create(): Promise<void> {
+    const progress = this.options.progress ?? (() => undefined);
+    const names = Array.from({ length: this.options.nodes }, (_, i) => `n${i + 1}`);
+    const [first] = names;
+    if (first === undefined) throw new Error('a cluster needs a node');
+    progress('creating the first server');
+    const master = await this.addServer(first);
+    await master.server.initialise();
+    await master.server.start();
+    progress('installing the registry');
+    await this.#installRegistry(master.server);
+    for (const name of names.slice(1)) {
+      progress(`copying it to ${name}`);
+      const node = await this.addServer(name);
+      await node.server.copyOf(master.server, keeperRole);
+      await node.server.start();
+    }
+    progress('registering the nodes and starting their workers');
+    await this.register(first, master.server);
+    for (const node of this.nodes) node.worker.start();
+    for (const name of names.slice(1)) await this.register(name, master.server);
+    await this.untilSettled(first);
+  }
+
+  async addServer(name: string): Promise<TestNode> {
+    const { options } = this;
+    const host = options.host ?? '127.0.0.1';
+    const base = options.firstPort ?? null;
+    const port = base === null ? await freePort(host) : base + this.#nodes.size;
+    const settings = {
+      'pg_keeper.node_name': name,
+      'pg_keeper.keepalive_time': options.keepaliveTime ?? '5s',
+      'pg_keeper.keepalive_count': String(options.keepaliveCount ?? 3),
+      ...(options.syncNames ? { synchronous_standby_names: options.syncNames } : {}),
+      ...options.settings,
+      ...options.settingsOf?.[name],
+    };
+    const server = new TestServer({
+      name,
+      folder: this.folder,
+      port,
+      host,
+      installation: options.installation,
+      settings,
+    });
+    const worker = new TestWorker({
+      program: options.program,
+      server,
+      conninfo: server.conninfo(keeperRole),
+    });
+    const node = { name, server, worker };
+    this.#nodes.set(name, node);
+    return node;
+  }
+
+  /** Role, grants, objects: the way the README leads a DBA. */
+  async #installRegistry(server: TestServer): Promise<void> {
+    const superuser = this.options.superuser ?? server.installation.major < 15;
+    await server.query(`create role ${keeperRole} login replication ${superuser ? 'superuser' : ''}`);
+    const connection = { host: server.host, port: server.port, user: 'postgres', database: 'postgres' };
+    await server.query('create extension if not exists dblink');
+    const outcome = await migrateUp({ connection });
+    if (outcome.kind === 'refused') throw new Error(outcome.reason);
+    if (!superuser)
+      for (const statement of grantStatements(server.installation.major)) await server.query(statement);
+  }
+
+  async register(name: string, onMaster: TestServer): Promise<void> {
+    const { server } = this.node(name);
+    await until(
+      `${name} is registered`,
+      async () => {
+        await onMaster.query('select pgkeeper.add_node($1, $2)', [name, server.conninfo(keeperRole)]);
+        return true;
+      },
+      30_000,
+      200,
+    );
+  }
+
+  /** Every registered node is a voter, follows, and the wished synchronous set is in force. */
+  async untilSettled(masterName: string, boundMs = 60_000): Promise<void> {
+    const { server } = this.node(masterName);
+    const wishes = (this.options.syncNames ?? '') !== '';
+    await until(
+      `the cluster of ${masterName} is settled`,
+      async () => {
+        const [row] = await server.query<{ settled: boolean }>(
+          `select jsonb_array_length(c.voters) = (select count(*) from pgkeeper.node_info)
+             and (select count(*) from pg_stat_replication where state = 'streaming') >= (select count(*) from pgkeeper.node_info) - 1
+             and c.sync_needed = c.sync_wished and (not $1 or c.sync_wished > 0)
+             and (c.sync_wished = 0 or current_setting('synchronous_standby_names') not like '%pgkeeper_hold%')
+             and c.master = $2 and not pg_is_in_recovery()
+             and (select count(*) from pgkeeper.status where state like 'standby:connected%') >= (select count(*) from pgkeeper.node_info) - 1 as settled
+           from pgkeeper.cluster_state c`,
+          [wishes, masterName],
+        );
+        return row?.settled === true;
+      },
+      boundMs,
+      50,
+    );
+  }
+
+  /** The one server that takes writes now, or null. Frozen servers are not asked twice. */
+  async master(): Promise<TestNode | null> {
+    for (const node of this.nodes) {
+      try {
+        const [row] = await node.server.query<{ ok: boolean }>(
+          `select not pg_is_in_recovery() and c.master = $1 as ok from pgkeeper.cluster_state c`,
+          [node.name],
+        );
+        if (row?.ok === true) return node;
+      } catch {
+        // Not this one.
+      }
+    }
+    return null;
+  }
+
+  remove(): Promise<void> {
+    this.#removed ??= this.#remove();
+    return this.#removed;
+  }
+
+  async #remove(): Promise<void> {
+    await Promise.all(this.nodes.map(({ worker }) => worker.kill()));
+    await Promise.all(this.nodes.map(({ server }) => server.remove()));
+    rmSync(this.folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+  }
+
+  /** For a signal handler that has no time to wait. */
+  removeNow(): void {
+    for (const { worker } of this.nodes) worker.killNow();
+    for (const { server } of this.nodes) server.kill();
+    execFileSync('rm', ['-rf', this.folder]);
+  }
+
+  /** Last lines of every log, for a failed test. */
+  logs(lines = 40): string {
+    return this.nodes
+      .map(({ name, worker, server }) => {
+        const text = existsSync(worker.logPath)
+          ? readFileSync(worker.logPath, 'utf8').trim().split('\n').slice(-lines).join('\n')
+          : '';
+        return `--- worker ${name}\n${text}\n--- server ${name}${server.lastLog(10)}`;
+      })
+      .join('\n');
+  }
+}
+
+/** The grants of deploy/grants.sql that do not depend on psql. */
+function grantStatements(major: number): readonly string[] {
+  const role = keeperRole;
+  const predefined = [
+    'pg_monitor',
+    'pg_signal_backend',
+    'pg_checkpoint',
+    ...(major >= 16 ? ['pg_use_reserved_connections'] : []),
+  ];
+  return [
+    `grant ${predefined.join(', ')} to ${role}`,
+    `grant usage on schema pgkeeper to ${role}`,
+    `grant select, insert, update, delete on all tables in schema pgkeeper to ${role}`,
+    `grant usage, select on all sequences in schema pgkeeper to ${role}`,
+    `grant execute on all functions in schema pgkeeper to ${role}`,
+    `grant execute on function dblink_connect_u(text, text) to ${role}`,
+    `grant execute on function pg_promote(boolean, integer), pg_reload_conf(), pg_wal_replay_pause(), pg_wal_replay_resume() to ${role}`,
+    `grant alter system on parameter synchronous_standby_names, primary_conninfo, primary_slot_name, wal_retrieve_retry_interval to ${role}`,
+    `grant select on pg_file_settings to ${role}`,
+    `grant execute on function pg_show_all_file_settings() to ${role}`,
+    `grant execute on function pg_backup_start(text, boolean), pg_backup_stop(boolean) to ${role}`,
+    `grant execute on function pg_ls_dir(text, boolean, boolean), pg_stat_file(text, boolean), pg_read_binary_file(text), pg_read_binary_file(text, bigint, bigint, boolean) to ${role}`,
+  ];
+}

@@ -1,0 +1,264 @@
+/**
+ * One real PostgreSQL server of a testbed: made, started, killed, frozen, thawed, removed. Runs as an ordinary user
+ * when this process is root, since PostgreSQL refuses root.
+ */
+import { chownSync, existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
+import { appendFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import pg from 'pg';
+import { copyFrom } from '../process/base-copy.js';
+import { changeConfiguration, replaceFile } from '../process/configuration-file.js';
+import { endAllProcesses, serverProcesses } from '../process/processes.js';
+import { describeFailure, runProgram } from '../process/run-command.js';
+import type { PostgresInstallation } from './find-postgres.js';
+
+export interface ServerOptions {
+  readonly name: string;
+  /** Data directory, log and socket are made in a folder of that name here. */
+  readonly folder: string;
+  readonly port: number;
+  readonly host: string;
+  readonly installation: PostgresInstallation;
+  /** Further lines of postgresql.conf. */
+  readonly settings: Readonly<Record<string, string>>;
+}
+
+const commandBoundMs = 60_000;
+
+export class TestServer {
+  readonly name: string;
+  readonly host: string;
+  readonly port: number;
+  readonly folder: string;
+  readonly dataDirectory: string;
+  readonly installation: PostgresInstallation;
+  readonly #settings: Readonly<Record<string, string>>;
+  #removed = false;
+
+  constructor(options: ServerOptions) {
+    this.name = options.name;
+    this.host = options.host;
+    this.port = options.port;
+    this.installation = options.installation;
+    this.folder = join(options.folder, options.name);
+    this.dataDirectory = join(this.folder, 'data');
+    this.#settings = options.settings;
+    if (!existsSync(this.folder)) {
+      mkdirSync(this.folder, { mode: 0o755 });
+      const owner = statSync(options.folder);
+      if (process.getuid?.() === 0) chownSync(this.folder, owner.uid, owner.gid);
+    }
+  }
+
+  /** Superuser over TCP; the testbed's servers trust the loopback. */
+  conninfo(user = 'postgres', database = 'postgres'): string {
+    return `host=${this.host} port=${this.port} user=${user} dbname=${database}`;
+  }
+
+  async initialise(): Promise<void> {
+    const args = [
+      '-D',
+      this.dataDirectory,
+      '-U',
+      'postgres',
+      '-A',
+      'trust',
+      '--no-sync',
+      '-E',
+      'UTF8',
+      '--locale=C',
+    ];
+    await this.#command('initdb', args);
+    await appendFile(
+      join(this.dataDirectory, 'pg_hba.conf'),
+      'host all all all trust\nhost replication all all trust\n',
+    );
+    await this.writeSettings();
+  }
+
+  async writeSettings(): Promise<void> {
+    const all = {
+      ...baseSettings,
+      port: String(this.port),
+      listen_addresses: this.host,
+      unix_socket_directories: this.folder,
+      cluster_name: this.name,
+      ...this.#settings,
+    };
+    const text = Object.entries(all).map(([name, value]) => `${name} = '${value.replaceAll("'", "''")}'`);
+    const conf = join(this.dataDirectory, 'testbed.conf');
+    replaceFile(conf, `${text.join('\n')}\n`);
+    const main = join(this.dataDirectory, 'postgresql.conf');
+    if (!readFileSync(main, 'utf8').includes('testbed.conf'))
+      await appendFile(main, "include 'testbed.conf'\n");
+  }
+
+  /** A standby of `source`, streaming under this server's name; not started yet. */
+  async copyOf(source: TestServer, user: string): Promise<void> {
+    await copyFrom({
+      source: source.conninfo(user),
+      dataDirectory: this.dataDirectory,
+      binDirectory: this.installation.binDirectory,
+    });
+    await this.writeSettings();
+    const conninfo = `host=${source.host} port=${source.port} user=${user} application_name=${this.name}`;
+    changeConfiguration(join(this.dataDirectory, 'postgresql.auto.conf'), {
+      primary_conninfo: conninfo,
+      'pg_keeper.fenced': null,
+      synchronous_standby_names: null,
+    });
+    replaceFile(join(this.dataDirectory, 'standby.signal'), '');
+  }
+
+  async start(): Promise<void> {
+    await this.#command('pg_ctl', [
+      'start',
+      '-D',
+      this.dataDirectory,
+      '-w',
+      '-s',
+      '-l',
+      join(this.folder, 'postgres.log'),
+    ]);
+  }
+
+  async stop(mode: 'fast' | 'immediate' | 'smart' = 'fast'): Promise<void> {
+    if (!this.isRunning()) return;
+    await this.#command('pg_ctl', ['stop', '-D', this.dataDirectory, '-w', '-s', '-m', mode]);
+  }
+
+  async restart(): Promise<void> {
+    await this.#command('pg_ctl', [
+      'restart',
+      '-D',
+      this.dataDirectory,
+      '-w',
+      '-s',
+      '-l',
+      join(this.folder, 'postgres.log'),
+    ]);
+  }
+
+  isRunning(): boolean {
+    return existsSync(this.dataDirectory) && serverProcesses(this.dataDirectory).length > 0;
+  }
+
+  /** SIGKILL to all its processes in one go, as if the power went. Returns when the signals are sent. */
+  kill(): void {
+    this.#signal('SIGKILL');
+  }
+
+  freeze(): void {
+    this.#signal('SIGSTOP');
+  }
+
+  thaw(): void {
+    this.#signal('SIGCONT');
+  }
+
+  #signal(signal: NodeJS.Signals): void {
+    for (const { pid } of serverProcesses(this.dataDirectory)) {
+      try {
+        process.kill(pid, signal);
+      } catch {
+        // Ended meanwhile.
+      }
+    }
+  }
+
+  async query<Row extends pg.QueryResultRow>(
+    text: string,
+    values: readonly unknown[] = [],
+    user = 'postgres',
+  ): Promise<Row[]> {
+    const client = new pg.Client({
+      host: this.host,
+      port: this.port,
+      user,
+      database: 'postgres',
+      connectionTimeoutMillis: 5000,
+      query_timeout: 30_000,
+    });
+    client.on('error', () => undefined);
+    await client.connect();
+    try {
+      return (await client.query<Row>(text, [...values])).rows;
+    } finally {
+      await client.end().catch(() => undefined);
+    }
+  }
+
+  /** Idempotent. Also ends a server that a worker started again meanwhile. */
+  async remove(): Promise<void> {
+    if (this.#removed) return;
+    this.#removed = true;
+    this.thaw();
+    if (existsSync(this.dataDirectory)) await endAllProcesses(this.dataDirectory, 10_000);
+  }
+
+  async #command(program: string, args: readonly string[]): Promise<void> {
+    const result = await runProgram(join(this.installation.binDirectory, program), args, {
+      deadlineMs: commandBoundMs,
+      asOwnerOf: this.folder,
+    });
+    if (!result.ok)
+      throw new Error(`${this.name}: ${describeFailure(program, result, commandBoundMs)}${this.lastLog()}`);
+  }
+
+  /** For error messages. */
+  lastLog(lines = 8): string {
+    const path = join(this.folder, 'postgres.log');
+    return existsSync(path)
+      ? `\n${readFileSync(path, 'utf8').trim().split('\n').slice(-lines).join('\n')}`
+      : '';
+  }
+}
+
+/** Small servers; what failover needs is on. */
+const baseSettings: Readonly<Record<string, string>> = {
+  wal_level: 'replica',
+  hot_standby: 'on',
+  wal_log_hints: 'on',
+  max_wal_senders: '10',
+  max_connections: '60',
+  wal_keep_size: '256MB',
+  shared_buffers: '16MB',
+  max_wal_size: '1GB',
+  log_line_prefix: '%m [%p] %a ',
+  log_min_messages: 'warning',
+};
+
+/** A port that nobody listens on now. */
+export async function freePort(host: string): Promise<number> {
+  const server = createServer();
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(0, host, () => {
+      const address = server.address();
+      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
+    });
+  });
+}
+
+/** Waits until `look` gives a value; its last error or `what` is in the failure. */
+export async function until<T>(
+  what: string,
+  look: () => T | null | undefined | false | Promise<T | null | undefined | false>,
+  boundMs = 30_000,
+  everyMs = 20,
+): Promise<T> {
+  const end = performance.now() + boundMs;
+  let last = '';
+  for (;;) {
+    try {
+      const value = await look();
+      if (value !== null && value !== undefined && value !== false) return value;
+    } catch (error) {
+      last = error instanceof Error ? `: ${error.message}` : '';
+    }
+    if (performance.now() > end) throw new Error(`waited ${boundMs} ms in vain until ${what}${last}`);
+    await delay(everyMs);
+  }
+}

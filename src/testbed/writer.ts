@@ -1,0 +1,209 @@
+/**
+ * A client that writes all the time and remembers what was acknowledged by whom and when. Following: to whichever
+ * server takes writes, as a multi-host conninfo with target_session_attrs=read-write would find it. Pinned: to one server
+ * only, so that an acknowledgement of a deposed master would show.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import pg from 'pg';
+import type { TestServer } from './server.js';
+
+export interface Acknowledged {
+  readonly id: number;
+  readonly server: string;
+  /** When the write was sent and its acknowledgement seen, performance.now(). */
+  readonly sentAt: number;
+  readonly at: number;
+}
+
+export interface WriterOptions {
+  readonly servers: readonly TestServer[];
+  /** Separates the ids of several writers. */
+  readonly number: number;
+  /** Pause between writes, ms. */
+  readonly pauseMs: number;
+}
+
+export const writesTable = 'pgkeeper_writes';
+const idsPerWriter = 100_000_000;
+const pollMs = 4;
+const connectBoundMs = 1000;
+const writeBoundMs = 10_000;
+
+export async function createWritesTable(server: TestServer): Promise<void> {
+  await server.query(
+    `create table if not exists ${writesTable} (id bigint primary key, written_at timestamptz not null default clock_timestamp())`,
+  );
+}
+
+interface Session {
+  readonly server: TestServer;
+  readonly client: pg.Client;
+}
+
+export class Writer {
+  readonly acknowledged: Acknowledged[] = [];
+  readonly #options: WriterOptions;
+  #next: number;
+  #stopped = false;
+  #sessions = new Set<pg.Client>();
+  #done: Promise<void> | null = null;
+
+  constructor(options: WriterOptions) {
+    this.#options = options;
+    this.#next = options.number * idsPerWriter;
+  }
+
+  start(): void {
+    this.#done ??= this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    for (const client of this.#sessions) discard(client);
+    await this.#done;
+  }
+
+  /** First write sent and acknowledged after `since`; null = none yet. */
+  firstSince(since: number, except: string | null = null): Acknowledged | null {
+    return this.acknowledged.find(({ at, server }) => at > since && server !== except) ?? null;
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stopped) {
+      const session = await this.#findMaster();
+      if (session === null) return;
+      try {
+        await this.#write(session);
+      } catch {
+        // Lost in doubt: it may or may not be there. Only acknowledged ones are counted.
+      } finally {
+        this.#close(session.client);
+      }
+    }
+  }
+
+  async #write({ server, client }: Session): Promise<void> {
+    while (!this.#stopped) {
+      const id = this.#next++;
+      const sentAt = performance.now();
+      await withBound(client.query(`insert into ${writesTable} (id) values ($1)`, [id]), writeBoundMs);
+      this.acknowledged.push({ id, server: server.name, sentAt, at: performance.now() });
+      await delay(this.#options.pauseMs);
+    }
+  }
+
+  /** One loop a server, all at once; the first that finds itself writable wins. */
+  #findMaster(): Promise<Session | null> {
+    const { servers } = this.#options;
+    return new Promise((resolve) => {
+      let left = servers.length;
+      let found = false;
+      const isOver = () => found || this.#stopped;
+      for (const server of servers) {
+        void this.#watch(server, isOver).then((session) => {
+          left -= 1;
+          if (session !== null && !found) {
+            found = true;
+            resolve(session);
+          } else if (session !== null) this.#close(session.client);
+          if (left === 0 && !found) resolve(null);
+        });
+      }
+    });
+  }
+
+  async #watch(server: TestServer, isOver: () => boolean): Promise<Session | null> {
+    while (!isOver()) {
+      const client = this.#newClient(server);
+      try {
+        await client.connect();
+        while (!isOver()) {
+          const { rows } = await withBound(
+            client.query<{ writable: boolean }>('select not pg_is_in_recovery() as writable'),
+            connectBoundMs,
+          );
+          if (rows[0]?.writable === true) return { server, client };
+          await delay(pollMs);
+        }
+      } catch {
+        // Refused, cut or silent: try again.
+      }
+      this.#close(client);
+      if (!isOver()) await delay(pollMs);
+    }
+    return null;
+  }
+
+  #newClient(server: TestServer): pg.Client {
+    const client = new pg.Client({
+      host: server.host,
+      port: server.port,
+      user: 'postgres',
+      database: 'postgres',
+      connectionTimeoutMillis: connectBoundMs,
+      application_name: 'writer',
+    });
+    client.on('error', () => undefined);
+    this.#sessions.add(client);
+    return client;
+  }
+
+  #close(client: pg.Client): void {
+    this.#sessions.delete(client);
+    discard(client);
+  }
+}
+
+/** Ends the socket at once: a frozen server would never answer a polite end. */
+function discard(client: pg.Client): void {
+  (client as unknown as { connection: { stream: { destroy(): void } } }).connection.stream.destroy();
+}
+
+async function withBound<T>(promise: Promise<T>, boundMs: number): Promise<T> {
+  const timer = new AbortController();
+  promise.catch(() => undefined);
+  try {
+    const late = delay(boundMs, undefined, { signal: timer.signal }).then(() => {
+      throw new Error(`no answer in ${boundMs} ms`);
+    });
+    late.catch(() => undefined);
+    return await Promise.race([promise, late]);
+  } finally {
+    timer.abort();
+  }
+}
+
+export interface WriteAudit {
+  readonly acknowledged: number;
+  /** Acknowledged, and not in the table of the server asked. */
+  readonly lost: readonly number[];
+  /** For how long two servers acknowledged at the same time, ms; 0 = never. */
+  readonly overlapMs: number;
+}
+
+/** Counts every acknowledged row on `server`, and compares the times of the servers' acknowledgements. */
+export async function auditWrites(writers: readonly Writer[], server: TestServer): Promise<WriteAudit> {
+  const all = writers.flatMap((writer) => writer.acknowledged);
+  const rows = await server.query<{ id: string }>(`select id from ${writesTable}`);
+  const present = new Set(rows.map(({ id }) => Number(id)));
+  return {
+    acknowledged: all.length,
+    lost: all.filter(({ id }) => !present.has(id)).map(({ id }) => id),
+    overlapMs: overlapOf(all),
+  };
+}
+
+/**
+ * For how long a deposed server went on acknowledging: from the first acknowledgement of the server that came after it to
+ * its own last one. Each server is expected to be master once in `all`; where masters come back, split the list.
+ */
+export function overlapOf(all: readonly Acknowledged[]): number {
+  const order = [...all].sort((a, b) => a.at - b.at);
+  const reigns: { readonly server: string; readonly first: number; last: number }[] = [];
+  for (const { server, at } of order) {
+    const reign = reigns.find((candidate) => candidate.server === server);
+    if (reign === undefined) reigns.push({ server, first: at, last: at });
+    else reign.last = at;
+  }
+  return Math.max(0, ...reigns.slice(1).map((next, i) => (reigns[i]?.last ?? 0) - next.first));
+}
