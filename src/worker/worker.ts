@@ -47,6 +47,11 @@ export class Worker {
     this.#receive({ kind: 'wake' });
   }
 
+  /** How others reach a node, as the registry says; null = not registered, or not known yet. */
+  conninfoOf(node: string): string | null {
+    return voterNamed(this.#keeper, node)?.conninfo ?? null;
+  }
+
   hint(): void {
     this.#receive({ kind: 'hint' });
   }

@@ -1,0 +1,255 @@
+/**
+ * `pgkeeper worker`: the one place where settings, core and adapters are put together, and where signals arrive.
+ * What the worker then does is not here.
+ */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { type CoreSettings, pollDeadlineMs } from '../core/types.js';
+import { createLogger, decisionLog, type Logger } from '../logging.js';
+import type { Emit, Ports } from '../ports.js';
+import { openClient, queryWithDeadline } from '../postgres/connect.js';
+import { PostgresNotifications } from '../postgres/notifications.js';
+import { PostgresProbe } from '../postgres/probe.js';
+import { PostgresVoterSessions } from '../postgres/voter-sessions.js';
+import { systemClock } from '../process/clock.js';
+import { CommandHooks } from '../process/hook.js';
+import { LocalServer } from '../process/own-server.js';
+import { createServerControl } from '../process/server-control.js';
+import { claimDataDirectory } from '../process/single-worker.js';
+import { isLockedOut, type LoadedSettings, type LoadRequest, loadSettings } from '../settings/load.js';
+import { coreSettingsOf, type Settings } from '../settings/settings.js';
+import { Worker, type WorkerView } from '../worker/worker.js';
+import { CommandFailure, type ExitCode, exitCodes } from './exit-codes.js';
+import { describeTarget } from './session.js';
+
+/** How often a worker looks whether its server has reloaded its files, or answers at last. */
+const settingsPollMs = 10_000;
+/** Ending sessions takes a moment; a frozen server must not hold up the end of the worker. */
+const stopBoundMs = 3000;
+
+/** Runs until a signal ends it. */
+export async function runWorker(request: LoadRequest): Promise<ExitCode> {
+  const loaded = await loadSettings(request);
+  const settings = usableSettings(loaded);
+  if (!(await claimDataDirectory(settings.dataDirectory ?? '')))
+    throw new CommandFailure(
+      exitCodes.failed,
+      `another worker runs for ${settings.dataDirectory} on this host`,
+    );
+  const daemon = new Daemon(request, loaded, settings);
+  return daemon.run();
+}
+
+/** Settings with which a worker can do its work, or a failure that tells everything that is wrong. */
+function usableSettings(loaded: LoadedSettings): Settings {
+  const { server, ownConninfo, settings } = loaded;
+  if (server.kind !== 'asked' && isLockedOut(server))
+    throw new CommandFailure(
+      exitCodes.cannotConnect,
+      `cannot connect to the own server, ${describeTarget(ownConninfo)}: ${server.failure.message}`,
+    );
+  if (server.kind === 'none')
+    throw new CommandFailure(
+      exitCodes.cannotConnect,
+      `the own server does not answer (${describeTarget(ownConninfo)}: ${server.failure.message}), and without it its data directory is not known`,
+      [
+        'Give the data directory with -D, PGDATA or PGKEEPER_DATA_DIRECTORY, so that the worker can start first.',
+      ],
+    );
+  if (settings === null)
+    throw new CommandFailure(exitCodes.usage, 'settings that cannot be used:', loaded.problems);
+  if (settings.dataDirectory === null)
+    throw new CommandFailure(exitCodes.usage, 'the data directory is not known: this role may not see it', [
+      'Give it with -D, or grant the role pg_monitor.',
+    ]);
+  if (!existsSync(join(settings.dataDirectory, 'PG_VERSION')))
+    throw new CommandFailure(
+      exitCodes.usage,
+      `the data directory ${settings.dataDirectory} is not here, or this user may not read it`,
+      ['The worker runs on the host of its server, as the user that owns the data directory (or root).'],
+    );
+  return settings;
+}
+
+class Daemon {
+  readonly #request: LoadRequest;
+  readonly #logger: Logger;
+  readonly #worker: Worker;
+  /** The name, the place and the way to the server stay as they were at the start. */
+  #settings: Settings;
+  #core: CoreSettings;
+  #serverAsked: boolean;
+  #confLoadedAt: string | null = null;
+  #polling = false;
+  #stopping = false;
+
+  constructor(request: LoadRequest, loaded: LoadedSettings, settings: Settings) {
+    this.#request = request;
+    this.#settings = settings;
+    this.#core = coreSettingsOf(settings);
+    this.#serverAsked = loaded.server.kind === 'asked';
+    this.#logger = createLogger(settings.logLevel, settings.nodeName, process.stdout.isTTY === true);
+    this.#worker = new Worker(this.#core, (emit) => this.#ports(emit), showTitle(settings.nodeName));
+    for (const note of loaded.notes) this.#logger.warn(note);
+  }
+
+  #ports(emit: Emit): Ports {
+    const { nodeName, ownConninfo } = this.#settings;
+    const deadlineMs = () => pollDeadlineMs(this.#core);
+    const dataDirectory = () => this.#settings.dataDirectory ?? '';
+    const control = createServerControl({
+      dataDirectory,
+      binDirectory: () => this.#settings.binDirectory,
+      startCommand: () => this.#settings.startCommand,
+      stopCommand: () => this.#settings.stopCommand,
+    });
+    const hooks = {
+      nodeName,
+      commands: () => ({
+        fencing: this.#settings.fencingCommand,
+        after: this.#settings.afterCommand,
+        async: this.#settings.asyncCommand,
+      }),
+      deadlineMs: () => this.#settings.commandTimeoutMs,
+      dataDirectory,
+      conninfoOf: (node: string) => this.#worker.conninfoOf(node),
+      log: (outcome: { readonly hook: string; readonly ok: boolean; readonly tookMs: number }) =>
+        this.#logger[outcome.ok ? 'info' : 'warn'](
+          outcome,
+          `${outcome.hook}_command ${outcome.ok ? 'succeeded' : 'failed'} after ${outcome.tookMs} ms`,
+        ),
+    };
+    return {
+      clock: systemClock,
+      voters: new PostgresVoterSessions(
+        {
+          nodeName,
+          ownConninfo,
+          leaseTtlMs: () => this.#settings.leaseTtlMs,
+          connectTimeoutMs: deadlineMs,
+        },
+        emit,
+      ),
+      probe: new PostgresProbe(ownConninfo, emit),
+      notifications: new PostgresNotifications(ownConninfo, deadlineMs, emit),
+      server: new LocalServer(control, emit),
+      hooks: new CommandHooks(hooks, emit),
+      log: decisionLog(this.#logger),
+    };
+  }
+
+  run(): Promise<ExitCode> {
+    return new Promise((resolve) => {
+      const end = (code: ExitCode) => {
+        if (this.#stopping) return;
+        this.#stopping = true;
+        clearInterval(timer);
+        const bound = new Promise((done) => setTimeout(done, stopBoundMs).unref());
+        Promise.race([this.#worker.stop(), bound]).then(
+          () => resolve(code),
+          () => resolve(code),
+        );
+      };
+      const timer = setInterval(() => this.#poll(), settingsPollMs);
+      for (const signal of ['SIGTERM', 'SIGINT'] as const)
+        process.on(signal, () => {
+          this.#logger.info({ signal }, `worker stops: ${signal}`);
+          end(exitCodes.done);
+        });
+      process.on('SIGHUP', () => this.#reload());
+      // A reader of the log that goes away is no reason to leave the server unguarded.
+      process.stdout.on('error', () => undefined);
+      const crash = (error: unknown) => {
+        const stack = error instanceof Error ? error.stack : String(error);
+        this.#logger.fatal({ error: stack }, 'worker crashes: an invariant is broken');
+        process.exit(exitCodes.failed);
+      };
+      process.on('uncaughtException', crash);
+      process.on('unhandledRejection', crash);
+      this.#logger.info(shown(this.#settings), `settings: T = ${this.#failoverMs()} ms`);
+      this.#worker.start();
+    });
+  }
+
+  #failoverMs(): number {
+    return this.#core.keepaliveTimeMs * this.#core.keepaliveCount;
+  }
+
+  /** Settings count from the server's reload on, as everywhere in PostgreSQL; a worker started first reads them late. */
+  #poll(): void {
+    if (this.#polling || this.#stopping) return;
+    this.#polling = true;
+    confLoadTime(this.#settings.ownConninfo)
+      .then((loadedAt) => {
+        const changed = this.#confLoadedAt !== null && this.#confLoadedAt !== loadedAt;
+        this.#confLoadedAt = loadedAt;
+        if (changed || !this.#serverAsked) this.#reload();
+      })
+      .catch(() => undefined)
+      .finally(() => {
+        this.#polling = false;
+      });
+  }
+
+  #reload(): void {
+    loadSettings(this.#request).then(
+      (loaded) => this.#take(loaded),
+      (error: unknown) => this.#logger.error({ error: String(error) }, 'settings could not be read again'),
+    );
+  }
+
+  #take(loaded: LoadedSettings): void {
+    if (loaded.settings === null) {
+      const text = `settings are refused, the old ones stay: ${loaded.problems.join('; ')}`;
+      this.#logger.error({ problems: loaded.problems }, text);
+      return;
+    }
+    this.#serverAsked ||= loaded.server.kind === 'asked';
+    const next = { ...loaded.settings, ...pick(this.#settings, fixed) };
+    const needRestart = fixed.filter((key) => loaded.settings?.[key] !== this.#settings[key]);
+    if (needRestart.length > 0)
+      this.#logger.warn(
+        { needRestart },
+        `takes effect after a restart of the worker: ${needRestart.join(', ')}`,
+      );
+    const before = JSON.stringify(shown(this.#settings));
+    this.#settings = next;
+    if (JSON.stringify(shown(next)) === before) return;
+    this.#core = coreSettingsOf(next, this.#core.seed);
+    this.#logger.level = next.logLevel;
+    this.#logger.info(shown(next), 'settings changed');
+    this.#worker.changeSettings(this.#core);
+  }
+}
+
+const fixed = ['nodeName', 'ownConninfo', 'dataDirectory'] as const;
+
+function pick<T, K extends keyof T>(from: T, keys: readonly K[]): Pick<T, K> {
+  return Object.fromEntries(keys.map((key) => [key, from[key]])) as Pick<T, K>;
+}
+
+/** For the log: everything but the conninfo, which may hold a password. */
+function shown(settings: Settings): Omit<Settings, 'ownConninfo'> {
+  const { ownConninfo: _, ...rest } = settings;
+  return rest;
+}
+
+/** `pg_keeper: n1 (master:connected, 3)`, as in the original; ps shows as much of it as the command line was long. */
+function showTitle(nodeName: string): (view: WorkerView) => void {
+  return ({ state, nodes }) => {
+    process.title = `pg_keeper: ${nodeName} (${state}, ${nodes})`;
+  };
+}
+
+async function confLoadTime(conninfo: string): Promise<string> {
+  const client = await openClient(conninfo, {
+    applicationName: 'pgkeeper settings',
+    connectTimeoutMs: stopBoundMs,
+  });
+  try {
+    const result = await queryWithDeadline(client, 'select pg_conf_load_time()::text as at', [], stopBoundMs);
+    return String((result.rows[0] as { at?: unknown } | undefined)?.at);
+  } finally {
+    client.end().catch(() => undefined);
+  }
+}
