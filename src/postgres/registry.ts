@@ -2,7 +2,7 @@
  * Writing the registry: always on the session that holds the master's own vote, always with synchronous_commit = local
  * (a wait for standbys has no timeout), the row locked first and then read.
  */
-import { Kysely, PostgresDialect, sql, type Transaction } from 'kysely';
+import { Kysely, PostgresDialect, type PostgresPoolClient, sql, type Transaction } from 'kysely';
 import type { SyncRow } from '../core/effects.js';
 import type { Answer } from '../core/events.js';
 import { parseLsn } from '../core/lsn.js';
@@ -14,7 +14,11 @@ import type { Database } from './tables.js';
 
 /** Kysely on the one session: every query goes where the vote is. */
 function databaseOf(session: SessionContext): Kysely<Database> {
-  const client = Object.assign(Object.create(session.client), { release: () => undefined });
+  // Forwarded, not inherited: pg.Client keeps its query queue in itself.
+  const client = {
+    query: (text: string, values: unknown[]) => session.client.query(text, values),
+    release: () => undefined,
+  } as unknown as PostgresPoolClient;
   const dialect = new PostgresDialect({ pool: { connect: async () => client, end: async () => undefined } });
   return new Kysely<Database>({ dialect }).withSchema('pgkeeper');
 }
