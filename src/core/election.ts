@@ -125,8 +125,9 @@ function ownServerGone(k: Keeper, turn: Turn, e: Election, own: Link): boolean {
     e.phase === 'epoch' ||
     e.phase === 'establish' ||
     e.phase === 'names';
-  note(k, turn, 'election-aborted', { why: 'the own server is gone' });
+  note(k, turn, 'election-aborted', { why: `the own server ended the session (${own.detail})` });
   releaseVotes(k, turn);
+  k.brokenElections += 1;
   k.role = {
     kind: 'down',
     wasMaster: mayBeWritable,

@@ -143,6 +143,7 @@ function lost(
   link.busy = null;
   link.vote = null;
   link.failure = event.failure;
+  link.detail = event.detail;
   link.failedAt = k.now;
   if (wasOpen) {
     link.cut = event.failure;
@@ -226,6 +227,7 @@ export function ingestLink(k: Keeper, turn: Turn, event: KeeperEvent): Arrived |
     ) {
       k.seenMasterEpoch = known.epoch;
       k.seenMasterAt = sentAt;
+      k.brokenElections = 0;
     }
   }
   if (event.answer.kind === 'written') adopt(k, event.answer.registry);

@@ -39,7 +39,7 @@ export function enterStandby(k: Keeper, suspectAfter: number): void {
 /** The own session is gone: find out what became of the server. */
 export function enterDown(k: Keeper, turn: Turn, wasMaster: boolean): void {
   const link = ownLink(k);
-  note(k, turn, 'server-lost', { failure: link.failure ?? '-', detail: '' });
+  note(k, turn, 'server-lost', { failure: link.failure ?? '-', detail: link.detail });
   k.role = { kind: 'down', wasMaster, since: k.now, server: 'unknown', retryAt: k.now, tries: 0 };
   turn.effects.push({ kind: 'inspect-server' });
 }

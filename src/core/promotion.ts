@@ -216,6 +216,7 @@ export function won(k: Keeper, turn: Turn, e: Election): void {
       ...marks,
     });
   }
+  k.brokenElections = 0;
   k.role = newMaster(k, promoted ? e.oldMaster : null, promoted ? e.file : undefined);
   if (promoted) {
     const newMasterName = k.settings.name;

@@ -35,6 +35,8 @@ export interface Link {
   /** How the last session or attempt ended, and when; null after a success. */
   failure: LinkFailure | null;
   failedAt: number;
+  /** What the other side or the system said of it. */
+  detail: string;
   /** How the last *open* session ended (cut, planned-stop, ...) and when. */
   cut: LinkFailure | null;
   cutAt: number;
@@ -194,6 +196,8 @@ export interface Keeper {
   random: number;
   listening: string | null;
   rejoinTries: number;
+  /** Elections in a row that ended with the own session: the next one waits longer each time. */
+  brokenElections: number;
   /** Decisions not yet written to the events table. */
   readonly journal: ReasonRecord[];
   reportedState: string;
@@ -218,6 +222,7 @@ export function newLink(voter: string, now: number): Link {
     retryAt: now,
     failure: null,
     failedAt: now,
+    detail: '',
     cut: null,
     cutAt: Number.NEGATIVE_INFINITY,
     lastAlive: Number.NEGATIVE_INFINITY,
@@ -247,6 +252,7 @@ export function newKeeper(settings: CoreSettings, now: number): Keeper {
     random: settings.seed >>> 0 || 1,
     listening: null,
     rejoinTries: 0,
+    brokenElections: 0,
     journal: [],
     reportedState: '',
   };

@@ -161,13 +161,18 @@ function decideStarting(k: Keeper, turn: Turn): void {
       epoch: k.registry?.epoch ?? 0,
       voters: votersOf(k).length,
     });
-    return enterStandby(k, k.now);
+    return enterStandby(k, k.now + pauseAfterBroken(k));
   }
   if (k.registry?.master === k.settings.name && hasLease(k)) {
     k.role = newMaster(k, null, undefined);
     return;
   }
   startElection(k, turn, 'claim', k.now, own.obsAt);
+}
+
+/** 0, 100, 200, 400 ms ... 10 s: a command that fails each time must not become a busy loop. */
+function pauseAfterBroken(k: Keeper): number {
+  return k.brokenElections === 0 ? 0 : Math.min(10_000, 50 * 2 ** k.brokenElections);
 }
 
 /** Decisions and the state go to the master's tables, when its session has nothing better to do. */

@@ -213,10 +213,12 @@ async function setNames(session: SessionContext, names: string | null, deadlineM
   }
 }
 
-/** Client sessions and other workers' sessions apart: only clients are ended. */
+/** Client sessions and workers' sessions apart: only clients are ended. A superuser's can be ended by a superuser alone. */
 async function endSessions(session: SessionContext): Promise<void> {
   await session.client.query(`select count(pg_terminate_backend(pid)) from pg_stat_activity
-    where backend_type = 'client backend' and pid <> pg_backend_pid() and application_name not like 'pgk %'`);
+    where backend_type = 'client backend' and pid <> pg_backend_pid() and application_name not like 'pgk %'
+      and exists (select from pg_roles me, pg_roles theirs where me.rolname = current_user and theirs.oid = usesysid
+        and (me.rolsuper or not theirs.rolsuper))`);
 }
 
 async function resumeReplay(session: SessionContext): Promise<Answer> {

@@ -108,6 +108,9 @@ export class TestCluster {
     await this.register(first, master.server);
     for (const node of this.nodes) node.worker.start();
     for (const name of names.slice(1)) await this.register(name, master.server);
+    // Only now: a server that waits for standbys it does not have yet acknowledges nothing.
+    const wish = this.options.syncNames ?? '';
+    if (wish !== '') for (const { server } of this.nodes) await server.changeSettings({ synchronous_standby_names: wish });
     await this.untilSettled(first);
   }
 
@@ -120,7 +123,6 @@ export class TestCluster {
       'pg_keeper.node_name': name,
       'pg_keeper.keepalive_time': options.keepaliveTime ?? '5s',
       'pg_keeper.keepalive_count': String(options.keepaliveCount ?? 3),
-      ...(options.syncNames ? { synchronous_standby_names: options.syncNames } : {}),
       ...options.settings,
       ...options.settingsOf?.[name],
     };

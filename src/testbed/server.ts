@@ -34,7 +34,7 @@ export class TestServer {
   readonly folder: string;
   readonly dataDirectory: string;
   readonly installation: PostgresInstallation;
-  readonly #settings: Readonly<Record<string, string>>;
+  #settings: Readonly<Record<string, string>>;
   #removed = false;
 
   constructor(options: ServerOptions) {
@@ -93,6 +93,13 @@ export class TestServer {
     const main = join(this.dataDirectory, 'postgresql.conf');
     if (!readFileSync(main, 'utf8').includes('testbed.conf'))
       await appendFile(main, "include 'testbed.conf'\n");
+  }
+
+  /** Changes lines of the configuration file and reloads a running server. */
+  async changeSettings(changes: Readonly<Record<string, string>>): Promise<void> {
+    this.#settings = { ...this.#settings, ...changes };
+    await this.writeSettings();
+    if (this.isRunning()) await this.query('select pg_reload_conf()');
   }
 
   /** A standby of `source`, streaming under this server's name; not started yet. */
