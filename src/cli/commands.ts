@@ -11,6 +11,12 @@ export type Finish = (code: ExitCode) => void;
 
 export function addCommands(program: Command, finish: Finish): void {
   addWorker(program, finish);
+  addStatus(program, finish);
+  addMigrate(program, finish);
+  addNodes(program, finish);
+  addEvents(program, finish);
+  addUri(program, finish);
+  addDemo(program, finish);
 }
 
 function addWorker(program: Command, finish: Finish): void {
@@ -21,4 +27,98 @@ function addWorker(program: Command, finish: Finish): void {
     const { runWorker } = await import('./worker.js');
     finish(await runWorker(loadRequestOf(options)));
   });
+}
+
+function addStatus(program: Command, finish: Finish): void {
+  const command = program.command('status').description('the cluster at a glance, from any of its nodes');
+  addConnectionOptions(command)
+    .option('--json', 'print JSON')
+    .option('--watch', 'again every second, until interrupted')
+    .action(async (options) => {
+      const { runStatus } = await import('./status.js');
+      finish(await runStatus(options));
+    });
+}
+
+function addMigrate(program: Command, finish: Finish): void {
+  const command = program
+    .command('migrate')
+    .description('install the objects on the master without files there (else: CREATE EXTENSION pg_keeper)');
+  addConnectionOptions(command)
+    .option('--down', 'take every object away again')
+    .option('--json', 'print JSON')
+    .action(async (options) => {
+      const { runMigrate } = await import('./migrate.js');
+      finish(await runMigrate(options));
+    });
+}
+
+function addWaitOptions(command: Command): Command {
+  return addConnectionOptions(command)
+    .option('--no-wait', "do not wait for the master's worker to take it in")
+    .option('--timeout <duration>', 'longest wait for it', '10s')
+    .option('--json', 'print JSON');
+}
+
+function addNodes(program: Command, finish: Finish): void {
+  const add = program
+    .command('add-node')
+    .description('register a node, on the master: first the master itself, then each standby')
+    .argument('<name>', 'as application_name in its primary_conninfo')
+    .argument('<conninfo>', 'libpq connection string by which every node reaches it');
+  addWaitOptions(add).action(async (name: string, conninfo: string, options) => {
+    const { runAddNode } = await import('./nodes.js');
+    finish(await runAddNode(name, conninfo, options));
+  });
+  const remove = program
+    .command('del-node')
+    .description('remove a node from the registry, on the master; its server runs on')
+    .argument('[name]', 'its name')
+    .option('--seqno <number>', 'its number instead');
+  addWaitOptions(remove).action(async (name: string | undefined, options) => {
+    const { runDelNode } = await import('./nodes.js');
+    finish(await runDelNode(name, options));
+  });
+}
+
+function addEvents(program: Command, finish: Finish): void {
+  const command = program.command('events').description('what happened, when, to which node, and why');
+  addConnectionOptions(command)
+    .option('--limit <number>', 'how many, the newest', '50')
+    .option('--node <name>', 'of one node only')
+    .option('--follow', 'go on with new ones, until interrupted')
+    .option('--json', 'print JSON; with --follow one object a line')
+    .action(async (options) => {
+      const { runEvents } = await import('./events.js');
+      finish(await runEvents(options));
+    });
+}
+
+function addUri(program: Command, finish: Finish): void {
+  const command = program
+    .command('uri')
+    .description('a connection URI with every node in it, for clients: it always finds the master');
+  addConnectionOptions(command)
+    .option('--with-password', 'with the password that this command connected with')
+    .option('--json', 'print JSON')
+    .action(async (options) => {
+      const { runUri } = await import('./uri.js');
+      finish(await runUri(options));
+    });
+}
+
+function addDemo(program: Command, finish: Finish): void {
+  program
+    .command('demo')
+    .description('a real cluster in a temporary folder, its master killed under load; leaves nothing behind')
+    .option('--nodes <number>', 'servers', '3')
+    .option('--bin <dir>', "folder of PostgreSQL's programs (default: found)")
+    .option('--keep', 'leave it running and say how to connect')
+    .option('--keepalive-time <duration>', 'interval of heartbeats')
+    .option('--keepalive-count <number>', 'failures in a row')
+    .option('--port <port>', 'first port')
+    .action(async (options) => {
+      const { runDemo } = await import('./demo.js');
+      finish(await runDemo(options));
+    });
 }

@@ -31,9 +31,17 @@ export function conninfoOf(options: ConnectionOptions): string {
     return withKeywords('', Object.fromEntries(all) as Record<string, string>);
   }
   const parsed = parseConninfo(dbname);
-  if (parsed.kind === 'problem') throw new CommandFailure(exitCodes.usage, `-d: ${parsed.message}`);
+  if (parsed.kind === 'problem')
+    throw new CommandFailure(exitCodes.usage, `-d: ${conninfoProblem(dbname, parsed.message)}`);
   return withKeywords(
     dbname,
     Object.fromEntries(flags.filter(([keyword]) => !parsed.keywords.has(keyword))) as Record<string, string>,
   );
+}
+
+/** Why a conninfo cannot be read. The word at fault may be a piece of a password that was not quoted. */
+export function conninfoProblem(conninfo: string, message: string): string {
+  const hint = 'a value with blanks stands in single quotes, with \\ before quotes and backslashes inside';
+  if (!/password|secret|:[^/@]*@/i.test(conninfo)) return `${message}; ${hint}`;
+  return `${message.replace(/"[^"]+"/g, (word) => (word === '"="' ? word : '"***"'))}; ${hint}`;
 }

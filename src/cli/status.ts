@@ -1,0 +1,256 @@
+/** `pgkeeper status`: the cluster at a glance, from any node, also from an isolated standby. */
+import { majorityOf } from '../core/lease.js';
+import { formatLsn } from '../core/lsn.js';
+import type { Registry } from '../core/types.js';
+import {
+  type Answered,
+  type ClusterLook,
+  isSameNode,
+  lookAtCluster,
+  type NodeLook,
+  workerStateOf,
+} from './cluster-look.js';
+import { type ConnectionOptions, conninfoOf } from './connection-options.js';
+import { type ExitCode, exitCodes } from './exit-codes.js';
+import { formatBytes, print, printJson, say, tableLines } from './output.js';
+import { withSession } from './session.js';
+
+export interface StatusOptions extends ConnectionOptions {
+  readonly json?: boolean;
+  readonly watch?: boolean;
+}
+
+export interface NodeStatus {
+  readonly name: string;
+  readonly role: 'master' | 'standby' | 'witness';
+  readonly state: string;
+  readonly reachable: boolean;
+  readonly is_nextmaster: boolean;
+  readonly is_sync: boolean;
+  readonly timeline: number | null;
+  readonly lsn: string | null;
+  readonly lag_bytes: number | null;
+  /** When its worker entered that state, as far as the master knows. */
+  readonly since: string | null;
+  /** Whose worker holds this server's vote. */
+  readonly lease: string | null;
+  /** Is a worker seen beside this server? */
+  readonly worker: boolean;
+  /** Why it could not be reached. */
+  readonly error: string | null;
+}
+
+export interface ClusterStatus {
+  readonly epoch: number;
+  readonly master: string | null;
+  readonly sync: 'on' | 'degraded' | 'off';
+  readonly quorum: { readonly voters: number; readonly needed: number; readonly held: number };
+  readonly nodes: readonly NodeStatus[];
+  readonly warnings: readonly string[];
+}
+
+export function syncOf(registry: Registry): ClusterStatus['sync'] {
+  if (registry.syncWished === 0) return 'off';
+  return registry.syncNeeded === 0 ? 'degraded' : 'on';
+}
+
+function answered(node: NodeLook | undefined): Answered | null {
+  return node?.look.kind === 'answered' ? node.look : null;
+}
+
+export function statusOf(cluster: ClusterLook): ClusterStatus {
+  const { registry } = cluster;
+  const master = answered(cluster.nodes.find((node) => node.voter.name === registry.master));
+  const nodes = cluster.nodes.map((node) => nodeStatus(cluster, node, master));
+  const quorum = cluster.nodes.some((node) => answered(node)?.quorum === 'strict') ? 'strict' : 'auto';
+  const held = registry.voters.filter((voter) => {
+    const holder = answered(cluster.nodes.find((node) => node.voter.name === voter.name))?.voteHolder;
+    return holder !== null && holder !== undefined && isHolder(holder, registry.master);
+  }).length;
+  return {
+    epoch: registry.epoch,
+    master: registry.master,
+    sync: syncOf(registry),
+    quorum: { voters: registry.voters.length, needed: majorityOf(registry.voters, quorum), held },
+    nodes,
+    warnings: warningsOf(cluster, nodes),
+  };
+}
+
+function isHolder(holder: string, master: string | null): boolean {
+  return master !== null && isSameNode({ node: holder, state: '', silentMs: 0 }, master);
+}
+
+function nodeStatus(cluster: ClusterLook, node: NodeLook, master: Answered | null): NodeStatus {
+  const { voter } = node;
+  const look = answered(node);
+  const observation = look?.observation ?? null;
+  const registered = cluster.registered.find((row) => row.name === voter.name);
+  const state = workerStateOf(cluster, voter.name);
+  const isMaster = observation === null ? cluster.registry.master === voter.name : !observation.inRecovery;
+  return {
+    name: voter.name,
+    role: voter.kind === 'witness' ? 'witness' : isMaster ? 'master' : 'standby',
+    state: voter.kind === 'witness' && look !== null ? 'witness' : (state ?? 'unreachable'),
+    reachable: look !== null,
+    is_nextmaster: registered?.is_nextmaster ?? false,
+    is_sync: registered?.is_sync ?? false,
+    timeline: observation?.timeline ?? null,
+    lsn: observation === null ? null : formatLsn(observation.replayed),
+    lag_bytes: voter.kind === 'witness' ? null : lagOf(node, master),
+    since: registered?.state === state ? (registered?.since ?? null) : null,
+    lease: look?.voteHolder ?? null,
+    worker: voter.kind === 'node' && state !== null,
+    error: node.look.kind === 'silent' ? node.look.failure.message : null,
+  };
+}
+
+/** Bytes between the master's flushed position and what the node has replayed; both were read at nearly one time. */
+function lagOf(node: NodeLook, master: Answered | null): number | null {
+  const own = answered(node)?.observation;
+  if (own !== undefined && !own.inRecovery) return 0;
+  if (master === null) return own === undefined ? null : Number(own.received - own.replayed);
+  const streamed = master.observation.replication.find((row) => row.name === node.voter.name)?.replayLsn;
+  const known = [own?.replayed, streamed].filter((lsn) => lsn !== undefined && lsn !== null);
+  if (known.length === 0) return null;
+  const furthest = known.sort((a, b) => (a < b ? 1 : -1))[0] ?? 0n;
+  const behind = master.observation.received - furthest;
+  return behind > 0n ? Number(behind) : 0;
+}
+
+function warningsOf(cluster: ClusterLook, nodes: readonly NodeStatus[]): readonly string[] {
+  const { registry } = cluster;
+  const warnings: string[] = [];
+  const writable = nodes.filter((node) => node.reachable && node.role === 'master');
+  for (const node of writable) {
+    if (node.name !== registry.master)
+      warnings.push(
+        `${node.name} is writable, but ${registry.master} is the master of epoch ${registry.epoch}`,
+      );
+  }
+  for (const node of nodes) {
+    if (!node.reachable) warnings.push(`${node.name} cannot be reached from here: ${node.error}`);
+    else if (!node.worker && node.role !== 'witness') warnings.push(`${node.name} has no running worker`);
+  }
+  const registeredOnly = registry.nodes.filter(
+    (node) => !registry.voters.some((voter) => voter.name === node.name),
+  );
+  for (const node of registeredOnly) warnings.push(`${node.name} is registered but has no vote yet`);
+  const isPair = registry.voters.length === 2 && registry.voters.every((voter) => voter.kind === 'node');
+  if (isPair)
+    warnings.push(
+      'two nodes without a witness: no majority is possible, a split can lose data; add a third or a witness',
+    );
+  if (syncOf(registry) === 'degraded')
+    warnings.push('synchronous replication is wished, but no wished standby is there');
+  return warnings;
+}
+
+function statusLines(status: ClusterStatus): readonly string[] {
+  const { quorum } = status;
+  const head = `master ${status.master ?? 'none'}   epoch ${status.epoch}   sync ${status.sync}   votes held ${quorum.held} of ${quorum.voters}, ${quorum.needed} needed`;
+  const rows = status.nodes.map((node) => [
+    node.name,
+    node.role,
+    node.reachable && !node.worker && node.role !== 'witness' ? `${node.state} (no worker)` : node.state,
+    node.reachable,
+    node.is_nextmaster ? 'next' : null,
+    node.is_sync ? 'sync' : null,
+    node.timeline,
+    node.lsn,
+    formatBytes(node.lag_bytes),
+    node.lease,
+    node.since === null ? null : ageOf(node.since),
+  ]);
+  const headings = [
+    'NODE',
+    'ROLE',
+    'STATE',
+    'REACHABLE',
+    'NEXT',
+    'SYNC',
+    'TIMELINE',
+    'LSN',
+    'LAG',
+    'VOTE HELD BY',
+    'SINCE',
+  ];
+  return [head, '', ...tableLines(headings, rows), ...status.warnings.map((text) => `! ${text}`)];
+}
+
+/** '3 min', '2 h': how long ago. */
+function ageOf(since: string): string {
+  const seconds = Math.max(0, Math.round((Date.now() - Date.parse(since)) / 1000));
+  if (seconds < 120) return `${seconds} s`;
+  if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
+  return seconds < 172_800 ? `${Math.round(seconds / 3600)} h` : `${Math.round(seconds / 86_400)} d`;
+}
+
+export async function runStatus(options: StatusOptions): Promise<ExitCode> {
+  const conninfo = conninfoOf(options);
+  if (options.watch === true) return watch(conninfo, options.json === true);
+  const status = await read(conninfo);
+  if (status === null) {
+    if (options.json === true) printJson(emptyStatus);
+    say('no node is registered; on the master: pgkeeper add-node NAME CONNINFO');
+    return exitCodes.done;
+  }
+  if (options.json === true) printJson(status);
+  else print(statusLines(status).join('\n'));
+  return exitCodes.done;
+}
+
+const emptyStatus: ClusterStatus = {
+  epoch: 0,
+  master: null,
+  sync: 'off',
+  quorum: { voters: 0, needed: 0, held: 0 },
+  nodes: [],
+  warnings: [],
+};
+
+function read(conninfo: string): Promise<ClusterStatus | null> {
+  return withSession(conninfo, async (session) => {
+    const cluster = await lookAtCluster(session);
+    return cluster === null ? null : statusOf(cluster);
+  });
+}
+
+const watchIntervalMs = 1000;
+
+/** Until interrupted. A server that does not answer is shown and asked again. */
+async function watch(conninfo: string, json: boolean): Promise<ExitCode> {
+  let stopped = false;
+  let wake: () => void = () => undefined;
+  process.once('SIGINT', () => {
+    stopped = true;
+    wake();
+  });
+  while (!stopped) {
+    const text = await screen(conninfo, json);
+    // On a terminal each picture replaces the last one.
+    if (process.stdout.isTTY && !json) process.stdout.write(`\u001b[2J\u001b[H${text}\n`);
+    else print(text);
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, watchIntervalMs);
+      wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+      if (stopped) wake();
+    });
+  }
+  return exitCodes.done;
+}
+
+async function screen(conninfo: string, json: boolean): Promise<string> {
+  try {
+    const status = await read(conninfo);
+    if (json) return JSON.stringify(status ?? emptyStatus);
+    const lines = status === null ? ['no node is registered'] : statusLines(status);
+    return [new Date().toISOString(), ...lines, ''].join('\n');
+  } catch (error) {
+    if (json) throw error;
+    return `${new Date().toISOString()}\n${error instanceof Error ? error.message : String(error)}\n`;
+  }
+}
