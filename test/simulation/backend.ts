@@ -1,0 +1,260 @@
+/**
+ * What a worker's commands do on a modelled server, statement by statement, as src/postgres does it. Each `yield null` is
+ * an answered statement (the next one comes over the network), each `yield ms` a wait inside a statement.
+ */
+import type { Command, SyncRow } from '../../src/core/effects.js';
+import type { Answer } from '../../src/core/events.js';
+import type { Lsn } from '../../src/core/lsn.js';
+import { holdNames, type LinkFailure, type Observation, type Registry } from '../../src/core/types.js';
+import { namesOf } from './configuration.js';
+import type { Server, Session } from './server.js';
+
+export class StatementFailure extends Error {
+  readonly kind: LinkFailure;
+  constructor(kind: LinkFailure, message: string) {
+    super(message);
+    this.kind = kind;
+  }
+}
+
+export interface BackendContext {
+  readonly ownName: string;
+  readonly leaseTtlMs: number;
+  readonly deadlineMs: number;
+}
+
+type Steps = Generator<number | null, Answer>;
+
+const done: Answer = { kind: 'done' };
+
+const toLsn = (position: number): Lsn => BigInt(Math.round(position)) as Lsn;
+
+export function* runCommand(session: Session, command: Command, context: BackendContext): Steps {
+  const { server } = session;
+  switch (command.kind) {
+    case 'observe':
+      return { kind: 'observed', observation: observe(session) };
+    case 'renew':
+      return { kind: 'renewed' };
+    case 'try-vote':
+      return yield* tryVote(session, context);
+    case 'release':
+      return yield* giveBack(session, { kind: 'released' });
+    case 'follow':
+      requireRecovery(server, true);
+      yield null;
+      server.alterSystem({ primaryConninfo: command.conninfo });
+      yield null;
+      server.alterSystem({ shortRetry: true });
+      yield null;
+      server.reload();
+      return done;
+    case 'shorten-retry':
+    case 'reset-retry':
+      server.alterSystem({ shortRetry: command.kind === 'shorten-retry' });
+      yield null;
+      server.reload();
+      return done;
+    case 'set-names':
+      return yield* setNames(session, command.names, context.deadlineMs);
+    case 'end-sessions':
+      server.endClients(session);
+      return done;
+    case 'resume-replay':
+      requireRecovery(server, true);
+      yield null;
+      server.replayPaused = false;
+      server.scheduleReplay();
+      yield null;
+      server.endClients(session);
+      return done;
+    case 'promote':
+      requireRecovery(server, true);
+      yield null;
+      server.say('is asked to promote');
+      server.requestPromotion();
+      return done;
+    case 'prove-hold':
+      return yield* proveHold(session, context.deadlineMs);
+    case 'write-epoch':
+      return yield* write(session, (row) =>
+        withEpoch(server, row, command.epoch, context.ownName, command.sync),
+      );
+    case 'write-sync':
+      return yield* write(session, (row) => ({ ...row, ...syncColumns(command.sync) }));
+    case 'write-voters':
+      return yield* write(session, (row) => ({ ...row, voters: command.voters }));
+    case 'write-flags':
+      return yield* writeFlags(session, command.nextMaster, command.syncNames);
+    case 'read-wish': {
+      const { userNames } = server.configuration;
+      return {
+        kind: 'wish',
+        file: userNames === '' ? null : userNames,
+        effective: namesOf(session.configuration),
+      };
+    }
+    case 'report':
+      requireRecovery(server, false);
+      yield server.diskMs;
+      server.append(200 + 150 * command.events.length);
+      return done;
+  }
+}
+
+function requireRecovery(server: Server, wanted: boolean): void {
+  if (server.inRecovery !== wanted)
+    throw new StatementFailure('speaks', wanted ? 'no longer in recovery' : 'in recovery');
+}
+
+function* tryVote(session: Session, context: BackendContext): Steps {
+  const { server } = session;
+  session.idleTimeoutMs = context.leaseTtlMs / server.rate;
+  yield null;
+  const holder = server.locks.get(session.database);
+  if (holder === undefined) {
+    server.locks.set(session.database, session);
+    session.locked = true;
+  }
+  const got = holder === undefined || holder === session;
+  yield null;
+  const granted = got && server.locks.size === 1;
+  const birthAgeMs = (server.around.world.now - server.bornAt) * server.rate;
+  if (!granted) {
+    yield null;
+    yield* giveBack(session, done);
+  }
+  return { kind: 'vote', granted, birthAgeMs };
+}
+
+function* giveBack(session: Session, answer: Answer): Steps {
+  session.server.unlock(session);
+  session.idleTimeoutMs = 0;
+  yield null;
+  return answer;
+}
+
+function* setNames(session: Session, names: string | null, deadlineMs: number): Steps {
+  const { server } = session;
+  const { world } = server.around;
+  server.alterSystem({ autoNames: names });
+  yield null;
+  server.reload();
+  if (names === null) return done;
+  const until = world.now + deadlineMs / 2;
+  for (let pauseMs = 2; ; pauseMs = Math.min(50, pauseMs * 2)) {
+    yield null;
+    if (namesOf(session.configuration) === names) return done;
+    if (world.now > until) throw new StatementFailure('speaks', 'the names did not take effect');
+    yield pauseMs;
+  }
+}
+
+/** The last answered statement was the commit: from then on it is flushed here. */
+function* write(session: Session, change: (row: Registry) => Registry): Steps {
+  const { server } = session;
+  requireRecovery(server, false);
+  yield null;
+  if (server.row === null) throw new StatementFailure('speaks', 'the registry row is empty');
+  yield null;
+  yield server.diskMs + server.around.world.random.tail(1, 20);
+  const before = server.row;
+  if (before === null) throw new StatementFailure('speaks', 'the registry row is empty');
+  const after = change(before);
+  const row = after === before ? before : { ...after, version: before.version + 1 };
+  if (row.epoch < before.epoch) throw new StatementFailure('speaks', 'cluster_state moves forward only');
+  if (row !== before) server.writeRow(row);
+  yield null;
+  return { kind: 'written', lsn: toLsn(server.end), registry: row };
+}
+
+function syncColumns(sync: SyncRow) {
+  return { syncWish: sync.wish, syncMembers: sync.members, syncNeeded: sync.needed, syncWished: sync.wished };
+}
+
+function withEpoch(server: Server, row: Registry, epoch: number, master: string, sync: SyncRow): Registry {
+  const promotionId = `promotion ${server.branch.id} ${server.end}`;
+  return { ...row, epoch, master, promotionId, ...syncColumns(sync) };
+}
+
+/** is_nextmaster and is_sync live in node_info; a change of them raises the version. */
+function* writeFlags(session: Session, next: string | null, names: readonly string[]): Steps {
+  const { server } = session;
+  const text = `${next ?? ''}/${names.join(',')}`;
+  const same = server.around.flags.get(server.branch) === text;
+  return yield* write(session, (row) => {
+    if (same) return row;
+    server.around.flags.set(server.branch, text);
+    return { ...row };
+  });
+}
+
+function* proveHold(session: Session, deadlineMs: number): Steps {
+  const { server } = session;
+  const { world } = server.around;
+  const until = world.now + deadlineMs * 0.7;
+  const not = (detail: string): Answer => ({ kind: 'proven', proven: false, detail });
+  yield world.random.tail(6, 60);
+  if (namesOf(server.postmasterConfiguration) !== holdNames)
+    return not('the postmaster has not reloaded yet');
+  if (server.inRecovery) throw new StatementFailure('speaks', 'in recovery');
+  const marker = server.append(60);
+  if (!server.waitingOn) return not('the marker commit did not wait');
+  for (let pauseMs = 3; ; pauseMs = Math.min(100, pauseMs * 2)) {
+    if (server.released >= marker || !server.waitingOn) return not('the marker commit did not wait');
+    const counting = server.senders.filter((sender) => sender.priority > 0).length;
+    if (counting === 0) return { kind: 'proven', proven: true, detail: 'marker waits, no walsender counts' };
+    if (world.now > until) return not(`${counting} walsenders still count`);
+    yield pauseMs;
+  }
+}
+
+function observe(session: Session): Observation {
+  const { server } = session;
+  const { world } = server.around;
+  const { receiver, configuration } = { receiver: server.receiver, configuration: session.configuration };
+  const streams = receiver !== null && receiver.sender !== null;
+  const received = server.inRecovery ? (server.receiverRan ? server.end : server.replayed) : server.end;
+  return {
+    systemIdentifier: server.systemIdentifier,
+    nodeName: server.kind === 'node' ? server.name : null,
+    inRecovery: server.inRecovery,
+    timeline: server.branch.tli,
+    received: toLsn(received),
+    replayed: toLsn(server.inRecovery ? server.replayed : server.end),
+    readToEnd: !server.inRecovery || server.receiverRan || server.atEnd,
+    replayPaused: server.replayPaused,
+    walReceiver: streams
+      ? {
+          status: 'streaming',
+          host: receiver.host,
+          port: 5432,
+          lastMessageAgeMs: (world.now - receiver.lastMessageAt) * server.rate,
+        }
+      : null,
+    primaryConninfo: configuration.primaryConninfo,
+    names: namesOf(configuration),
+    fenced: configuration.fenced,
+    birthAgeMs: (world.now - server.bornAt) * server.rate,
+    priority: configuration.priority,
+    replication: server.senders.map((sender) => ({
+      name: sender.name,
+      state: sender.state,
+      flushLsn: sender.flushed > 0 ? toLsn(sender.flushed) : null,
+      replayLsn: null,
+      priority: sender.priority,
+    })),
+    registry: server.kind === 'node' ? server.row : null,
+    retryOverride: configuration.shortRetry,
+  };
+}
+
+/** add_node and del_node as an operator runs them on the master: the wish only, locally committed. */
+export function changeNodes(server: Server, change: (row: Registry) => Registry | null): boolean {
+  const row = server.row;
+  if (!server.writable || row === null) return false;
+  const next = change(row);
+  if (next === null) return false;
+  server.writeRow({ ...next, version: row.version + 1 });
+  return true;
+}

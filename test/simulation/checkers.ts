@@ -1,0 +1,247 @@
+/**
+ * What must hold, whatever happens. Checkers see everything at once, as no worker can. They judge effects on servers
+ * (what was acknowledged, what is on which disk), never what the core believes.
+ *
+ *   S1 no two servers acknowledge writes in overlapping time      S4 C subset of R, k_r <= k_c, and every acknowledged commit on k_r of R
+ *   S2 no acknowledged commit missing while sync is on            S5 histories never merge silently
+ *   S3 established registry changes stay                          (L1 and L2 are judged at the end, in run.ts)
+ */
+
+import { isSameName } from '../../src/core/standby-names.js';
+import type { Registry } from '../../src/core/types.js';
+import type { WalSender } from './replication.js';
+import type { Server, ServerWatcher } from './server.js';
+import { type Branch, branchAt, holds, type RowRecord, rowAt } from './wal.js';
+import type { World } from './world.js';
+
+export interface Violation {
+  readonly rule: string;
+  readonly at: number;
+  readonly what: string;
+}
+
+/** Things the protocol states as limits; the composition knows whether one of them explains what was seen. */
+export interface Excuses {
+  /** Two nodes without a witness: neither guarantee is kept. */
+  readonly noGuarantees: boolean;
+  /** Sync off, and that server or its worker stood still or was away just now (protocol section 8). */
+  asyncPause(server: Server): boolean;
+}
+
+interface Reign {
+  readonly server: Server;
+  readonly branch: Branch;
+  firstAt: number;
+  lastAt: number;
+  count: number;
+}
+
+export class Checkers implements ServerWatcher {
+  readonly violations: Violation[] = [];
+  readonly reigns: Reign[] = [];
+  /** Losses the user's wish (sync off) allows, and overlaps stated as limits. */
+  allowedLosses = 0;
+  allowedOverlaps = 0;
+  promotions = 0;
+  /** Newest row known to be on a majority. */
+  established: RowRecord | null = null;
+  lastAcknowledged = Number.NEGATIVE_INFINITY;
+  acknowledgements = 0;
+  /** Longest time without an acknowledgement. */
+  longestGap = 0;
+  readonly #world: World;
+  readonly #excuses: Excuses;
+  readonly #acked = new Set<Branch>();
+
+  readonly #serverNamed: (name: string) => Server | undefined;
+
+  constructor(world: World, excuses: Excuses, serverNamed: (name: string) => Server | undefined) {
+    this.#world = world;
+    this.#excuses = excuses;
+    this.#serverNamed = serverNamed;
+  }
+
+  violate(rule: string, what: string): void {
+    this.#world.say('!!', `${rule}: ${what}`);
+    if (this.violations.length < 20) this.violations.push({ rule, at: this.#world.now, what });
+  }
+
+  // ---- rows on disks ----
+
+  flushed(server: Server): void {
+    if (server.kind !== 'node') return;
+    let limit = server.end;
+    for (let at: Branch | null = server.branch; at !== null; at = at.parent) {
+      for (let i = at.rows.length - 1; i >= 0; i--) {
+        const record = at.rows[i];
+        if (record === undefined || record.lsn > limit) continue;
+        if (record.flushedBy.has(server.name)) return;
+        record.flushedBy.add(server.name);
+        this.#judgeEstablished(record);
+      }
+      limit = Math.min(limit, at.forkLsn);
+    }
+  }
+
+  #judgeEstablished(record: RowRecord): void {
+    if (record.established) return;
+    const { voters } = record.row;
+    const have = voters.filter((voter) => record.flushedBy.has(voter.name)).length;
+    if (have < Math.floor(voters.length / 2) + 1) return;
+    record.established = true;
+    const newest = this.established;
+    if (newest === null || isNewer(record.row, newest.row)) {
+      if (newest !== null && !holds(record.branch, record.lsn, newest.branch, newest.lsn))
+        this.#rule(
+          'S3',
+          `row ${rowName(record.row)} was established without ${rowName(newest.row)} in its history`,
+        );
+      this.established = record;
+    } else if (!holds(newest.branch, newest.lsn, record.branch, record.lsn)) {
+      this.#rule('S3', `row ${rowName(record.row)} was established beside ${rowName(newest.row)}`);
+    }
+  }
+
+  rowWritten(server: Server): void {
+    this.#holdsMembers(server, server.branch.acked, 'when a row was written');
+  }
+
+  // ---- acknowledgements ----
+
+  acknowledged(server: Server, lsn: number, by: WalSender | null): void {
+    const branch = branchAt(server.branch, lsn);
+    const { now } = this.#world;
+    if (Number.isFinite(this.lastAcknowledged))
+      this.longestGap = Math.max(this.longestGap, now - this.lastAcknowledged);
+    this.lastAcknowledged = now;
+    this.acknowledgements += 1;
+    const last = this.reigns.at(-1);
+    if (last !== undefined && last.branch === branch) {
+      last.lastAt = now;
+      last.count += 1;
+    } else this.#newReign(server, branch, lsn);
+    branch.acked = Math.max(branch.acked, lsn);
+    this.#acked.add(branch);
+    this.#settingHolds(server, by);
+    this.#holdsMembers(server, lsn, 'when it was acknowledged');
+  }
+
+  #newReign(server: Server, branch: Branch, lsn: number): void {
+    const { now } = this.#world;
+    const earlier = this.reigns.find((reign) => reign.branch === branch);
+    if (earlier !== undefined) {
+      const present = this.reigns.at(-1);
+      if (this.#excuses.asyncPause(server)) this.allowedOverlaps += 1;
+      else {
+        this.#rule(
+          'S1',
+          `${server.name} (${branch}) acknowledged ${lsn} after ${present?.server.name} (${present?.branch}) had begun to at ${present?.firstAt.toFixed(0)}`,
+        );
+      }
+      return;
+    }
+    this.#nothingMissing(server, `when ${server.name} began to acknowledge`);
+    this.reigns.push({ server, branch, firstAt: now, lastAt: now, count: 1 });
+  }
+
+  promoted(server: Server): void {
+    this.promotions += 1;
+    void server;
+  }
+
+  /** S2 and S3 for one server that acts as master. */
+  #nothingMissing(server: Server, when: string): void {
+    const basis = rowAt(server.branch, server.end)?.row ?? null;
+    const wished = (this.established?.row.syncWished ?? 0) > 0 && (basis?.syncWished ?? 0) > 0;
+    for (const branch of this.#acked) {
+      if (branch.acked === 0 || holds(server.branch, server.end, branch, branch.acked)) continue;
+      if (wished)
+        this.#rule('S2', `commit ${branch.acked} of ${branch} is missing on ${server.name} ${when}`);
+      else this.allowedLosses += 1;
+      branch.acked = 0;
+    }
+    const row = this.established;
+    if (row !== null && !holds(server.branch, server.end, row.branch, row.lsn))
+      this.#rule('S3', `established row ${rowName(row.row)} is missing on ${server.name} ${when}`);
+  }
+
+  /** Rows an election could judge by: the newest established one and every later one of this history. */
+  #rowsInForce(server: Server): readonly Registry[] {
+    const newest = this.established;
+    const rows: Registry[] = [];
+    let limit = server.end;
+    for (let at: Branch | null = server.branch; at !== null; at = at.parent) {
+      for (let i = at.rows.length - 1; i >= 0; i--) {
+        const record = at.rows[i];
+        if (record === undefined || record.lsn > limit) continue;
+        rows.push(record.row);
+        if (record === newest) return rows;
+      }
+      limit = Math.min(limit, at.forkLsn);
+    }
+    return rows;
+  }
+
+  /** S4 in effect: every commit acknowledged so far is on at least k_r members of R. */
+  #holdsMembers(server: Server, lsn: number, when: string): void {
+    if (lsn === 0) return;
+    const { branch } = server;
+    for (const row of this.#rowsInForce(server)) {
+      if (row.syncWished === 0 || row.syncNeeded === 0) continue;
+      const have = row.syncMembers.filter((name) => {
+        const member = this.#serverNamed(name);
+        return member !== undefined && holds(member.branch, member.end, branch, lsn);
+      });
+      if (have.length >= row.syncNeeded) continue;
+      this.#rule(
+        'S4',
+        `commit ${lsn} on ${server.name} is on ${have.length} of {${row.syncMembers.join(', ')}}, row ${rowName(row)} needs ${row.syncNeeded}, ${when}`,
+      );
+      return;
+    }
+  }
+
+  /** S4 in words: C is a subset of R, k_r <= k_c, by the process that let the commit go. */
+  #settingHolds(server: Server, by: WalSender | null): void {
+    const newest = this.established?.row;
+    if (newest === undefined || newest.syncWished === 0 || newest.syncNeeded === 0) return;
+    if (!holds(server.branch, server.end, this.established?.branch as Branch, this.established?.lsn ?? 0))
+      return;
+    if (by === null && !server.waitingOn)
+      this.#rule(
+        'S4',
+        `${server.name} acknowledged without waiting, row ${rowName(newest)} needs ${newest.syncNeeded}`,
+      );
+    if (by === null) return;
+    const { needed, names } = by.setting;
+    const outside = names.filter((name) => !newest.syncMembers.some((member) => isSameName(member, name)));
+    if (needed < newest.syncNeeded || outside.length > 0) {
+      this.#rule(
+        'S4',
+        `walsender of ${by.name} let a commit go by ${needed} (${names.join(', ')}), row ${rowName(newest)} says ${newest.syncNeeded} of {${newest.syncMembers.join(', ')}}`,
+      );
+    }
+  }
+
+  merged(_server: Server, why: string): void {
+    this.#rule('S5', why);
+  }
+
+  /** At the end: the present master holds everything, and every node's history is part of the master's. */
+  atEnd(master: Server): void {
+    this.#nothingMissing(master, 'at the end');
+  }
+
+  #rule(rule: string, what: string): void {
+    if (this.#excuses.noGuarantees) return;
+    this.violate(rule, what);
+  }
+}
+
+function isNewer(a: Registry, b: Registry): boolean {
+  return a.epoch > b.epoch || (a.epoch === b.epoch && a.version > b.version);
+}
+
+function rowName(row: Registry): string {
+  return `(epoch ${row.epoch}, version ${row.version})`;
+}

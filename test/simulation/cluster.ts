@@ -1,0 +1,201 @@
+/** Composition: a whole cluster in one world. Topology in, running hosts out. */
+import type { CoreSettings, Registry, Voter } from '../../src/core/types.js';
+import { Checkers } from './checkers.js';
+import { Writer } from './clients.js';
+import type { Configuration } from './configuration.js';
+import { Host, type WorkerClass } from './host.js';
+import { type Machine, Network } from './network.js';
+import { Random } from './random.js';
+import { Server, type Surroundings } from './server.js';
+import { heardFatal } from './sessions-model.js';
+import { Branch } from './wal.js';
+import { World } from './world.js';
+
+export interface Topology {
+  readonly nodes: number;
+  readonly witnesses: number;
+  /** synchronous_standby_names in every server's own file. */
+  readonly wish: string;
+  readonly settings: Omit<CoreSettings, 'name' | 'seed'>;
+  readonly latencyMs: number;
+  /** Most by which a machine's clock is fast or slow. */
+  readonly clockError: number;
+}
+
+export const defaultSettings: Topology['settings'] = {
+  keepaliveTimeMs: 5000,
+  keepaliveCount: 3,
+  leaseTtlMs: 10_000,
+  fastFailover: true,
+  quorum: 'auto',
+  priority: 100,
+  startupGraceMs: 30_000,
+  fencingCommand: false,
+};
+
+export const systemIdentifier = '7000000000000000001';
+
+export class Cluster implements Surroundings {
+  readonly topology: Topology;
+  readonly world: World;
+  readonly network: Network;
+  readonly hosts: Host[] = [];
+  readonly witnesses: Server[] = [];
+  readonly watcher: Checkers;
+  readonly flags = new Map<Branch, string>();
+  readonly writers: Writer[] = [];
+  /** Writers hurry until then. */
+  busyUntil = 0;
+  /** Decisions by reason code, all hosts together. */
+  readonly decisions = new Map<string, number>();
+  readonly #servers = new Map<string, Server>();
+  #branches = 0;
+
+  constructor(topology: Topology, seed: number, workerClass: WorkerClass, recording: boolean) {
+    this.topology = topology;
+    this.world = new World(new Random(seed, 1), recording);
+    this.network = new Network(this.world, topology.nodes + topology.witnesses, topology.latencyMs);
+    const noGuarantees =
+      topology.nodes === 2 && topology.witnesses === 0 && topology.settings.quorum === 'auto';
+    this.watcher = new Checkers(
+      this.world,
+      { noGuarantees, asyncPause: (server) => this.#asyncPause(server) },
+      (name) => this.#servers.get(name),
+    );
+    const first = this.newBranch(1, null, 0, 'n1');
+    first.tip = 1000;
+    const watcher = {
+      decided: (_host: Host, record: { code: string }) =>
+        this.decisions.set(record.code, (this.decisions.get(record.code) ?? 0) + 1),
+      workerFailed: (host: Host, error: unknown) =>
+        this.watcher.violate('X1', `worker of ${host.name} broke: ${errorText(error)}`),
+    };
+    for (let i = 0; i < topology.nodes; i++) {
+      const name = `n${i + 1}`;
+      const host = new Host(
+        this.world,
+        name,
+        i,
+        { ...topology.settings, name, seed: 1 },
+        workerClass,
+        watcher,
+      );
+      host.rate = this.#clockRate();
+      host.server = this.#makeServer(name, 'node', host, first, i === 0 ? '' : streamConninfo(name, 'n1'));
+      host.server.rate = host.rate;
+      this.hosts.push(host);
+    }
+    for (let i = 0; i < topology.witnesses; i++) {
+      const name = `w${i + 1}`;
+      const machine: Machine = { name, index: topology.nodes + i, powered: true };
+      const server = this.#makeServer(name, 'witness', machine, first, '');
+      server.systemIdentifier = `90000000000000000${i}`;
+      server.rate = this.#clockRate();
+      this.witnesses.push(server);
+    }
+  }
+
+  #clockRate(): number {
+    const { clockError } = this.topology;
+    return 1 + this.world.random.between(-clockError, clockError);
+  }
+
+  #makeServer(
+    name: string,
+    kind: Server['kind'],
+    machine: Machine,
+    branch: Branch,
+    primaryConninfo: string,
+  ): Server {
+    const configuration: Configuration = {
+      userNames: kind === 'node' ? this.topology.wish : '',
+      autoNames: null,
+      primaryConninfo,
+      shortRetry: false,
+      fenced: false,
+      priority: this.topology.settings.priority,
+    };
+    const server = new Server(name, kind, machine, this, systemIdentifier, branch, configuration);
+    server.onFatal = heardFatal;
+    this.#servers.set(name, server);
+    return server;
+  }
+
+  serverNamed(name: string): Server | undefined {
+    return this.#servers.get(name);
+  }
+
+  newBranch(tli: number, parent: Branch | null, forkLsn: number, writer: string): Branch {
+    this.#branches += 1;
+    return new Branch(this.#branches, tli, parent, forkLsn, writer);
+  }
+
+  /** Listeners hear of it when their connection works; nobody relies on it. */
+  notify(server: Server): void {
+    for (const host of this.hosts) {
+      if (host.listensTo !== server.name || !this.network.connected(host, server.machine)) continue;
+      this.world.after(this.network.delay(server.machine, host) + 1, () => host.hint());
+    }
+  }
+
+  /** Registered nodes and witnesses, servers up, workers started one after another. */
+  start(voterCount = this.hosts.length): void {
+    const nodes = this.hosts.map((host, i) => voterOf(host.name, 'node', i + 1));
+    const witnesses = this.witnesses.map((server, i) => voterOf(server.name, 'witness', 100 + i));
+    for (const host of this.hosts) host.server.start();
+    for (const witness of this.witnesses) witness.start();
+    this.world.runUntil(5000);
+    const row: Registry = {
+      epoch: 1,
+      version: 1,
+      promotionId: 'first',
+      systemIdentifier,
+      master: 'n1',
+      syncWish: '',
+      syncMembers: [],
+      syncNeeded: 0,
+      syncWished: 0,
+      voters: [...nodes.slice(0, voterCount), ...witnesses],
+      nodes: nodes.slice(0, voterCount),
+    };
+    this.hosts[0]?.server.writeRow(row);
+    for (const host of this.hosts) {
+      this.world.after(this.world.random.between(0, 2000), () => host.startWorker());
+      this.writers.push(new Writer(host.server, () => this.busyUntil));
+    }
+  }
+
+  hurry(forMs: number): void {
+    this.busyUntil = Math.max(this.busyUntil, this.world.now + forMs);
+  }
+
+  /** Servers that take writes right now. */
+  get writable(): readonly Host[] {
+    return this.hosts.filter((host) => host.server.writable);
+  }
+
+  get row(): Registry | null {
+    return this.watcher.established?.row ?? null;
+  }
+
+  #asyncPause(server: Server): boolean {
+    const row = server.row;
+    const host = this.hosts.find((candidate) => candidate.server === server);
+    if (row === null || host === undefined || row.syncWished > 0) return false;
+    const { now } = this.world;
+    const lately = (since: number) => now - since < 2 * this.topology.settings.leaseTtlMs;
+    return host.worker === null || host.stalled || lately(host.runningSince) || lately(server.thawedAt);
+  }
+}
+
+export function voterOf(name: string, kind: Voter['kind'], seqno: number): Voter {
+  return { name, kind, conninfo: `host=${name} port=5432 dbname=app user=keeper`, database: 'app', seqno };
+}
+
+export function streamConninfo(name: string, upstream: string): string {
+  return `host=${upstream} port=5432 user=keeper application_name=${name}`;
+}
+
+function errorText(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}

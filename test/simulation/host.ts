@@ -1,0 +1,281 @@
+/**
+ * A host: one machine, its server, its worker process. The production worker and core run here unchanged, through ports
+ * over the modelled servers. The worker can crash, stall and restart; clocks drift and jump; a machine loses power.
+ */
+import type { KeeperEvent } from '../../src/core/events.js';
+import { type ReasonRecord, sentence } from '../../src/core/reasons.js';
+import type { CoreSettings } from '../../src/core/types.js';
+import type { Clock, Emit, HookCall, Ports } from '../../src/ports.js';
+import type { Worker } from '../../src/worker/worker.js';
+import type { Machine } from './network.js';
+import { OwnServerModel } from './own-server-model.js';
+import { ProbeModel } from './probe-model.js';
+import type { Server } from './server.js';
+import { SessionsModel } from './sessions-model.js';
+import type { World } from './world.js';
+
+export type WorkerClass = typeof Worker;
+
+export interface HostWatcher {
+  decided(host: Host, record: ReasonRecord, state: string): void;
+  workerFailed(host: Host, error: unknown): void;
+}
+
+export class Host implements Machine {
+  readonly name: string;
+  readonly index: number;
+  readonly world: World;
+  readonly #workerClass: WorkerClass;
+  readonly #watcher: HostWatcher;
+  powered = true;
+  server!: Server;
+  settings: CoreSettings;
+  worker: Worker | null = null;
+  state = '';
+  /** Which start of the worker this is; answers for an earlier one reach nobody. */
+  generation = 0;
+  stalled = false;
+  /** True time since which the worker has been running without a pause. */
+  runningSince = 0;
+  /** Does fencing_command succeed? */
+  hookWorks = true;
+  listensTo: string | null = null;
+  /** Clock: monotonic = base + rate * true time; wall = monotonic + offset. */
+  rate = 1;
+  #monotonicBase = 0;
+  #wallOffset = 1.7e12;
+  #backlog: (() => void)[] = [];
+  #wake: { at: number; callback: () => void } | null = null;
+  #wakeScheduledAt = Number.POSITIVE_INFINITY;
+  #sessions: SessionsModel | null = null;
+  #ownServer: OwnServerModel | null = null;
+
+  constructor(
+    world: World,
+    name: string,
+    index: number,
+    settings: CoreSettings,
+    workerClass: WorkerClass,
+    watcher: HostWatcher,
+  ) {
+    this.world = world;
+    this.name = name;
+    this.index = index;
+    this.settings = settings;
+    this.#workerClass = workerClass;
+    this.#watcher = watcher;
+    this.#monotonicBase = world.random.between(0, 1e6);
+  }
+
+  // ---- clocks ----
+
+  monotonicMs(): number {
+    return this.#monotonicBase + this.world.now * this.rate;
+  }
+
+  wallMs(): number {
+    return this.#wallOffset + this.monotonicMs();
+  }
+
+  jumpWall(ms: number): void {
+    this.#wallOffset += ms;
+  }
+
+  /** The machine slept: nothing ran, monotonic time stood still, wall time went on. */
+  loseMonotonic(ms: number): void {
+    this.#monotonicBase -= ms * this.rate;
+    this.#wallOffset += ms * this.rate;
+  }
+
+  #clock(): Clock {
+    return {
+      monotonicMs: () => this.monotonicMs(),
+      wallMs: () => this.wallMs(),
+      wakeAt: (atMs, callback) => {
+        const wake = { at: (atMs - this.#monotonicBase) / this.rate + this.world.random.unit(), callback };
+        this.#wake = wake;
+        this.#scheduleWake(wake.at);
+        return () => {
+          if (this.#wake === wake) this.#wake = null;
+        };
+      },
+    };
+  }
+
+  /** One pending look at a time: timers are set anew with nearly every event. */
+  #scheduleWake(at: number): void {
+    if (this.#wakeScheduledAt <= at) return;
+    this.#wakeScheduledAt = at;
+    const { generation } = this;
+    this.world.at(at, () => {
+      if (this.#wakeScheduledAt !== at || this.generation !== generation) return;
+      this.#wakeScheduledAt = Number.POSITIVE_INFINITY;
+      const wake = this.#wake;
+      if (wake === null) return;
+      if (wake.at > this.world.now) return this.#scheduleWake(wake.at);
+      if (this.monotonicMs() < (wake.at - 1) * this.rate + this.#monotonicBase)
+        return this.#scheduleWake(wake.at);
+      this.#wake = null;
+      this.run(wake.callback);
+    });
+  }
+
+  // ---- the worker process ----
+
+  /** Something for the worker's event loop. A stalled process finds it when it goes on. */
+  run(action: () => void): void {
+    if (this.worker === null) return;
+    if (this.stalled) {
+      const { generation } = this;
+      this.#backlog.push(() => {
+        if (this.generation === generation) this.run(action);
+      });
+      return;
+    }
+    try {
+      action();
+    } catch (error) {
+      this.#watcher.workerFailed(this, error);
+      this.killWorker();
+    }
+  }
+
+  startWorker(): void {
+    if (this.worker !== null || !this.powered) return;
+    this.generation += 1;
+    this.stalled = false;
+    this.runningSince = this.world.now;
+    this.#backlog = [];
+    this.#wake = null;
+    this.#wakeScheduledAt = Number.POSITIVE_INFINITY;
+    this.listensTo = null;
+    const settings = { ...this.settings, seed: this.world.random.integer(1, 0x7fff_ffff) };
+    this.world.say(this.name, 'worker starts');
+    try {
+      this.worker = new this.#workerClass(
+        settings,
+        (emit) => this.#ports(emit),
+        (view) => {
+          this.state = view.state;
+        },
+      );
+      this.worker.start();
+    } catch (error) {
+      this.#watcher.workerFailed(this, error);
+      this.killWorker();
+    }
+  }
+
+  #ports(emit: Emit): Ports {
+    const { generation } = this;
+    const guarded: Emit = (event: KeeperEvent) => {
+      if (this.generation === generation) this.run(() => emit(event));
+    };
+    this.#sessions = new SessionsModel(this, guarded);
+    this.#ownServer = new OwnServerModel(this, guarded);
+    return {
+      clock: this.#clock(),
+      voters: this.#sessions,
+      probe: new ProbeModel(this, guarded),
+      notifications: {
+        listen: (voter) => {
+          this.listensTo = voter;
+        },
+        end: () => Promise.resolve(),
+      },
+      server: this.#ownServer,
+      hooks: { run: (call) => this.#hook(call, guarded) },
+      log: {
+        decision: (record, state) => {
+          if (this.world.transcript !== null) this.world.say(this.name, `[${state}] ${sentence(record)}`);
+          this.#watcher.decided(this, record, state);
+        },
+      },
+    };
+  }
+
+  #hook(call: HookCall, emit: Emit): void {
+    if (call.hook !== 'fencing') return;
+    this.world.after(this.world.random.tail(100, 3000), () =>
+      emit({
+        kind: 'hook-done',
+        hook: 'fencing',
+        event: call.event,
+        ok: this.hookWorks,
+        detail: this.hookWorks ? '' : 'exit code 1',
+        ran: true,
+      }),
+    );
+  }
+
+  /** A notification from the master's registry. */
+  hint(): void {
+    this.run(() => this.worker?.hint());
+  }
+
+  /** kill -9: the kernel closes its sockets, so its votes are free at once. */
+  killWorker(): void {
+    if (this.worker === null) return;
+    this.world.say(this.name, 'worker is gone');
+    this.#forgetWorker();
+    this.#sessions?.closeAll();
+  }
+
+  #forgetWorker(): void {
+    this.worker = null;
+    this.state = '';
+    this.generation += 1;
+    this.stalled = false;
+    this.#backlog = [];
+    this.#wake = null;
+    this.#ownServer?.workerGone();
+  }
+
+  /** SIGTERM. */
+  stopWorker(): void {
+    const { worker } = this;
+    if (worker === null) return;
+    if (!this.stalled) worker.stop().catch(() => undefined);
+    this.killWorker();
+  }
+
+  /** SIGSTOP. */
+  stallWorker(): void {
+    if (this.worker === null || this.stalled) return;
+    this.world.say(this.name, 'worker stalls');
+    this.stalled = true;
+  }
+
+  resumeWorker(): void {
+    if (!this.stalled) return;
+    this.world.say(this.name, 'worker goes on');
+    this.stalled = false;
+    this.runningSince = this.world.now;
+    const backlog = this.#backlog;
+    this.#backlog = [];
+    // Timers first, then sockets, or the other way round: both orders happen.
+    for (const action of backlog) this.world.after(0.01, action);
+    if (this.#wake !== null) {
+      this.#wakeScheduledAt = Number.POSITIVE_INFINITY;
+      this.#scheduleWake(this.world.now + (this.world.random.chance(0.5) ? 0 : 0.02));
+    }
+  }
+
+  /** Power off: nobody is told anything. */
+  powerOff(): void {
+    if (!this.powered) return;
+    this.world.say(this.name, 'loses power');
+    this.server.loseUpstream();
+    this.#sessions?.vanishAll();
+    this.#forgetWorker();
+    this.server.crash('power');
+    this.powered = false;
+  }
+
+  powerOn(): void {
+    if (this.powered) return;
+    this.world.say(this.name, 'has power again');
+    this.powered = true;
+    this.server.around.network.retransmit();
+  }
+}
