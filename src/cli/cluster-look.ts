@@ -7,6 +7,9 @@ import { compareRegistry, type Observation, type Registry, type Voter } from '..
 import { discardClient, openClient, queryWithDeadline } from '../postgres/connect.js';
 import { classifyFailure, type Failure } from '../postgres/failure.js';
 import { type ObservationRow, observationOf, observeSql } from '../postgres/observation.js';
+import { type Judged, judge } from '../settings/check.js';
+import { definitionOf, definitions } from '../settings/settings.js';
+import { mergeEntries, type SettingEntry } from '../settings/sources.js';
 import { CommandFailure, exitCodes } from './exit-codes.js';
 import type { Session } from './session.js';
 
@@ -40,10 +43,8 @@ export interface Answered {
   /** Their wall clock minus ours; true within +- roundTripMs / 2. */
   readonly clockOffsetMs: number;
   readonly roundTripMs: number;
-  /** pg_keeper.quorum there. */
-  readonly quorum: 'auto' | 'strict';
-  /** T as set there; null = not readable. */
-  readonly failoverMs: number | null;
+  /** pg_keeper.* as a session there sees them; flags and environment of its worker may say otherwise. */
+  readonly keeperSettings: Readonly<Record<string, string | null>>;
 }
 
 export interface Silent {
@@ -71,7 +72,8 @@ const lookDeadlineMs = 2000;
 const detailsSql = (withRegistry: boolean) => `
 select current_setting('server_version_num')::int as server_version,
   extract(epoch from clock_timestamp()) * 1000 as clock_ms,
-  current_setting('pg_keeper.quorum', true) as quorum,
+  (select json_object_agg(n.name, nullif(current_setting('pg_keeper.' || n.name, true), ''))
+   from unnest($1::text[]) as n(name)) as keeper_settings,
   (select json_agg(json_build_object('name', a.application_name, 'silentMs',
       extract(epoch from clock_timestamp() - coalesce(a.state_change, a.backend_start)) * 1000) order by a.backend_start)
    from pg_stat_activity a where a.application_name like 'pgk %') as workers,
@@ -81,23 +83,20 @@ select current_setting('server_version_num')::int as server_version,
    limit 1) as holder,
   ${
     withRegistry
-      ? `pgkeeper.setting_ms('pg_keeper.keepalive_time', pgkeeper.setting_ms('pg_keeper.keepalives_time', 5000))::text as keepalive_ms,
-  coalesce(nullif(current_setting('pg_keeper.keepalive_count', true), ''), nullif(current_setting('pg_keeper.keepalives_count', true), ''), '3')
-    as keepalive_count,
-  (select json_agg(json_build_object('name', n.name, 'seqno', n.seqno, 'is_master', n.is_master, 'is_nextmaster',
+      ? `(select json_agg(json_build_object('name', n.name, 'seqno', n.seqno, 'is_master', n.is_master, 'is_nextmaster',
       n.is_nextmaster, 'is_sync', n.is_sync, 'state', s.state, 'since', s.since) order by n.seqno)
    from pgkeeper.node_info n left join pgkeeper.node_state s using (name)) as registered`
-      : 'null::text as keepalive_ms, null::text as keepalive_count, null::json as registered'
+      : 'null::json as registered'
   }`;
+
+const settingNames = definitions.flatMap(({ name, aliases }) => [name, ...(aliases ?? [])]);
 
 interface DetailsRow {
   readonly server_version: number;
   readonly clock_ms: string;
-  readonly quorum: string | null;
+  readonly keeper_settings: Readonly<Record<string, string | null>>;
   readonly workers: readonly { readonly name: string; readonly silentMs: number }[] | null;
   readonly holder: string | null;
-  readonly keepalive_ms: string | null;
-  readonly keepalive_count: string | null;
   readonly registered: readonly RegisteredNode[] | null;
 }
 
@@ -115,11 +114,9 @@ export async function lookAt(
 ): Promise<Answered> {
   const observed = await queryWithDeadline(client, observeSql(withRegistry), ['pgkeeper'], deadlineMs);
   const sentAt = Date.now();
-  const result = await queryWithDeadline(client, detailsSql(withRegistry), [], deadlineMs);
+  const result = await queryWithDeadline(client, detailsSql(withRegistry), [settingNames], deadlineMs);
   const roundTripMs = Date.now() - sentAt;
   const details = result.rows[0] as DetailsRow;
-  const keepaliveMs =
-    Number(details.keepalive_ms ?? Number.NaN) * Number(details.keepalive_count ?? Number.NaN);
   return {
     kind: 'answered',
     observation: observationOf(observed.rows[0] as ObservationRow),
@@ -132,8 +129,7 @@ export async function lookAt(
     serverVersion: details.server_version,
     clockOffsetMs: Number(details.clock_ms) - (sentAt + roundTripMs / 2),
     roundTripMs,
-    quorum: details.quorum === 'strict' ? 'strict' : 'auto',
-    failoverMs: Number.isFinite(keepaliveMs) ? keepaliveMs : null,
+    keeperSettings: details.keeper_settings,
   };
 }
 
@@ -230,11 +226,24 @@ async function lookOrAsked(voter: Voter, asked: Answered): Promise<Answered | Si
   return look.kind === 'silent' && asked.observation.nodeName === voter.name ? asked : look;
 }
 
+/** The settings of a node as its server shows them, judged as its worker would. */
+export function settingsOfNode(look: Answered, name: string): Judged {
+  const entries = settingNames.flatMap((spelling) => {
+    const text = look.keeperSettings[spelling];
+    const definition = definitionOf(spelling);
+    if (text === null || text === undefined || definition === undefined) return [];
+    return [{ name: definition.name, text, source: { kind: 'session' as const } }];
+  });
+  const named: SettingEntry = { name: 'node_name', text: name, source: { kind: 'session' } };
+  return judge(mergeEntries([[named], entries]), { ownConninfo: '', dataDirectory: null });
+}
+
 /** A worker that said nothing for so long is not there, whatever its last word was. */
 function longestSilenceMs(cluster: ClusterLook): number {
-  const times = cluster.nodes.flatMap(({ look }) =>
-    look.kind === 'answered' ? (look.failoverMs ?? []) : [],
-  );
+  const times = cluster.nodes.flatMap(({ voter, look }) => {
+    const settings = look.kind === 'answered' ? settingsOfNode(look, voter.name).settings : null;
+    return settings === null ? [] : [settings.keepaliveTimeMs * settings.keepaliveCount];
+  });
   return 2 * Math.max(5000, ...times);
 }
 

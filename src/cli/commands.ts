@@ -14,6 +14,7 @@ export function addCommands(program: Command, finish: Finish): void {
   addStatus(program, finish);
   addMigrate(program, finish);
   addNodes(program, finish);
+  addExplain(program, finish);
   addEvents(program, finish);
   addUri(program, finish);
   addDemo(program, finish);
@@ -79,6 +80,20 @@ function addNodes(program: Command, finish: Finish): void {
     const { runDelNode } = await import('./nodes.js');
     finish(await runDelNode(name, options));
   });
+}
+
+function addExplain(program: Command, finish: Finish): void {
+  const command = program
+    .command('explain')
+    .description(
+      'who would be promoted now, why, why not the others, what blocks it, how long it would take',
+    );
+  addConnectionOptions(command)
+    .option('--json', 'print JSON')
+    .action(async (options) => {
+      const { runExplain } = await import('./explain.js');
+      finish(await runExplain(options));
+    });
 }
 
 function addEvents(program: Command, finish: Finish): void {

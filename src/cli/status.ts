@@ -54,7 +54,13 @@ export function syncOf(registry: Registry): ClusterStatus['sync'] {
   return registry.syncNeeded === 0 ? 'degraded' : 'on';
 }
 
-function answered(node: NodeLook | undefined): Answered | null {
+/** Strict where any node is: that node would not promote without a majority. */
+export function quorumOf(cluster: ClusterLook): 'auto' | 'strict' {
+  const strict = cluster.nodes.some((node) => answered(node)?.keeperSettings['quorum'] === 'strict');
+  return strict ? 'strict' : 'auto';
+}
+
+export function answered(node: NodeLook | undefined): Answered | null {
   return node?.look.kind === 'answered' ? node.look : null;
 }
 
@@ -62,7 +68,7 @@ export function statusOf(cluster: ClusterLook): ClusterStatus {
   const { registry } = cluster;
   const master = answered(cluster.nodes.find((node) => node.voter.name === registry.master));
   const nodes = cluster.nodes.map((node) => nodeStatus(cluster, node, master));
-  const quorum = cluster.nodes.some((node) => answered(node)?.quorum === 'strict') ? 'strict' : 'auto';
+  const quorum = quorumOf(cluster);
   const held = registry.voters.filter((voter) => {
     const holder = answered(cluster.nodes.find((node) => node.voter.name === voter.name))?.voteHolder;
     return holder !== null && holder !== undefined && isHolder(holder, registry.master);
@@ -77,7 +83,7 @@ export function statusOf(cluster: ClusterLook): ClusterStatus {
   };
 }
 
-function isHolder(holder: string, master: string | null): boolean {
+export function isHolder(holder: string, master: string | null): boolean {
   return master !== null && isSameNode({ node: holder, state: '', silentMs: 0 }, master);
 }
 

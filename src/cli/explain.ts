@@ -1,0 +1,67 @@
+/** `pgkeeper explain`: who would be promoted now, why, why not the others, what blocks it, how long writes would be out. */
+import { lookAtCluster } from './cluster-look.js';
+import { type ConnectionOptions, conninfoOf } from './connection-options.js';
+import { CommandFailure, type ExitCode, exitCodes } from './exit-codes.js';
+import { type Forecast, forecastOf, outageLines } from './forecast.js';
+import { print, printJson, wrapped } from './output.js';
+import { withSession } from './session.js';
+
+export interface ExplainOptions extends ConnectionOptions {
+  readonly json?: boolean;
+}
+
+export async function runExplain(options: ExplainOptions): Promise<ExitCode> {
+  const cluster = await withSession(conninfoOf(options), lookAtCluster);
+  if (cluster === null)
+    throw new CommandFailure(exitCodes.failed, 'no node is registered, so there is nothing to promote', [
+      'On the master: pgkeeper add-node NAME CONNINFO',
+    ]);
+  const forecast = forecastOf(cluster);
+  if (options.json === true) printJson(forecast);
+  else print(linesOf(forecast).join('\n'));
+  return exitCodes.done;
+}
+
+function linesOf(forecast: Forecast): readonly string[] {
+  const { votes } = forecast;
+  return [
+    ...headline(forecast),
+    '',
+    ...forecast.places.map(({ name, place, reason }) =>
+      item(
+        `${place === null ? ' -' : ` ${place}`}  ${name}: ${place === null ? 'not promoted, ' : ''}${reason}`,
+      ),
+    ),
+    '',
+    item(`Votes: ${votes.reachable} of ${votes.voters} would be there, ${votes.needed} are needed.`),
+    item(`Acknowledged commits: ${commitsText(forecast)}`),
+    ...forecast.blocked_by.map((block) => item(`Blocked: ${block}.`)),
+    ...(forecast.outage === null
+      ? []
+      : ['Outage:', ...outageLines(forecast.outage).map((line) => `  ${wrapped(line, '  ')}`)]),
+  ];
+}
+
+function item(text: string): string {
+  return wrapped(text, '    ');
+}
+
+function headline(forecast: Forecast): readonly string[] {
+  const { master, epoch, master_alive: alive, would_promote: next, why } = forecast;
+  const now = alive
+    ? `Master of epoch ${epoch} is ${master}. If it failed now`
+    : `The master of epoch ${epoch}, ${master ?? 'unknown'}, does not answer as master. Now`;
+  if (next === null) return [item(`${now}, nobody would be promoted.`)];
+  return [item(`${now}, ${next} would be promoted: ${why}.`)];
+}
+
+function commitsText({ commits }: Forecast): string {
+  const members = `{${commits.members.join(', ')}}`;
+  if (commits.members.length === 0)
+    return 'synchronous replication is off, so what only the master has would be lost with it.';
+  const where =
+    commits.needed === 0
+      ? `synchronous replication is degraded; until it is back only the master has all of them (R = ${members}).`
+      : `each is on at least ${commits.needed} of R = ${members}.`;
+  return `${where} ${commits.must_be_present} of R must be there for a promotion, ${commits.present} would be.`;
+}
