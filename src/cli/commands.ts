@@ -14,6 +14,7 @@ export function addCommands(program: Command, finish: Finish): void {
   addStatus(program, finish);
   addMigrate(program, finish);
   addNodes(program, finish);
+  addCheck(program, finish);
   addExplain(program, finish);
   addEvents(program, finish);
   addUri(program, finish);
@@ -80,6 +81,20 @@ function addNodes(program: Command, finish: Finish): void {
     const { runDelNode } = await import('./nodes.js');
     finish(await runDelNode(name, options));
   });
+}
+
+function addCheck(program: Command, finish: Finish): void {
+  const command = program
+    .command('check')
+    .description(
+      'every prerequisite and setting of this server and its peers; exit code 1 if a failover is in danger',
+    );
+  addSettingsOptions(addConnectionOptions(command))
+    .option('--json', 'print JSON')
+    .action(async (options) => {
+      const { runCheck } = await import('./check.js');
+      finish(await runCheck(loadRequestOf(options), options));
+    });
 }
 
 function addExplain(program: Command, finish: Finish): void {

@@ -1,0 +1,203 @@
+/** `pgkeeper check`: every prerequisite and setting of this server and its peers. Collects, has it judged, prints. */
+import { maskConninfo, parseConninfo } from '../core/conninfo.js';
+import { classifyFailure } from '../postgres/failure.js';
+import { type LoadedSettings, type LoadRequest, loadSettings } from '../settings/load.js';
+import { definitions } from '../settings/settings.js';
+import { describeSource } from '../settings/sources.js';
+import { findingsOfCluster } from './check-cluster.js';
+import { addressText, factsOf, openFor, type Reach, reachFrom, type ServerFacts } from './check-facts.js';
+import { type Finding, findingsOfServer, type ServerContext } from './check-server.js';
+import { type ClusterLook, lookAtCluster } from './cluster-look.js';
+import { type ExitCode, exitCodes } from './exit-codes.js';
+import { print, printJson, tableLines, wrapped } from './output.js';
+import { connect, type Session } from './session.js';
+import { programVersion } from './version.js';
+
+export interface CheckOptions {
+  readonly json?: boolean;
+}
+
+interface Report {
+  readonly settings: LoadedSettings;
+  readonly servers: readonly ServerFacts[];
+  readonly cluster: ClusterLook | null;
+  readonly findings: readonly Finding[];
+}
+
+export async function runCheck(request: LoadRequest, options: CheckOptions): Promise<ExitCode> {
+  const settings = await loadSettings(request);
+  const session = await connect(settings.ownConninfo);
+  try {
+    const report = await examine(session, settings);
+    const healthy = report.findings.every((finding) => finding.level !== 'problem');
+    if (options.json === true) printJson(jsonOf(report, healthy));
+    else printReport(report);
+    return healthy ? exitCodes.done : exitCodes.failed;
+  } finally {
+    await session.client.end().catch(() => undefined);
+  }
+}
+
+async function examine(session: Session, settings: LoadedSettings): Promise<Report> {
+  const ownName = settings.values.get('node_name')?.text ?? 'this server';
+  const own = await factsOf(session.client, ownName);
+  const hasObjects = own.schema.kind === 'extension' || own.schema.kind === 'migration';
+  const cluster = hasObjects ? await lookAtCluster(session) : null;
+  const peers = cluster === null ? { facts: [own], reach: [], failed: [] } : await askPeers(cluster);
+  const servers = peers.facts;
+  const registered = new Map((cluster?.registry.nodes ?? []).map((node) => [node.name, node.conninfo]));
+  const findings = [
+    ...settingFindings(settings, ownName),
+    ...servers.flatMap((facts) => findingsOfServer(facts, contextOf(facts, session, registered, cluster))),
+    ...peers.failed,
+    ...(cluster === null ? unregistered(hasObjects, own) : findingsOfCluster(cluster, servers, peers.reach)),
+  ];
+  return { settings, servers, cluster, findings };
+}
+
+function contextOf(
+  facts: ServerFacts,
+  session: Session,
+  registered: ReadonlyMap<string, string>,
+  cluster: ClusterLook | null,
+): ServerContext {
+  const parsed = parseConninfo(registered.get(facts.name) ?? session.conninfo);
+  const streaming = facts.streaming.map((row) => row.name);
+  const others = registered.size > 0 ? [...registered.keys()] : streaming;
+  return {
+    programVersion: programVersion(),
+    others: others.filter((name) => name !== facts.name),
+    registeredMaster: cluster?.registry.master ?? null,
+    registered: registered.has(facts.name),
+    hasPassword: parsed.kind === 'parsed' && parsed.keywords.has('password'),
+  };
+}
+
+function settingFindings(settings: LoadedSettings, node: string): readonly Finding[] {
+  const mend = 'correct it there; a worker with this setting does not start';
+  return [
+    ...settings.problems.map((text): Finding => ({ level: 'problem', node, topic: 'settings', text, mend })),
+    ...settings.notes.map(
+      (text): Finding => ({
+        level: 'warning',
+        node,
+        topic: 'settings',
+        text,
+        mend: 'correct the name, or remove the line',
+      }),
+    ),
+  ];
+}
+
+function unregistered(hasObjects: boolean, own: ServerFacts): readonly Finding[] {
+  if (!hasObjects) return [];
+  const mend = own.inRecovery
+    ? 'register the master first: pgkeeper add-node NAME CONNINFO, on the master'
+    : `pgkeeper add-node ${own.name === 'this server' ? 'NAME' : own.name} CONNINFO; then each standby`;
+  return [{ level: 'problem', node: null, topic: 'registry', text: 'no node is registered', mend }];
+}
+
+interface Peers {
+  readonly facts: readonly ServerFacts[];
+  readonly reach: readonly Reach[];
+  readonly failed: readonly Finding[];
+}
+
+/** Every registered node by its own conninfo, as the workers reach it, all at the same time. */
+async function askPeers(cluster: ClusterLook): Promise<Peers> {
+  const { nodes } = cluster;
+  const answers = await Promise.all(
+    nodes
+      .filter(({ voter, look }) => voter.kind === 'node' && look.kind === 'answered')
+      .map(async ({ voter }): Promise<Peers> => {
+        try {
+          const client = await openFor(voter.conninfo);
+          try {
+            const facts = await factsOf(client, voter.name);
+            const others = nodes.map((node) => node.voter).filter((other) => other.name !== voter.name);
+            return { facts: [facts], reach: await reachFrom(client, voter.name, others), failed: [] };
+          } finally {
+            client.end().catch(() => undefined);
+          }
+        } catch (error) {
+          const text = `could not be examined: ${classifyFailure(error).message}`;
+          return {
+            facts: [],
+            reach: [],
+            failed: [{ level: 'problem', node: voter.name, topic: 'reachability', text, mend: null }],
+          };
+        }
+      }),
+  );
+  return {
+    facts: answers.flatMap((answer) => answer.facts),
+    reach: answers.flatMap((answer) => answer.reach),
+    failed: answers.flatMap((answer) => answer.failed),
+  };
+}
+
+function settingRows(
+  settings: LoadedSettings,
+): readonly { name: string; value: string | null; source: string }[] {
+  return definitions.map(({ name }) => {
+    const entry = settings.values.get(name);
+    const value =
+      name === 'conninfo' ? maskConninfo(entry?.text ?? settings.ownConninfo) : (entry?.text ?? null);
+    return {
+      name: `pg_keeper.${name}`,
+      value,
+      source: entry === undefined ? 'not set' : describeSource(entry.source),
+    };
+  });
+}
+
+function jsonOf(report: Report, healthy: boolean): object {
+  return {
+    ok: healthy,
+    findings: report.findings,
+    settings: settingRows(report.settings),
+    servers: report.servers.map(({ name, version, inRecovery }) => ({
+      name,
+      version,
+      role: inRecovery ? 'standby' : 'master',
+    })),
+  };
+}
+
+const marks = { ok: 'ok      ', warning: 'WARNING ', problem: 'PROBLEM ' } as const;
+
+function printReport(report: Report): void {
+  print(`Settings of this server (${addressText(report.settings.ownConninfo)}):`);
+  const rows = settingRows(report.settings).map(({ name, value, source }) => [name, value, source]);
+  for (const line of tableLines(['SETTING', 'VALUE', 'SOURCE'], rows)) print(`  ${line}`);
+  print();
+  for (const [node, findings] of byNode(report.findings)) {
+    print(node === null ? 'The cluster:' : `${node}:`);
+    const fine = findings.filter((finding) => finding.level === 'ok').map((finding) => finding.text);
+    for (const text of fine) print(`  ${marks.ok}${wrapped(text, '          ')}`);
+    for (const finding of findings.filter((one) => one.level !== 'ok')) {
+      print(`  ${marks[finding.level]}${wrapped(finding.text, '          ')}`);
+      if (finding.mend !== null) print(`          -> ${wrapped(finding.mend, '             ')}`);
+    }
+    print();
+  }
+  const count = (level: Finding['level']) =>
+    report.findings.filter((finding) => finding.level === level).length;
+  print(`${count('problem')} problems, ${count('warning')} warnings`);
+}
+
+/** Nodes in their order, the cluster last. */
+function byNode(findings: readonly Finding[]): ReadonlyMap<string | null, readonly Finding[]> {
+  const groups = new Map<string | null, Finding[]>();
+  for (const finding of findings) {
+    const group = groups.get(finding.node) ?? [];
+    group.push(finding);
+    groups.set(finding.node, group);
+  }
+  const cluster = groups.get(null);
+  if (cluster !== undefined) {
+    groups.delete(null);
+    groups.set(null, cluster);
+  }
+  return groups;
+}
