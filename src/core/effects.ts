@@ -1,10 +1,20 @@
 /** Everything a keeper can ask for. The worker hands each to an adapter, which answers with an event. */
+import type { Lsn } from './lsn.js';
 import type { ReasonRecord } from './reasons.js';
 import type { Voter } from './types.js';
 
+/**
+ * What a look may wait for on the server's side, for a tenth of a second at most: cheaper and sooner than looking again
+ * and again. The look that comes back says whether it came about.
+ */
+export type Awaited =
+  | { readonly kind: 'writable' }
+  | { readonly kind: 'streaming'; readonly host: string; readonly port: number }
+  | { readonly kind: 'flushed'; readonly lsn: Lsn; readonly count: number };
+
 /** A command on the kept session of one voter. One at a time per voter; each is answered, or the session ends. */
 export type Command =
-  | { readonly kind: 'observe' }
+  | { readonly kind: 'observe'; readonly wait?: Awaited }
   | { readonly kind: 'renew' }
   | { readonly kind: 'try-vote' }
   | { readonly kind: 'release' }

@@ -9,7 +9,7 @@
 import type { KeeperEvent } from './events.js';
 import { ballotOf } from './following.js';
 import { ingestFreeze, walkCatchUp, walkFreeze } from './freeze.js';
-import { heldVoters, neededVotes, releaseVotes, tryVotes } from './lease.js';
+import { heldVoters, neededVotes, ownYouthMs, releaseVotes, tryVotes } from './lease.js';
 import { linkOf, observe, ownLink, seenSince, votersOf } from './links.js';
 import { enterStandby, retire } from './own-server.js';
 import { ingestPromotion, walkPromotion, won } from './promotion.js';
@@ -47,6 +47,7 @@ export function startElection(
     frozen: new Set(),
     aheadOf: null,
     file: null,
+    wishRead: false,
     hookAsked: false,
     renewedFor: 0,
     sent: new Set(),
@@ -118,7 +119,8 @@ function isUndecided(e: Election): boolean {
 
 /** The own server died under the election. After pg_promote was sent the only way is fencing. */
 function ownServerGone(k: Keeper, turn: Turn, e: Election, own: Link): boolean {
-  if (own.session === 'opening' && own.failure === null) return true;
+  // Ended by this worker itself, to give a vote back.
+  if (own.failure === null) return true;
   const mayBeWritable =
     e.cause === 'claim' ||
     e.sent.has('promote') ||
@@ -166,6 +168,9 @@ function walkGather(k: Keeper, turn: Turn, e: Election): void {
       note(k, turn, 'no-majority', { reachable: reachable.length, voters: voters.length, needed });
     return abandon(k, turn, e, randomBetween(k, 200, 500));
   }
+  // Without the own vote there is nothing to win: the others' votes are left alone until then.
+  const youthMs = e.cause === 'failover' ? ownYouthMs(k) : 0;
+  if (youthMs > 0) return abandon(k, turn, e, youthMs);
   const other = writableElsewhere(k, e, registry);
   if (other !== null) return newerMaster(k, turn, e, other, registry);
   if (e.cause === 'claim' && registry.master !== k.settings.name) {

@@ -1,4 +1,5 @@
 /** Established = flushed by a majority of the voters, as the master's pg_stat_replication shows. */
+import type { Awaited, SyncRow } from './effects.js';
 import { neededVotes } from './lease.js';
 import { ownLink, votersOf } from './links.js';
 import type { Lsn } from './lsn.js';
@@ -12,6 +13,11 @@ export function flushedBy(k: Keeper, lsn: Lsn): ReadonlySet<string> {
     if (row.state === 'streaming' && row.flushLsn !== null && row.flushLsn >= lsn) names.add(row.name);
   }
   return names;
+}
+
+/** The look that shows `lsn` on a majority and on enough of the set. */
+export function awaitFlush(k: Keeper, lsn: Lsn, sync: SyncRow): Awaited {
+  return { kind: 'flushed', lsn, count: Math.max(neededVotes(k) - 1, sync.needed) };
 }
 
 /** Judged by rows asked for after `since`, so that an old look cannot establish a new write. */

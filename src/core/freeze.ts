@@ -10,7 +10,7 @@ import { formatLsn } from './lsn.js';
 import { startPromotion } from './promotion.js';
 import { restriction } from './ranking.js';
 import type { Arrived, Election, Keeper, Link } from './state.js';
-import { streamsFrom } from './suspicion.js';
+import { addressOf, streamsFrom } from './suspicion.js';
 import { due, note, randomBetween, send, type Turn } from './turn.js';
 import { holdNames, pollDeadlineMs, type Voter } from './types.js';
 
@@ -42,6 +42,8 @@ export function walkFreeze(k: Keeper, turn: Turn, e: Election): void {
   }
   const others = held.filter((voter) => voter.kind === 'node' && voter.name !== k.settings.name);
   for (const voter of others) freezeOne(k, turn, e, voter, self);
+  // While the others switch over, what the promotion needs to know.
+  if (e.cause === 'failover' && !e.wishRead) send(k, turn, own, { kind: 'read-wish' });
   const ahead = nodeAhead(k, e);
   if (ahead !== null) return yieldOrCatchUp(k, turn, e, ahead);
   const missing = others.filter((voter) => !e.frozen.has(voter.name));
@@ -66,7 +68,8 @@ function freezeOne(k: Keeper, turn: Turn, e: Election, voter: Voter, self: Voter
     if (send(k, turn, link, { kind: 'resume-replay' })) e.sent.add(`${voter.name} resumed`);
     return;
   }
-  observe(k, turn, link, 3);
+  const address = addressOf(self.conninfo);
+  observe(k, turn, link, 3, address === null ? undefined : { kind: 'streaming', ...address });
 }
 
 /** Positive evidence only: a WAL receiver that streams from this node, under this ballot. */

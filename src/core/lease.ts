@@ -87,6 +87,14 @@ function isTooYoung(k: Keeper, link: Link, birthAgeMs: number): boolean {
   return !soleVoter && k.now - link.lastHeldAt >= k.settings.leaseTtlMs;
 }
 
+/** How long the own server is still too young to vote, ms; 0 = old enough, or not known. */
+export function ownYouthMs(k: Keeper): number {
+  const link = linkOf(k, k.settings.name);
+  if (link?.obs === undefined || link.obs === null || link.session !== 'open') return 0;
+  const ageMs = link.obs.birthAgeMs + (k.now - link.obsAt);
+  return isTooYoung(k, link, ageMs) ? k.settings.leaseTtlMs - ageMs : 0;
+}
+
 /** Takes in the answer to a try. */
 export function ingestVote(k: Keeper, turn: Turn, arrived: Arrived): void {
   if (arrived.answer.kind !== 'vote') return;

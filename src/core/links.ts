@@ -2,6 +2,7 @@
  * The kept sessions: one to every voter, open at all times so that a full server cannot keep this worker out. When to
  * open, when to look (heartbeat), what counts as a sign of life. No role logic.
  */
+import type { Awaited } from './effects.js';
 import type { KeeperEvent } from './events.js';
 import { type Arrived, type Keeper, type Link, newLink } from './state.js';
 import { due, isIdle, note, send, type Turn } from './turn.js';
@@ -80,6 +81,8 @@ export function endSession(k: Keeper, turn: Turn, link: Link): void {
 function retryPauseMs(k: Keeper, link: Link): number {
   const { keepaliveTimeMs } = k.settings;
   if (link.failure === 'foreign') return keepaliveTimeMs;
+  // A dying server may reset one more connection before it refuses: the evidence must not wait for long.
+  if (link.failure === 'cut' && k.now - link.cutAt < 1000) return 10;
   if (link.failure === 'timeout' || link.failure === 'unreachable') return Math.min(500, keepaliveTimeMs / 4);
   if (k.role.kind === 'electing' || (k.role.kind === 'standby' && k.role.suspicion !== null)) return 20;
   return Math.min(250, keepaliveTimeMs / 4);
@@ -104,10 +107,10 @@ export function openLinks(k: Keeper, turn: Turn): void {
 }
 
 /** Looks at a server when the last look is `everyMs` old. */
-export function observe(k: Keeper, turn: Turn, link: Link, everyMs: number): void {
+export function observe(k: Keeper, turn: Turn, link: Link, everyMs: number, wait?: Awaited): void {
   if (link.session !== 'open') return;
   if (!due(k, turn, link.obsAt + everyMs)) return;
-  if (isIdle(link)) send(k, turn, link, { kind: 'observe' });
+  if (isIdle(link)) send(k, turn, link, wait === undefined ? { kind: 'observe' } : { kind: 'observe', wait });
 }
 
 /** Is what we know of that server asked for after `since`? */

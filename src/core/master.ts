@@ -59,7 +59,7 @@ function ownLookMs(k: Keeper): number {
 export function decideMaster(k: Keeper, turn: Turn, m: Master): void {
   const own = ownLink(k);
   if (own.session !== 'open') {
-    if (own.session === 'none') enterDown(k, turn, true);
+    if (own.session === 'none' && own.failure !== null) enterDown(k, turn, true);
     return;
   }
   if (!hasLease(k)) return lapse(k, turn);

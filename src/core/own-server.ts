@@ -5,7 +5,7 @@
 
 import type { KeeperEvent } from './events.js';
 import { releaseVotes } from './lease.js';
-import { linkOf, ownLink, voterNamed } from './links.js';
+import { heartbeatMs, linkOf, observe, ownLink, voterNamed } from './links.js';
 import type { Keeper, Link, Role } from './state.js';
 import { due, note, type Turn } from './turn.js';
 import { failoverTimeMs, holdNames, pollDeadlineMs } from './types.js';
@@ -50,6 +50,15 @@ export function retire(k: Keeper, turn: Turn): void {
   turn.effects.push({ kind: 'retire-server', names: fencedNames(k) });
 }
 
+/** The server was started by this worker: what was known of it is void, and the next attempt comes at once. */
+function lookAnew(k: Keeper): void {
+  const link = ownLink(k);
+  link.failure = null;
+  link.obs = null;
+  if (link.session === 'none') link.retryAt = k.now;
+  k.role = { kind: 'starting' };
+}
+
 /** The server answers again: whatever it is now, the role begins anew from what it shows. */
 function back(k: Keeper, turn: Turn): void {
   note(k, turn, 'server-back');
@@ -58,6 +67,8 @@ function back(k: Keeper, turn: Turn): void {
 
 export function decideDown(k: Keeper, turn: Turn, role: Down): void {
   const link = ownLink(k);
+  // The others are looked at all the while: who is master may have changed when this server comes back.
+  for (const other of k.links.values()) if (other !== link) observe(k, turn, other, heartbeatMs(k));
   if (role.server === 'retiring' || role.server === 'starting') return;
   if (link.session === 'open') return back(k, turn);
   switch (role.server) {
@@ -116,7 +127,7 @@ export function ingestDown(k: Keeper, turn: Turn, role: Down, event: KeeperEvent
     case 'server-started':
       if (event.ok) {
         note(k, turn, 'server-started');
-        k.role = { kind: 'starting' };
+        lookAnew(k);
         return;
       }
       role.tries += 1;
@@ -178,7 +189,7 @@ export function ingestRejoin(k: Keeper, turn: Turn, role: Rejoining, event: Keep
   if (event.ok) {
     k.rejoinTries = 0;
     note(k, turn, 'rejoined', { tookMs: Math.round(k.now - role.since), detail: event.detail });
-    k.role = { kind: 'starting' };
+    lookAnew(k);
     return;
   }
   k.rejoinTries += 1;

@@ -5,7 +5,7 @@
 
 import type { SyncRow } from './effects.js';
 import { abandon, enterPhase } from './election.js';
-import { flushedBy, isEstablished } from './established.js';
+import { awaitFlush, flushedBy, isEstablished } from './established.js';
 import type { KeeperEvent } from './events.js';
 import { hasLease, heldVoters, neededVotes } from './lease.js';
 import { linkOf, observe, ownLink, seenSince, votersOf } from './links.js';
@@ -75,7 +75,7 @@ function askFencing(k: Keeper, turn: Turn, e: Election): void {
 function walkPromote(k: Keeper, turn: Turn, e: Election): void {
   const own = ownLink(k);
   if (e.sent.has('promote')) {
-    observe(k, turn, own, 3);
+    observe(k, turn, own, 3, { kind: 'writable' });
     if (seenSince(own, e.phaseAt) && own.obs?.inRecovery === false) {
       note(k, turn, 'promoted', { tookMs: Math.round(k.now - e.phaseAt) });
       enterPhase(k, e, 'epoch');
@@ -85,29 +85,33 @@ function walkPromote(k: Keeper, turn: Turn, e: Election): void {
       fail(k, turn, `still in recovery after ${promoteBoundMs} ms`);
     return;
   }
-  if (!e.sent.has('wish')) {
-    if (send(k, turn, own, { kind: 'read-wish' })) e.sent.add('wish');
-  } else if (!e.sent.has('end-sessions')) {
-    if (send(k, turn, own, { kind: 'end-sessions' })) e.sent.add('end-sessions');
-  } else if ((k.registry?.syncWished ?? 0) > 0 && own.obs?.names !== holdNames && !e.sent.has('hold')) {
+  prepareOwnServer(k, turn, e);
+  // Asked for at once, so that the answers of the others come while the own server is busy.
+  const renewed = allRenewed(k, turn, e);
+  if (!renewed || !e.sent.has('end-sessions') || !isIdle(own)) return;
+  const { registry } = k;
+  const details = {
+    epoch: e.epoch,
+    lsn: formatLsn(own.obs?.received ?? (0n as never)),
+    held: heldVoters(k).length,
+    voters: votersOf(k).length,
+    members: `{${registry?.syncMembers.join(', ') ?? ''}}`,
+    needed: registry?.syncNeeded ?? 0,
+  };
+  if (!send(k, turn, own, { kind: 'promote' })) return;
+  e.sent.add('promote');
+  note(k, turn, 'promoting', details);
+}
+
+/** The wish read, commits held, sessions ended that could block replay: one command after the other. */
+function prepareOwnServer(k: Keeper, turn: Turn, e: Election): void {
+  const own = ownLink(k);
+  const mustHold = (k.registry?.syncWished ?? 0) > 0 && own.obs?.names !== holdNames && !e.sent.has('hold');
+  if (!e.wishRead) send(k, turn, own, { kind: 'read-wish' });
+  else if (mustHold) {
     if (send(k, turn, own, { kind: 'set-names', names: holdNames })) e.sent.add('hold');
-  } else if (allRenewed(k, turn, e) && isIdle(own)) {
-    const { registry } = k;
-    const details = {
-      epoch: e.epoch,
-      lsn: formatLsn(own.obs?.received ?? (0n as never)),
-      held: heldVoters(k).length,
-    };
-    const set = {
-      voters: votersOf(k).length,
-      members: `{${registry?.syncMembers.join(', ') ?? ''}}`,
-      needed: registry?.syncNeeded ?? 0,
-    };
-    if (send(k, turn, own, { kind: 'promote' })) {
-      e.sent.add('promote');
-      note(k, turn, 'promoting', { ...details, ...set });
-    }
-  }
+  } else if (!e.sent.has('end-sessions') && send(k, turn, own, { kind: 'end-sessions' }))
+    e.sent.add('end-sessions');
 }
 
 /** A majority of the votes answered a renewal that was sent in this phase, on the sessions held since the vote. */
@@ -157,7 +161,7 @@ function walkEpoch(k: Keeper, turn: Turn, e: Election): void {
 /** On a majority, and on k members of the new R: only then may the row say so. */
 function walkEstablish(k: Keeper, turn: Turn, e: Election): void {
   if (e.writtenLsn === null || e.sync === null) return;
-  observe(k, turn, ownLink(k), 3);
+  observe(k, turn, ownLink(k), 3, awaitFlush(k, e.writtenLsn, e.sync));
   const flushed = flushedBy(k, e.writtenLsn);
   const members = e.sync.members.filter((name) => flushed.has(name)).length;
   if (isEstablished(k, e.writtenLsn, e.phaseAt) && members >= e.sync.needed) {
@@ -193,8 +197,11 @@ export function ingestPromotion(
   }
   if (arrived === null || arrived.voter !== k.settings.name) return;
   const { answer, command } = arrived;
-  if (answer.kind === 'wish') e.file = answer.file;
-  else if (answer.kind === 'written' && (e.phase === 'epoch' || e.phase === 'establish')) {
+  if (answer.kind === 'wish') {
+    e.file = answer.file;
+    e.wishRead = true;
+  }
+  if (answer.kind === 'written' && (e.phase === 'epoch' || e.phase === 'establish')) {
     e.writtenLsn = answer.lsn;
     if (e.phase === 'epoch') enterPhase(k, e, 'establish');
   } else if (e.phase === 'names' && command.kind === 'set-names') won(k, turn, e);

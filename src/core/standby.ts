@@ -28,7 +28,8 @@ function livingMaster(k: Keeper): Link | undefined {
 export function decideStandby(k: Keeper, turn: Turn, role: Standby): void {
   const own = ownLink(k);
   if (own.session !== 'open') {
-    if (own.session === 'none' && own.failure !== 'speaks') return enterDown(k, turn, false);
+    if (own.session === 'none' && own.failure !== null && own.failure !== 'speaks')
+      return enterDown(k, turn, false);
     return;
   }
   for (const link of k.links.values()) observe(k, turn, link, heartbeatMs(k));

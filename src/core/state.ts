@@ -100,6 +100,7 @@ export interface Election {
   aheadOf: string | null;
   /** synchronous_standby_names of this server's own files. */
   file: string | null;
+  wishRead: boolean;
   hookAsked: boolean;
   renewedFor: number;
   sent: Set<string>;

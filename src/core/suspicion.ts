@@ -125,6 +125,12 @@ function hearsMaster(k: Keeper, suspicion: Suspicion, master: Voter): string | n
   return null;
 }
 
+/** After a crash a peer's own WAL receiver says as much as its poll: a look since then shows it no longer streams. */
+function lostItToo(k: Keeper, suspicion: Suspicion, peer: string): boolean {
+  const link = linkOf(k, peer);
+  return suspicion.fast && link !== undefined && seenSince(link, suspicion.since);
+}
+
 export type Verdict = 'pending' | 'gone' | 'seen';
 
 /** Weighs a running suspicion. */
@@ -153,7 +159,9 @@ export function judgeSuspicion(k: Keeper, turn: Turn, role: Standby): Verdict {
     wake(k, turn, k.now + every / 2);
     return 'pending';
   }
-  const pending = [...suspicion.answers.values()].some((answer) => answer === 'pending');
+  const pending = [...suspicion.answers].some(
+    ([peer, answer]) => answer === 'pending' && !lostItToo(k, suspicion, peer),
+  );
   const looked = seenSince(ownLink(k), suspicion.since);
   if ((pending || !looked) && !late) return 'pending';
   if (!suspicion.fast && !late) return 'pending';

@@ -1,5 +1,5 @@
 /** Walks one step of the synchronous set on a running master, phase by phase (see sync-plan.ts for why it is safe). */
-import { flushedBy, isEstablished } from './established.js';
+import { awaitFlush, flushedBy, isEstablished } from './established.js';
 import { observe, ownLink } from './links.js';
 import type { Arrived, Keeper, Master, SyncChange } from './state.js';
 import { describeSync, namesFor, type SyncStep, syncRowOf, type Wish } from './sync-plan.js';
@@ -64,7 +64,7 @@ export function walkSyncChange(k: Keeper, turn: Turn, master: Master, wish: Wish
   } else if (change.phase === 'write' && !change.sent) {
     change.sent = send(k, turn, link, { kind: 'write-sync', sync: change.target });
   } else if (change.phase === 'establish' && change.lsn !== null) {
-    observe(k, turn, link, 5);
+    observe(k, turn, link, 5, awaitFlush(k, change.lsn, change.target));
     if (!isEstablished(k, change.lsn, change.since)) return;
     enter(change, 'apply');
     walkSyncChange(k, turn, master, wish);

@@ -4,8 +4,9 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
-import type { Command } from '../core/effects.js';
+import type { Awaited, Command } from '../core/effects.js';
 import type { Answer } from '../core/events.js';
+import { formatLsn } from '../core/lsn.js';
 import type { LinkFailure } from '../core/types.js';
 import { proveHold } from './hold-proof.js';
 import { type ObservationRow, observationOf, observeSql, shortRetryInterval } from './observation.js';
@@ -40,6 +41,7 @@ export async function runCommand(
 ): Promise<Answer> {
   switch (command.kind) {
     case 'observe':
+      if (command.wait !== undefined) await waitFor(session, command.wait);
       return observe(session);
     case 'renew':
       return renew(session);
@@ -109,7 +111,9 @@ async function observe(session: SessionContext): Promise<Answer> {
 }
 
 async function observeOnce(session: SessionContext): Promise<Answer> {
+  // Named, so that the server plans it once a session: an eighth of the time of each look.
   const { rows } = await session.client.query<ObservationRow>({
+    name: session.schemaKnown ? 'look' : 'look_without_registry',
     text: observeSql(session.schemaKnown),
     values: [session.applicationName()],
   });
@@ -117,6 +121,41 @@ async function observeOnce(session: SessionContext): Promise<Answer> {
   if (row === undefined) throw new CommandError('speaks', 'the observation returned no row');
   checkPid(session, row.pid);
   return { kind: 'observed', observation: observationOf(row) };
+}
+
+const longestWaitMs = 100;
+const waitStepMs = 2;
+
+/** Asks a cheap question until the answer is yes, or the wait is over; the look that follows tells which. */
+async function waitFor(session: SessionContext, wait: Awaited): Promise<void> {
+  const until = performance.now() + longestWaitMs;
+  const { text, values } = questionOf(wait);
+  for (;;) {
+    const { rows } = await session.client.query<{ reached: boolean | null }>({
+      name: wait.kind,
+      text,
+      values,
+    });
+    if (rows[0]?.reached === true || performance.now() > until) return;
+    await delay(waitStepMs);
+  }
+}
+
+function questionOf(wait: Awaited): { readonly text: string; readonly values: unknown[] } {
+  switch (wait.kind) {
+    case 'writable':
+      return { text: 'select not pg_is_in_recovery() as reached', values: [] };
+    case 'streaming':
+      return {
+        text: `select status = 'streaming' and sender_host = $1 and sender_port = $2 as reached from pg_stat_wal_receiver`,
+        values: [wait.host, wait.port],
+      };
+    case 'flushed':
+      return {
+        text: `select count(*) >= $2 as reached from pg_stat_get_wal_senders() where state = 'streaming' and flush_lsn >= $1::pg_lsn`,
+        values: [formatLsn(wait.lsn), wait.count],
+      };
+  }
 }
 
 async function renew(session: SessionContext): Promise<Answer> {

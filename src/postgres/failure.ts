@@ -26,7 +26,6 @@ export interface Failure {
 }
 
 const bySqlState: Readonly<Record<string, FailureKind>> = {
-  '57P01': 'admin-shutdown',
   '57P02': 'crash-shutdown',
   '57P05': 'idle-timeout',
   '53300': 'too-many-connections',
@@ -55,8 +54,17 @@ function cannotConnectNow(message: string): FailureKind {
   return /shutting down/.test(message) ? 'shutting-down' : 'starting-up';
 }
 
-function kindOf(code: string, message: string): FailureKind {
+/**
+ * 57P01 has two causes. A stop asked for is raised where interrupts are processed; a backend whose postmaster is gone says
+ * it where it waits for its client: that is a crash. The routine's name does not depend on the server's language.
+ */
+function adminShutdown(routine: string): FailureKind {
+  return routine === '' || routine === 'ProcessInterrupts' ? 'admin-shutdown' : 'cut';
+}
+
+function kindOf(code: string, message: string, routine: string): FailureKind {
   if (code === '57P03') return cannotConnectNow(message);
+  if (code === '57P01') return adminShutdown(routine);
   if (code.startsWith('28')) return 'auth';
   const known = bySqlState[code] ?? bySocketCode[code];
   if (known !== undefined) return known;
@@ -70,7 +78,9 @@ export function classifyFailure(error: unknown): Failure {
   if (error instanceof AggregateError && error.errors.length > 0) return classifyFailure(error.errors[0]);
   const message = maskConninfo(error instanceof Error ? error.message : String(error));
   const code = typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : '';
-  return { kind: kindOf(code, message), message: message === '' ? code : message };
+  const routine =
+    typeof error === 'object' && error !== null && 'routine' in error ? String(error.routine) : '';
+  return { kind: kindOf(code, message, routine), message: message === '' ? code : message };
 }
 
 const silent: ReadonlySet<FailureKind> = new Set<FailureKind>(['refused', 'timeout', 'unreachable', 'cut']);

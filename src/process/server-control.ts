@@ -2,7 +2,7 @@
  * One PostgreSQL server as processes and files: what became of it, its certain end, start, stop, the mark that lets it
  * come back only as a standby that follows nobody, rewind and copy. No decision is taken here.
  */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { openClient } from '../postgres/connect.js';
 import { copyFrom } from './base-copy.js';
@@ -99,6 +99,7 @@ class LocalServerControl implements ServerControl {
   }
 
   async start(boundMs: number): Promise<void> {
+    if (serverProcesses(this.#data).length === 0) removeStaleLocks(this.#data);
     const command = this.#options.startCommand();
     const seconds = String(Math.ceil(boundMs / 1000));
     // restart and not start: it repeats the options of the last start, such as Debian's config_file.
@@ -238,4 +239,20 @@ async function settleTimeline(source: string): Promise<string | null> {
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }
+}
+
+/**
+ * The lock files of a server that is dead for certain. Its postmaster may still be a zombie, or its number belong to
+ * another program by now: either would stop the next start.
+ */
+function removeStaleLocks(dataDirectory: string): void {
+  const pidFile = join(dataDirectory, 'postmaster.pid');
+  if (!existsSync(pidFile)) return;
+  // Lines: pid, data directory, start time, port, socket folder, ...
+  const [pid = '', , , port = '', socketFolder = ''] = readFileSync(pidFile, 'utf8').split('\n');
+  const socketLock = join(socketFolder, `.s.PGSQL.${port}.lock`);
+  const isOurs =
+    socketFolder !== '' && existsSync(socketLock) && readFileSync(socketLock, 'utf8').split('\n')[0] === pid;
+  if (isOurs) rmSync(socketLock, { force: true });
+  rmSync(pidFile, { force: true });
 }
