@@ -3,6 +3,7 @@ import { formatDuration } from '../core/duration.js';
 import type { Reach, ServerFacts } from './check-facts.js';
 import type { Finding, Level } from './check-server.js';
 import { type ClusterLook, settingsOfNode, workerStateOf } from './cluster-look.js';
+import { failureText } from './failure-text.js';
 import { forecastOf } from './forecast.js';
 import { answered, statusOf } from './status.js';
 
@@ -22,34 +23,47 @@ export function findingsOfCluster(
   reach: readonly Reach[],
 ): readonly Finding[] {
   return [
-    ...silentFindings(cluster),
+    ...silentFindings(cluster, reach),
     ...limitFindings(facts),
     ...versionFindings(facts),
     ...streamingFindings(cluster, facts),
     ...nameFindings(cluster),
     ...timeFindings(cluster),
     ...clockFindings(cluster),
-    ...reachFindings(reach),
+    ...reachFindings(cluster, reach),
     ...workerFindings(cluster),
     ...quorumFindings(cluster),
     ...forecastFindings(cluster),
   ];
 }
 
-function silentFindings(cluster: ClusterLook): readonly Finding[] {
-  return cluster.nodes.flatMap(({ voter, look }) =>
-    look.kind === 'answered'
-      ? []
-      : [
-          about(
-            'problem',
-            voter.name,
-            'reachability',
-            `cannot be reached from here: ${look.failure.message}`,
-            `is the server running, and does its conninfo in pgkeeper.node_info lead there? To change it: pgkeeper del-node ${voter.name}, then add-node`,
-          ),
-        ],
-  );
+/** Peers that reach a server which this host does not make it a matter of this host alone. */
+function silentFindings(cluster: ClusterLook, reach: readonly Reach[]): readonly Finding[] {
+  return cluster.nodes.flatMap(({ voter, look }) => {
+    if (look.kind === 'answered') return [];
+    const asked = reach.filter((one) => one.to === voter.name);
+    const reaching = asked.filter((one) => one.reached).map((one) => one.from);
+    if (reaching.length > 0 && reaching.length === asked.length) {
+      const text = `cannot be reached from here (${failureText(look.failure)}), but ${reaching.join(', ')} can`;
+      return [about('warning', voter.name, 'reachability', text, 'run pgkeeper check on its own host too')];
+    }
+    const nor =
+      asked.length === 0
+        ? ''
+        : `, nor from ${asked
+            .filter((one) => !one.reached)
+            .map((one) => one.from)
+            .join(', ')}`;
+    return [
+      about(
+        'problem',
+        voter.name,
+        'reachability',
+        `cannot be reached from here${nor}: ${failureText(look.failure)}`,
+        `is the server running, and does its conninfo in pgkeeper.node_info lead there? To change it: pgkeeper del-node ${voter.name}, then add-node`,
+      ),
+    ];
+  });
 }
 
 /** A standby does not start, or stops replaying, with less than its master has. */
@@ -116,8 +130,8 @@ function streamingFindings(cluster: ClusterLook, facts: readonly ServerFacts[]):
   const master = facts.find((one) => one.name === cluster.registry.master && !one.inRecovery);
   if (master === undefined) return [];
   const found: Finding[] = [];
-  for (const { voter } of cluster.nodes) {
-    if (voter.kind !== 'node' || voter.name === master.name) continue;
+  for (const { voter, look } of cluster.nodes) {
+    if (voter.kind !== 'node' || voter.name === master.name || look.kind === 'silent') continue;
     const rows = master.streaming.filter((row) => row.name === voter.name);
     if (rows.length > 1)
       found.push(
@@ -265,10 +279,14 @@ function clockFindings(cluster: ClusterLook): readonly Finding[] {
   });
 }
 
-function reachFindings(reach: readonly Reach[]): readonly Finding[] {
-  const lost = reach.filter((one) => !one.reached);
+function reachFindings(cluster: ClusterLook, reach: readonly Reach[]): readonly Finding[] {
+  const silent = new Set(
+    cluster.nodes.flatMap(({ voter, look }) => (look.kind === 'silent' ? [voter.name] : [])),
+  );
+  // A server that does not answer here either has its own finding.
+  const lost = reach.filter((one) => !one.reached && !silent.has(one.to));
   if (lost.length === 0)
-    return reach.length === 0
+    return reach.length === 0 || silent.size > 0
       ? []
       : [about('ok', null, 'reachability', 'every node reaches every other, both ways')];
   return lost.map(({ from, to, problem }) =>
@@ -396,13 +414,13 @@ function forecastFindings(cluster: ClusterLook): readonly Finding[] {
         `${forecast.would_promote} would be promoted if ${forecast.master} failed now`,
       ),
     ];
-  return forecast.blocked_by.map((block) =>
+  return [
     about(
       'problem',
       null,
       'failover',
-      `a failover now would be blocked: ${block}`,
+      `a failover now would be blocked: ${forecast.blocked_by.join('; ')}`,
       'pgkeeper explain says more',
     ),
-  );
+  ];
 }

@@ -41,7 +41,12 @@ export function conninfoOf(options: ConnectionOptions): string {
 
 /** Why a conninfo cannot be read. The word at fault may be a piece of a password that was not quoted. */
 export function conninfoProblem(conninfo: string, message: string): string {
-  const hint = 'a value with blanks stands in single quotes, with \\ before quotes and backslashes inside';
-  if (!/password|secret|:[^/@]*@/i.test(conninfo)) return `${message}; ${hint}`;
+  const isGrammar = /^(missing|unterminated|invalid connection option)/.test(message);
+  if (!isGrammar) return message;
+  const hint = isUri(conninfo)
+    ? 'special characters in a URI are written as %XX'
+    : 'a value with blanks stands in single quotes, with \\ before quotes and backslashes inside';
+  const isOpen = isUri(conninfo) ? /"[a-z_]+"$/.test(message) : !/password|secret/i.test(conninfo);
+  if (isOpen) return `${message}; ${hint}`;
   return `${message.replace(/"[^"]+"/g, (word) => (word === '"="' ? word : '"***"'))}; ${hint}`;
 }

@@ -10,6 +10,7 @@ import { type Candidate, candidateOf, compareWal, rank, restriction } from '../c
 import type { Registry } from '../core/types.js';
 import type { Settings } from '../settings/settings.js';
 import { type ClusterLook, type NodeLook, settingsOfNode, workerStateOf } from './cluster-look.js';
+import { failureText } from './failure-text.js';
 import { formatBytes } from './output.js';
 import { answered, quorumOf } from './status.js';
 
@@ -168,7 +169,7 @@ function placeOf(
 }
 
 function whyNot(cluster: ClusterLook, node: NodeLook, registry: Registry): string {
-  if (node.look.kind === 'silent') return `cannot be reached from here: ${node.look.failure.message}`;
+  if (node.look.kind === 'silent') return `cannot be reached from here: ${failureText(node.look.failure)}`;
   const { observation } = node.look;
   if (!isVoter(registry, node)) return 'is registered, but has no vote yet';
   if (!observation.inRecovery) return 'is writable, though it is not the master of the newest epoch';

@@ -28,7 +28,7 @@ interface Outcome {
 
 export async function runAddNode(name: string, conninfo: string, options: NodeOptions): Promise<ExitCode> {
   const problem = nodeNameProblem(name);
-  if (problem !== null) throw new CommandFailure(exitCodes.usage, `the name of a node ${problem}`);
+  if (problem !== null) throw new CommandFailure(exitCodes.usage, `node name "${name}" ${problem}`);
   if (conninfo.trim() === '') throw new CommandFailure(exitCodes.usage, 'the conninfo must not be empty');
   const parsed = parseConninfo(conninfo);
   if (parsed.kind === 'problem')

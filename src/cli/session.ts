@@ -2,8 +2,10 @@
 import type pg from 'pg';
 import { maskConninfo, parseConninfo, withKeywords } from '../core/conninfo.js';
 import { ConninfoError, openClient, targetOf } from '../postgres/connect.js';
-import { classifyFailure, type FailureKind } from '../postgres/failure.js';
+import { classifyFailure, type Failure, type FailureKind } from '../postgres/failure.js';
+import { conninfoProblem } from './connection-options.js';
 import { CommandFailure, exitCodes } from './exit-codes.js';
+import { failureText } from './failure-text.js';
 
 /** One conninfo per host of a multi-host string, in its order. */
 export function hostsOf(conninfo: string): readonly string[] {
@@ -34,7 +36,7 @@ const advice: Partial<Record<FailureKind, string>> = {
   refused: 'Is the server running there, and does it listen on that address (listen_addresses)?',
   timeout: 'The host may be down, or a firewall swallows the packets; connect_timeout sets how long to wait.',
   unreachable: 'Is the host name right, and is there a way to it?',
-  auth: 'Check the user, pg_hba.conf, and the password: PGPASSWORD, ~/.pgpass (mode 0600) or password= in -d.',
+  auth: 'Check the user, pg_hba.conf and the password, which is taken from -d, PGPASSWORD or ~/.pgpass (mode 0600).',
   'missing-database': 'Give the database the registry lives in with -d.',
   'starting-up': 'The server is starting up; try again in a moment.',
   'too-many-connections': 'Every connection slot is taken; raise max_connections or use a superuser.',
@@ -48,12 +50,17 @@ export function describeTarget(conninfo: string): string {
 }
 
 export function connectionFailure(conninfo: string, error: unknown): CommandFailure {
-  if (error instanceof ConninfoError) return new CommandFailure(exitCodes.usage, maskConninfo(error.message));
-  const { kind, message } = classifyFailure(error);
-  const hint = advice[kind];
+  if (error instanceof ConninfoError)
+    return new CommandFailure(exitCodes.usage, conninfoProblem(conninfo, maskConninfo(error.message)));
+  return unreachable(conninfo, classifyFailure(error));
+}
+
+/** The failure of an attempt, with advice. */
+export function unreachable(conninfo: string, failure: Failure): CommandFailure {
+  const hint = advice[failure.kind];
   return new CommandFailure(
     exitCodes.cannotConnect,
-    `cannot connect to ${describeTarget(conninfo)}: ${message}`,
+    `cannot connect to ${describeTarget(conninfo)}: ${failureText(failure)}`,
     hint === undefined ? [] : [hint],
   );
 }

@@ -12,6 +12,7 @@ import {
 } from './cluster-look.js';
 import { type ConnectionOptions, conninfoOf } from './connection-options.js';
 import { type ExitCode, exitCodes } from './exit-codes.js';
+import { failureText } from './failure-text.js';
 import { formatBytes, print, printJson, say, tableLines } from './output.js';
 import { withSession } from './session.js';
 
@@ -92,7 +93,7 @@ function nodeStatus(cluster: ClusterLook, node: NodeLook, master: Answered | nul
   const look = answered(node);
   const observation = look?.observation ?? null;
   const registered = cluster.registered.find((row) => row.name === voter.name);
-  const state = workerStateOf(cluster, voter.name);
+  const state = shownState(cluster, node, master);
   const isMaster = observation === null ? cluster.registry.master === voter.name : !observation.inRecovery;
   return {
     name: voter.name,
@@ -107,8 +108,19 @@ function nodeStatus(cluster: ClusterLook, node: NodeLook, master: Answered | nul
     since: registered?.state === state ? (registered?.since ?? null) : null,
     lease: look?.voteHolder ?? null,
     worker: voter.kind === 'node' && state !== null,
-    error: node.look.kind === 'silent' ? node.look.failure.message : null,
+    error: node.look.kind === 'silent' ? failureText(node.look.failure) : null,
   };
+}
+
+/** What a worker last said elsewhere is no news of a server that is gone: unless the master still has its stream. */
+function shownState(cluster: ClusterLook, node: NodeLook, master: Answered | null): string | null {
+  const { name } = node.voter;
+  const state = workerStateOf(cluster, name);
+  if (node.look.kind === 'answered' || state === null || !/^(standby|master):/.test(state)) return state;
+  const streams = master?.observation.replication.some(
+    (row) => row.name === name && row.state === 'streaming',
+  );
+  return streams === true ? state : null;
 }
 
 /** Bytes between the master's flushed position and what the node has replayed; both were read at nearly one time. */

@@ -16,11 +16,12 @@ import { CommandHooks } from '../process/hook.js';
 import { LocalServer } from '../process/own-server.js';
 import { createServerControl } from '../process/server-control.js';
 import { claimDataDirectory } from '../process/single-worker.js';
+import { missingNodeName } from '../settings/check.js';
 import { isLockedOut, type LoadedSettings, type LoadRequest, loadSettings } from '../settings/load.js';
 import { coreSettingsOf, type Settings } from '../settings/settings.js';
 import { Worker, type WorkerView } from '../worker/worker.js';
 import { CommandFailure, type ExitCode, exitCodes } from './exit-codes.js';
-import { describeTarget } from './session.js';
+import { unreachable } from './session.js';
 
 /** How often a worker looks whether its server has reloaded its files, or answers at last. */
 const settingsPollMs = 10_000;
@@ -43,19 +44,22 @@ export async function runWorker(request: LoadRequest): Promise<ExitCode> {
 /** Settings with which a worker can do its work, or a failure that tells everything that is wrong. */
 function usableSettings(loaded: LoadedSettings): Settings {
   const { server, ownConninfo, settings } = loaded;
-  if (server.kind !== 'asked' && isLockedOut(server))
+  // A name that is only missing may stand in files that could not be read.
+  const mistakes =
+    server.kind === 'asked' ? loaded.problems : loaded.problems.filter((one) => one !== missingNodeName);
+  if (mistakes.length > 0)
+    throw new CommandFailure(exitCodes.usage, 'settings that cannot be used:', mistakes);
+  if (server.kind !== 'asked' && isLockedOut(server)) throw unreachable(ownConninfo, server.failure);
+  if (server.kind === 'none') {
+    const { message } = unreachable(ownConninfo, server.failure);
     throw new CommandFailure(
       exitCodes.cannotConnect,
-      `cannot connect to the own server, ${describeTarget(ownConninfo)}: ${server.failure.message}`,
-    );
-  if (server.kind === 'none')
-    throw new CommandFailure(
-      exitCodes.cannotConnect,
-      `the own server does not answer (${describeTarget(ownConninfo)}: ${server.failure.message}), and without it its data directory is not known`,
+      `${message}; without it its data directory is not known`,
       [
         'Give the data directory with -D, PGDATA or PGKEEPER_DATA_DIRECTORY, so that the worker can start first.',
       ],
     );
+  }
   if (settings === null)
     throw new CommandFailure(exitCodes.usage, 'settings that cannot be used:', loaded.problems);
   if (settings.dataDirectory === null)

@@ -136,11 +136,12 @@ export function judge(given: ReadonlyMap<SettingName, SettingEntry>, found: Give
   };
 }
 
+export const missingNodeName =
+  "pg_keeper.node_name is not set; put pg_keeper.node_name = 'NAME' into postgresql.conf, the same as application_name in primary_conninfo";
+
 function readNodeName(read: Reader, given: ReadonlyMap<SettingName, SettingEntry>): string {
   if (!given.has('node_name')) {
-    read.problems.push(
-      "pg_keeper.node_name is not set; put pg_keeper.node_name = 'NAME' into postgresql.conf, the same as application_name in primary_conninfo",
-    );
+    read.problems.push(missingNodeName);
     return '';
   }
   const name = read.text('node_name');
