@@ -2,6 +2,7 @@
 import { isSameName, parseStandbyNames } from '../core/standby-names.js';
 import { judgeSchema } from '../postgres/schema-version.js';
 import type { ServerFacts } from './check-facts.js';
+import { counted } from './output.js';
 
 /** problem: would prevent or endanger a failover. warning: worth knowing, and no reason to fail. */
 export type Level = 'ok' | 'warning' | 'problem';
@@ -152,7 +153,7 @@ function senderFindings(facts: ServerFacts, context: ServerContext): readonly Fi
         'problem',
         facts,
         'max_wal_senders',
-        `max_wal_senders is ${senders}, but ${needed} others must stream from it as master`,
+        `max_wal_senders is ${senders}, but ${counted(needed, 'other server')} must stream from it as master`,
         mend,
       ),
     ];
@@ -242,7 +243,8 @@ function schemaFindings(facts: ServerFacts, context: ServerContext): readonly Fi
   return found;
 }
 
-function roleFindings(facts: ServerFacts, context: ServerContext): readonly Finding[] {
+/** Of the role the server is reached with. */
+export function roleFindings(facts: ServerFacts, context: ServerContext): readonly Finding[] {
   if (facts.superuser) return [finding('ok', facts, 'rights', `role ${facts.role} is a superuser`)];
   const found: Finding[] = [];
   const grants = `psql -d ${facts.database} -v role=${facts.role} -f deploy/grants.sql, on the master`;

@@ -6,10 +6,10 @@ import { definitions } from '../settings/settings.js';
 import { describeSource } from '../settings/sources.js';
 import { findingsOfCluster } from './check-cluster.js';
 import { addressText, factsOf, openFor, type Reach, reachFrom, type ServerFacts } from './check-facts.js';
-import { type Finding, findingsOfServer, type ServerContext } from './check-server.js';
+import { type Finding, findingsOfServer, roleFindings, type ServerContext } from './check-server.js';
 import { type ClusterLook, lookAtCluster } from './cluster-look.js';
 import { type ExitCode, exitCodes } from './exit-codes.js';
-import { print, printJson, tableLines, wrapped } from './output.js';
+import { counted, print, printJson, tableLines, wrapped } from './output.js';
 import { connect, type Session } from './session.js';
 import { programVersion } from './version.js';
 
@@ -49,10 +49,22 @@ async function examine(session: Session, settings: LoadedSettings): Promise<Repo
   const findings = [
     ...settingFindings(settings, ownName),
     ...servers.flatMap((facts) => findingsOfServer(facts, contextOf(facts, session, registered, cluster))),
+    ...ownFindings(own, servers, contextOf(own, session, registered, cluster)),
     ...peers.failed,
     ...(cluster === null ? unregistered(hasObjects, own) : findingsOfCluster(cluster, servers, peers.reach)),
   ];
   return { settings, servers, cluster, findings };
+}
+
+/** The server this command is pointed at: all of it if it is not registered, its role if that is another than the registered one. */
+function ownFindings(
+  own: ServerFacts,
+  servers: readonly ServerFacts[],
+  context: ServerContext,
+): readonly Finding[] {
+  const registered = servers.find((facts) => facts.name === own.name);
+  if (registered === undefined) return findingsOfServer(own, context);
+  return registered === own || registered.role === own.role ? [] : roleFindings(own, context);
 }
 
 function contextOf(
@@ -183,7 +195,7 @@ function printReport(report: Report): void {
   }
   const count = (level: Finding['level']) =>
     report.findings.filter((finding) => finding.level === level).length;
-  print(`${count('problem')} problems, ${count('warning')} warnings`);
+  print(`${counted(count('problem'), 'problem')}, ${counted(count('warning'), 'warning')}`);
 }
 
 /** Nodes in their order, the cluster last. */

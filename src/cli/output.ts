@@ -54,6 +54,11 @@ export function wrapped(text: string, indent: string, width = process.stdout.col
   return [...lines, line].join(`\n${indent}`);
 }
 
+/** '1 problem', '2 problems'. */
+export function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? '' : 's'}`;
+}
+
 /** 1234567 -> '1.2 MB'. */
 export function formatBytes(bytes: number | null): string | null {
   if (bytes === null) return null;
