@@ -1,7 +1,7 @@
 /** A standby's decisions: whom it hears, whether it strayed, when the master is gone, when to come back. */
 import { startElection } from './election.js';
 import { isPointedAt } from './following.js';
-import { isTwoNodeAuto } from './lease.js';
+import { isTwoNodeAuto, neededVotes } from './lease.js';
 import { heartbeatMs, linkOf, masterLink, observe, ownLink, seenSince, votersOf } from './links.js';
 import { enterDown, enterRejoin } from './own-server.js';
 import type { Keeper, Link, Role } from './state.js';
@@ -39,6 +39,7 @@ export function decideStandby(k: Keeper, turn: Turn, role: Standby): void {
   if (k.registry === null || !votersOf(k).some((voter) => voter.name === k.settings.name)) return;
   const master = livingMaster(k);
   if (master?.obs) {
+    role.blocked = null;
     if (comeBack(k, turn, role, master, master.obs, obs)) return;
   } else if (k.registry.master === k.settings.name) {
     // This node was the last master and is a standby now: nobody else can be waited for.
@@ -75,6 +76,7 @@ function comeBack(
   // The same timeline number twice: pg_rewind would see nothing to do on diverged data, so it is not asked.
   const sameNumberTwice = ours.timeline >= theirs.timeline && lacksPromotion;
   if (ours.fenced) {
+    if (!mayLeave(k, turn, role, master)) return false;
     enterRejoin(
       k,
       turn,
@@ -94,6 +96,7 @@ function comeBack(
   if (!due(k, turn, role.strayedSince + strayBoundMs(k))) return false;
   if (k.now - master.lastAlive > k.settings.keepaliveTimeMs) return false;
   if (!isPointedAt(ours, masterVoter) && !sameNumberTwice) return false;
+  if (!mayLeave(k, turn, role, master)) return false;
   enterRejoin(
     k,
     turn,
@@ -102,6 +105,29 @@ function comeBack(
     'does not stream from the master',
   );
   return true;
+}
+
+/** How long a node lets those with a lower seqno rejoin first. */
+const letOthersFirstMs = 60_000;
+
+/**
+ * A server that is rewound or copied has no vote, and its data are no data meanwhile: it leaves only when the others
+ * carry the master's majority without it. Of several that wait the lowest seqno goes first.
+ */
+function mayLeave(k: Keeper, turn: Turn, role: Standby, master: Link): boolean {
+  role.waitsSince ??= k.now;
+  const patient = !due(k, turn, role.waitsSince + letOthersFirstMs);
+  const seqno = votersOf(k).find((voter) => voter.name === k.settings.name)?.seqno ?? 0;
+  const staying = votersOf(k).filter((voter) => {
+    if (voter.name === k.settings.name) return false;
+    if (voter.name === master.voter) return true;
+    const link = linkOf(k, voter.name);
+    if (link?.session !== 'open' || link.obs === null) return false;
+    if (patient && link.obs.fenced && voter.seqno < seqno) return false;
+    // Nobody has the vote of a server that has just started.
+    return link.obs.birthAgeMs + (k.now - link.obsAt) >= k.settings.leaseTtlMs;
+  });
+  return staying.length >= neededVotes(k);
 }
 
 /**

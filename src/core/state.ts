@@ -162,6 +162,8 @@ export type Role =
       /** Since when this server should stream from the master but does not. */
       strayedSince: number | null;
       receiverEndedAt: number;
+      /** Since when this server waits for the others before it is rewound or copied. */
+      waitsSince: number | null;
       blocked: string | null;
     }
   | Election
