@@ -2,7 +2,7 @@
  * What a worker's commands do on a modelled server, statement by statement, as src/postgres does it. Each `yield null` is
  * an answered statement (the next one comes over the network), each `yield ms` a wait inside a statement.
  */
-import type { Command, SyncRow } from '../../src/core/effects.js';
+import type { Awaited, Command, SyncRow } from '../../src/core/effects.js';
 import type { Answer } from '../../src/core/events.js';
 import type { Lsn } from '../../src/core/lsn.js';
 import { holdNames, type LinkFailure, type Observation, type Registry } from '../../src/core/types.js';
@@ -33,6 +33,7 @@ export function* runCommand(session: Session, command: Command, context: Backend
   const { server } = session;
   switch (command.kind) {
     case 'observe':
+      if (command.wait !== undefined) yield* waitFor(session, command.wait);
       return { kind: 'observed', observation: observe(session) };
     case 'renew':
       return { kind: 'renewed' };
@@ -105,6 +106,28 @@ export function* runCommand(session: Session, command: Command, context: Backend
 function requireRecovery(server: Server, wanted: boolean): void {
   if (server.inRecovery !== wanted)
     throw new StatementFailure('speaks', wanted ? 'no longer in recovery' : 'in recovery');
+}
+
+/** A cheap question asked again and again for a tenth of a second at most. */
+function* waitFor(session: Session, wait: Awaited): Generator<number | null, void> {
+  const { server } = session;
+  const { world } = server.around;
+  const until = world.now + 100;
+  for (let pauseMs = 2; world.now < until && !isReached(server, wait); pauseMs = Math.min(20, pauseMs * 1.5)) {
+    yield pauseMs;
+    yield null;
+  }
+}
+
+function isReached(server: Server, wait: Awaited): boolean {
+  switch (wait.kind) {
+    case 'writable':
+      return !server.inRecovery;
+    case 'streaming':
+      return server.receiver?.sender != null && server.receiver.host === wait.host;
+    case 'flushed':
+      return server.senders.filter((sender) => BigInt(Math.round(sender.flushed)) >= wait.lsn).length >= wait.count;
+  }
 }
 
 function* tryVote(session: Session, context: BackendContext): Steps {

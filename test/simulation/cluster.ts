@@ -87,7 +87,7 @@ export class Cluster implements Surroundings {
     }
     for (let i = 0; i < topology.witnesses; i++) {
       const name = `w${i + 1}`;
-      const machine: Machine = { name, index: topology.nodes + i, powered: true };
+      const machine: Machine = { name, index: topology.nodes + i, powered: true, paused: false };
       const server = this.#makeServer(name, 'witness', machine, first, '');
       server.systemIdentifier = `90000000000000000${i}`;
       server.rate = this.#clockRate();

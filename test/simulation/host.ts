@@ -28,6 +28,8 @@ export class Host implements Machine {
   readonly #workerClass: WorkerClass;
   readonly #watcher: HostWatcher;
   powered = true;
+  paused = false;
+  #onAwake: (() => void)[] = [];
   server!: Server;
   settings: CoreSettings;
   worker: Worker | null = null;
@@ -259,6 +261,30 @@ export class Host implements Machine {
       this.#wakeScheduledAt = Number.POSITIVE_INFINITY;
       this.#scheduleWake(this.world.now + (this.world.random.chance(0.5) ? 0 : 0.02));
     }
+  }
+
+  /** What is done to a paused machine happens when it goes on. */
+  whenAwake(action: () => void): void {
+    if (this.paused) this.#onAwake.push(action);
+    else action();
+  }
+
+  pause(): void {
+    this.paused = true;
+    this.server.freeze();
+    this.stallWorker();
+  }
+
+  /** Whether monotonic time went on meanwhile is the hypervisor's business. */
+  unpause(lostMs: number): void {
+    if (!this.paused) return;
+    this.paused = false;
+    this.loseMonotonic(lostMs);
+    this.server.thaw();
+    this.resumeWorker();
+    const waiting = this.#onAwake;
+    this.#onAwake = [];
+    for (const action of waiting) action();
   }
 
   /** Power off: nobody is told anything. */

@@ -10,6 +10,8 @@ export interface Machine {
   readonly name: string;
   readonly index: number;
   powered: boolean;
+  /** The hypervisor has stopped it. */
+  paused: boolean;
 }
 
 export type Path = 'up' | 'drop' | 'reject';

@@ -123,7 +123,7 @@ export class OwnServerModel implements OwnServer {
         }
         server.broken = true;
         this.#later(world.random.between(300, 6000), () => {
-          if (!usable()) return fail('pg_rewind broke off');
+          if (!usable()) return copy('fresh copy, since pg_rewind broke off');
           server.branch = upstream.branch;
           server.end = upstream.end;
           server.standbySignal = true;

@@ -56,7 +56,9 @@ export class WalReceiver {
     if (upstream.life !== 'up' || !connection.open[1] || upstream.kind !== 'node') return connection.close(1);
     const refusal = refuseStart(standby, upstream);
     if (refusal !== null) {
-      standby.around.world.say(`${standby.name} pg`, `cannot stream from ${upstream.name}: ${refusal}`);
+      const text = `cannot stream from ${upstream.name}: ${refusal}`;
+      if (standby.lastRefusal !== text) standby.say(text);
+      standby.lastRefusal = text;
       return connection.close(1);
     }
     const sender = new WalSender(upstream, this, connection, targetOf(this.conninfo).applicationName);

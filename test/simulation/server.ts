@@ -101,6 +101,8 @@ export class Server {
   /** When it last went on after a freeze. */
   thawedAt = Number.NEGATIVE_INFINITY;
   bornAt = 0;
+  /** For the transcript: the same refusal is said once. */
+  lastRefusal = '';
   inRecovery = true;
   replayed = 0;
   atEnd = false;
@@ -217,6 +219,7 @@ export class Server {
 
   start(): boolean {
     if (this.life !== 'down' || !this.machine.powered || this.broken || this.startFails) return false;
+    this.lastRefusal = '';
     const { world } = this.around;
     this.life = 'starting';
     this.incarnation += 1;

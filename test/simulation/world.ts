@@ -14,6 +14,7 @@ export class World {
   readonly transcript: string[] | null;
   /** Events done so far. */
   count = 0;
+  limit = 20_000_000;
   readonly #heap: Entry[] = [];
   #order = 0;
 
@@ -76,6 +77,7 @@ export class World {
       this.#pop();
       this.now = next.at;
       this.count += 1;
+      if (this.count > this.limit) throw new Error(`more than ${this.limit} events: something spins`);
       next.action();
     }
     this.now = until;

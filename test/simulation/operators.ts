@@ -1,0 +1,89 @@
+/** What operators do meanwhile: nodes added and removed, the wish for synchronous replication changed, priorities set. */
+import { changeNodes } from './backend.js';
+import { type Cluster, type Topology, voterOf } from './cluster.js';
+import type { Random } from './random.js';
+
+export interface OperatorPlan {
+  readonly at: number;
+  readonly kind: 'del-node' | 'add-node' | 'change-wish' | 'alter-names';
+  readonly node: number;
+  readonly wish: string;
+}
+
+export function planOperators(
+  random: Random,
+  topology: Topology,
+  from: number,
+  until: number,
+): readonly OperatorPlan[] {
+  const plans: OperatorPlan[] = [];
+  if (random.chance(0.5)) return plans;
+  const names = Array.from({ length: topology.nodes }, (_, i) => `n${i + 1}`);
+  const wishes = [
+    '',
+    `ANY 1 (${names.join(', ')})`,
+    `FIRST 1 (${names.join(', ')})`,
+    'n2, n3',
+    `ANY 1 (${names[0]}, n2)`,
+  ];
+  if (topology.nodes > 3) wishes.push(`ANY 2 (${names.join(', ')})`);
+  const count = random.integer(1, 4);
+  for (let i = 0; i < count; i++) {
+    plans.push({
+      at: Math.round(random.between(from, until)),
+      kind: random.pick(['del-node', 'add-node', 'add-node', 'change-wish', 'change-wish'] as const),
+      node: random.integer(0, topology.nodes - 1),
+      wish: random.pick(wishes),
+    });
+  }
+  return plans;
+}
+
+export function scheduleOperators(cluster: Cluster, plans: readonly OperatorPlan[]): void {
+  for (const plan of plans) cluster.world.at(plan.at, () => perform(cluster, plan));
+}
+
+function perform(cluster: Cluster, plan: OperatorPlan): void {
+  const host = cluster.hosts[plan.node];
+  const master = cluster.writable[0];
+  if (host === undefined || master === undefined) return;
+  cluster.hurry(20_000);
+  cluster.world.say('operator', `${plan.kind} ${host.name} '${plan.wish}' (master ${master.name})`);
+  switch (plan.kind) {
+    case 'del-node':
+      changeNodes(master.server, (row) =>
+        row.nodes.length <= (cluster.topology.settings.quorum === 'auto' ? 3 : 2) || host === master || !row.nodes.some((node) => node.name === host.name)
+          ? null
+          : { ...row, nodes: row.nodes.filter((node) => node.name !== host.name) },
+      );
+      return;
+    case 'add-node':
+      addNode(cluster, plan.node);
+      return;
+    case 'change-wish':
+      // The same file on every server, then a reload, as people do it.
+      for (const each of cluster.hosts) {
+        each.server.alterSystem({ userNames: plan.wish });
+        if (each.server.life === 'up') each.server.reload();
+      }
+      return;
+    case 'alter-names':
+      master.server.alterSystem({ autoNames: plan.wish });
+      master.server.reload();
+      return;
+  }
+}
+
+/** add_node is refused unless the node streams from the master under its name. */
+function addNode(cluster: Cluster, place: number): void {
+  const host = cluster.hosts[place];
+  const master = cluster.writable[0];
+  if (host === undefined || master === undefined || host === master) return;
+  const streams = master.server.senders.some((sender) => sender.name === host.name);
+  if (!streams) return;
+  changeNodes(master.server, (row) =>
+    row.nodes.some((node) => node.name === host.name)
+      ? null
+      : { ...row, nodes: [...row.nodes, voterOf(host.name, 'node', 50 + place)] },
+  );
+}

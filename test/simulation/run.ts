@@ -1,0 +1,156 @@
+/** One run: a cluster from a seed, faults, an end in which everything is whole again, and the verdict. */
+
+import type { Violation } from './checkers.js';
+import { type Cluster, Cluster as ClusterClass, defaultSettings, type Topology } from './cluster.js';
+import { type Fault, healAll, type PlanOptions, planFaults, schedule } from './faults.js';
+import type { WorkerClass } from './host.js';
+import { type OperatorPlan, planOperators, scheduleOperators } from './operators.js';
+import { Random } from './random.js';
+
+export interface RunOptions {
+  readonly seed: number;
+  readonly workerClass: WorkerClass;
+  readonly recording?: boolean;
+  /** Only these faults of the plan, by place: for repeating a run with fewer. */
+  readonly only?: readonly number[];
+  readonly topology?: Topology;
+  readonly faults?: readonly Fault[];
+  readonly plan?: Partial<PlanOptions>;
+  readonly operators?: boolean;
+}
+
+export interface RunResult {
+  readonly seed: number;
+  readonly topology: Topology;
+  readonly faults: readonly Fault[];
+  readonly violations: readonly Violation[];
+  readonly simulatedMs: number;
+  readonly cluster: Cluster;
+}
+
+const faultsFrom = 30_000;
+
+/** After the end of all faults: how long until writes are taken, and until everything is as wished. */
+const writesBoundMs = 120_000;
+const wholeBoundMs = 420_000;
+
+export function topologyOf(seed: number): Topology {
+  const random = new Random(seed, 2);
+  const nodes = random.pick([3, 3, 3, 3, 5, 5, 7]);
+  const witnesses = 0;
+  const names = Array.from({ length: nodes }, (_, i) => `n${i + 1}`).join(', ');
+  const wishes = ['', `ANY 1 (${names})`, `ANY 1 (${names})`, `FIRST 1 (${names})`];
+  if (nodes > 3) wishes.push(`ANY 2 (${names})`, `FIRST 2 (${names})`, 'ANY 1 (n1, n2, n3)');
+  else wishes.push(`ANY 2 (${names})`);
+  const quick = random.chance(0.3);
+  const base = { ...defaultSettings, quorum: random.pick(['auto', 'strict'] as const) };
+  return {
+    nodes,
+    witnesses,
+    wish: random.pick(wishes),
+    settings: quick
+      ? { ...base, keepaliveTimeMs: 1000, leaseTtlMs: 2000, startupGraceMs: 30_000 }
+      : base,
+    latencyMs: random.pick([0.2, 0.3, 0.5, 2, 15]),
+    clockError: random.pick([0, 0.001, 0.015]),
+  };
+}
+
+export function run(options: RunOptions): RunResult {
+  const { seed } = options;
+  const topology = options.topology ?? topologyOf(seed);
+  const cluster = new ClusterClass(topology, seed, options.workerClass, options.recording ?? false);
+  const random = new Random(seed, 3);
+  const until = faultsFrom + random.between(120_000, 500_000);
+  const everyMs = random.pick([15_000, 40_000, 90_000]);
+  const planned =
+    options.faults ??
+    planFaults(random, { from: faultsFrom, until, nodes: topology.nodes, everyMs, ...options.plan });
+  const only = options.only === undefined ? null : new Set(options.only);
+  const faults = planned.filter((_, i) => only === null || only.has(i));
+  const operations: readonly OperatorPlan[] =
+    options.operators === false ? [] : planOperators(new Random(seed, 4), topology, faultsFrom, until);
+  cluster.start();
+  schedule(cluster, faults);
+  scheduleOperators(cluster, operations);
+  const end = Math.max(until, ...faults.map((fault) => fault.at));
+  cluster.world.runUntil(end);
+  healAll(cluster);
+  judgeEnd(cluster);
+  return {
+    seed,
+    topology,
+    faults: planned,
+    violations: cluster.watcher.violations,
+    simulatedMs: cluster.world.now,
+    cluster,
+  };
+}
+
+/** L1: one master takes writes soon; a while later every node follows it and synchronous replication is as wished. */
+function judgeEnd(cluster: Cluster): void {
+  const { world, watcher } = cluster;
+  const healed = world.now;
+  const step = 5000;
+  let writesAt = -1;
+  let wholeAt = -1;
+  while (world.now < healed + wholeBoundMs && wholeAt < 0 && watcher.violations.length === 0) {
+    world.runUntil(world.now + step);
+    const writes = watcher.lastAcknowledged > world.now - step - 4000 && watcher.lastAcknowledged > healed;
+    if (writes && writesAt < 0) writesAt = world.now;
+    if (writesAt < 0 && world.now > healed + writesBoundMs) {
+      watcher.violate('L1', `no writes ${writesBoundMs} ms after the last fault: ${describe(cluster)}`);
+      return;
+    }
+    if (writes && problemOf(cluster) === null) wholeAt = world.now;
+  }
+  if (watcher.violations.length > 0) return;
+  if (wholeAt < 0) {
+    watcher.violate('L1', `${problemOf(cluster) ?? 'no writes'}: ${describe(cluster)}`);
+    return;
+  }
+  // And it stays so.
+  const epoch = watcher.established?.row.epoch;
+  world.runUntil(world.now + 30_000);
+  const problem = problemOf(cluster);
+  if (problem !== null) watcher.violate('L1', `did not stay whole: ${problem}: ${describe(cluster)}`);
+  if (watcher.established?.row.epoch !== epoch)
+    watcher.violate('L2', `epoch ${epoch} ended without a cause: ${describe(cluster)}`);
+  const master = cluster.writable[0];
+  if (master !== undefined) watcher.atEnd(master.server);
+}
+
+/** What is not yet as it should be; null = all is. */
+function problemOf(cluster: Cluster): string | null {
+  const { writable } = cluster;
+  const master = writable[0];
+  if (master === undefined || writable.length > 1) return `${writable.length} servers are writable`;
+  const row = master.server.row;
+  if (row === null || row.master !== master.name)
+    return `${master.name} is writable, the registry says ${row?.master}`;
+  if (!/^master:(connected|async)$/.test(master.state)) return `${master.name} is ${master.state}`;
+  const registered = new Set(row.nodes.map((node) => node.name));
+  for (const host of cluster.hosts) {
+    if (host === master || !registered.has(host.name)) continue;
+    const streams = master.server.senders.some(
+      (sender) => sender.name === host.name && sender.state === 'streaming',
+    );
+    if (!streams) return `${host.name} does not stream from ${master.name}`;
+    if (host.state !== 'standby:connected') return `${host.name} is ${host.state}`;
+  }
+  const voters = row.voters.filter((voter) => voter.kind === 'node').map((voter) => voter.name);
+  if (voters.length !== registered.size || voters.some((name) => !registered.has(name)))
+    return `voters are ${voters.join(', ')}, nodes are ${[...registered].join(', ')}`;
+  if (row.syncNeeded < Math.min(row.syncWished, row.nodes.length - 1))
+    return `sync is ${row.syncNeeded} of ${row.syncWished} wished`;
+  return null;
+}
+
+export function describe(cluster: Cluster): string {
+  return cluster.hosts
+    .map(({ name, state, server, worker, powered }) => {
+      const what = server.life === 'up' ? (server.inRecovery ? 'standby' : 'MASTER') : server.life;
+      return `${name} ${powered ? what : 'off'} ${server.branch.tli}:${server.end} ${worker === null ? 'no worker' : state}`;
+    })
+    .join('; ');
+}
