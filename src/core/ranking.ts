@@ -12,11 +12,13 @@ export interface Candidate {
   readonly priority: number;
 }
 
-/** A node that may lead: priority above 0, in recovery, and not fenced unless it was the newest epoch's master. */
+/** A node that may lead: still wished, priority above 0, in recovery, not fenced unless it was the newest epoch's master. */
 export function candidateOf(voter: Voter, obs: Observation, registry: Registry): Candidate | null {
   const formerMaster = registry.master === voter.name;
   if (voter.kind !== 'node' || obs.priority === 0 || !obs.inRecovery) return null;
   if (obs.fenced && !formerMaster) return null;
+  // del_node was asked for: it still votes and lends its data until it is out, but it leads no more.
+  if (!registry.nodes.some((node) => node.name === voter.name)) return null;
   return {
     name: voter.name,
     seqno: voter.seqno,
