@@ -131,6 +131,8 @@ export class Checkers implements ServerWatcher {
     const earlier = this.reigns.find((reign) => reign.branch === branch);
     if (earlier !== undefined) {
       const present = this.reigns.at(-1);
+      // An answer that was on its way: the commit is in the present master's history, nothing is acknowledged beside it.
+      if (present !== undefined && holds(present.server.branch, present.server.end, branch, lsn)) return;
       if (this.#excuses.asyncPause(server)) this.allowedOverlaps += 1;
       else {
         this.#rule(

@@ -46,6 +46,8 @@ export class Cluster implements Surroundings {
   readonly writers: Writer[] = [];
   /** Writers hurry until then. */
   busyUntil = 0;
+  /** All faults are over. */
+  healed = false;
   /** Decisions by reason code, all hosts together. */
   readonly decisions = new Map<string, number>();
   readonly #servers = new Map<string, Server>();

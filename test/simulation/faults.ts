@@ -199,7 +199,7 @@ function flap(cluster: Cluster, host: Host, fault: Fault): () => void {
   let over = false;
   const mend = () => isolate(cluster, host, 'up', 'up');
   const turn = (cut: boolean) => {
-    if (over) return;
+    if (over || cluster.healed) return;
     if (cut) isolate(cluster, host, 'drop', 'drop');
     else mend();
     const { random } = cluster.world;
@@ -382,6 +382,7 @@ const effects: Readonly<Record<FaultKind, Effect>> = {
 export function healAll(cluster: Cluster): void {
   const { network, world } = cluster;
   world.say('fault', 'all faults are over');
+  cluster.healed = true;
   for (const a of machines(cluster)) {
     for (const b of machines(cluster)) {
       if (a === b) continue;

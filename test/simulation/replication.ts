@@ -104,7 +104,7 @@ export class WalReceiver {
       this.#watching = false;
       if (this.#ended) return;
       const quietMs = this.standby.around.world.now - this.lastMessageAt;
-      if (quietMs >= timeoutMs) return this.#gone();
+      if (quietMs >= timeoutMs - 1) return this.#gone();
       if (quietMs >= timeoutMs / 2 - 1) this.#ping(quietMs);
       else this.#watch();
     });
@@ -115,7 +115,7 @@ export class WalReceiver {
     this.connection?.send(0, () => sender?.server.receiveMessage(() => sender.ping()));
     this.standby.after(timeoutMs - quietMs, () => {
       if (this.#ended) return;
-      if (this.standby.around.world.now - this.lastMessageAt >= timeoutMs) this.#gone();
+      if (this.standby.around.world.now - this.lastMessageAt >= timeoutMs - 1) this.#gone();
       else this.#watch();
     });
   }
