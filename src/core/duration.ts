@@ -29,8 +29,8 @@ export function parseDuration(text: string): ParsedDuration {
   const [, number, unit] = match ?? [];
   if (number === undefined || unit === undefined)
     return problem(`"${text}" is not a duration; write it as in 500ms, 5s or 1min`);
-  const factor = unit === '' ? 1000 : unitMs[unit];
-  if (factor === undefined || !Object.hasOwn({ '': 0, ...unitMs }, unit))
+  const factor = unit === '' ? 1000 : Object.hasOwn(unitMs, unit) ? unitMs[unit] : undefined;
+  if (factor === undefined)
     return problem(`"${text}" has the unknown unit "${unit}"; known units are us, ms, s, min, h and d`);
   const ms = Number(number) * factor;
   if (ms < 0) return problem(`"${text}" is negative`);

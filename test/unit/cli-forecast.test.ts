@@ -1,0 +1,89 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { forecastOf, outageLines } from '../../src/cli/forecast.js';
+import { parseLsn } from '../../src/core/lsn.js';
+import { clusterOf, gone, voterOf } from '../support/cluster-looks.js';
+
+test('with equal data the node named first in synchronous_standby_names would be promoted', () => {
+  const forecast = forecastOf(clusterOf());
+  assert.equal(forecast.would_promote, 'n2');
+  assert.match(forecast.why, /both have the same data, and n2 is named first/);
+  assert.deepEqual(
+    forecast.places.map(({ name, place }) => [name, place]),
+    [
+      ['n2', 1],
+      ['n3', 2],
+    ],
+  );
+  assert.deepEqual(forecast.blocked_by, []);
+  assert.deepEqual(forecast.votes, { voters: 3, needed: 2, reachable: 2 });
+  assert.equal(forecast.commits.must_be_present, 2, '|R| - k + 1');
+});
+
+test('who has received more goes first, and by how much is told', () => {
+  const forecast = forecastOf(clusterOf({ n3: { observation: { received: parseLsn('0/5000400') } } }));
+  assert.equal(forecast.would_promote, 'n3');
+  assert.match(forecast.why, /n3 has received 1\.0 kB more than n2/);
+});
+
+test('with equal data priority decides, and 0 is never', () => {
+  const higher = forecastOf(clusterOf({ n3: { observation: { priority: 200 } } }));
+  assert.equal(higher.would_promote, 'n3');
+  const never = forecastOf(clusterOf({ n2: { observation: { priority: 0 } } }));
+  assert.equal(never.would_promote, 'n3');
+  assert.match(never.places.find((one) => one.name === 'n2')?.reason ?? '', /priority 0/);
+});
+
+test('a member of the synchronous set goes before one that is none', () => {
+  const of = { syncMembers: ['n3'], syncNeeded: 1, syncWished: 1 };
+  const forecast = forecastOf(clusterOf({}, of));
+  assert.equal(forecast.would_promote, 'n3');
+  assert.match(forecast.why, /n3 is a member of the synchronous set, n2 is not/);
+});
+
+test('a node without a worker is not promoted, and that is said', () => {
+  const forecast = forecastOf(clusterOf({ n2: { state: null } }));
+  assert.equal(forecast.would_promote, 'n3');
+  assert.match(forecast.places.find((one) => one.name === 'n2')?.reason ?? '', /no running worker/);
+});
+
+test('one standby lost: no majority and missing commits both block', () => {
+  const forecast = forecastOf(clusterOf({ n2: { failure: gone } }));
+  assert.equal(forecast.would_promote, null);
+  assert.match(forecast.blocked_by.join('\n'), /no majority: 1 of 3/);
+  assert.match(forecast.blocked_by.join('\n'), /waits for n2/);
+});
+
+test('while degraded only the old master may come back, and it is named', () => {
+  const forecast = forecastOf(clusterOf({ n1: { failure: gone } }, { syncNeeded: 0 }));
+  assert.equal(forecast.would_promote, null);
+  assert.match(forecast.blocked_by.join(), /degraded.*n1/);
+  assert.equal(forecast.master_alive, false);
+});
+
+test('the former master, back as a standby with its data, is let first', () => {
+  const forecast = forecastOf(clusterOf({ n1: { observation: { inRecovery: true } } }));
+  assert.equal(forecast.would_promote, 'n1');
+});
+
+test('a fenced node that was not the master is no candidate', () => {
+  const forecast = forecastOf(clusterOf({ n2: { observation: { fenced: true } } }));
+  assert.match(forecast.places.find((one) => one.name === 'n2')?.reason ?? '', /fenced/);
+});
+
+test('the bound on the outage follows the settings of who would be promoted', () => {
+  const keeperSettings = { keepalive_time: '1s', fencing_command: 'fence', command_timeout: '20s' };
+  const outage = forecastOf(clusterOf({ n2: { look: { keeperSettings } } })).outage ?? assert.fail();
+  assert.equal(outage.failover_time_ms, 3000);
+  assert.equal(outage.fencing_command_ms, 20_000);
+  assert.ok(outage.crash_ms < outage.silence_ms);
+  assert.ok(outage.silence_ms > 3000);
+  assert.match(outageLines(outage).join('\n'), /T = 3s.*\n.*fencing_command, at most 20s/);
+});
+
+test('with two voters a crash is treated like silence', () => {
+  const pair = [voterOf('n1', 1), voterOf('n2', 2)];
+  const forecast = forecastOf(clusterOf({}, { voters: pair, nodes: pair, syncMembers: ['n2'] }));
+  assert.equal(forecast.outage?.fast_failover, false);
+  assert.deepEqual(forecast.blocked_by, []);
+});

@@ -1,0 +1,106 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { isSameNode } from '../../src/cli/cluster-look.js';
+import { statusOf } from '../../src/cli/status.js';
+import { parseLsn } from '../../src/core/lsn.js';
+import { clusterOf, gone, voterOf } from '../support/cluster-looks.js';
+
+test('a healthy cluster is shown as interface.md promises it', () => {
+  const status = statusOf(clusterOf());
+  assert.equal(status.epoch, 4);
+  assert.equal(status.master, 'n1');
+  assert.equal(status.sync, 'on');
+  assert.deepEqual(status.quorum, { voters: 3, needed: 2, held: 3 });
+  assert.deepEqual(status.warnings, []);
+  const { name, role, state, reachable, is_nextmaster, is_sync, timeline, lag_bytes } =
+    status.nodes[1] ?? assert.fail();
+  assert.deepEqual(
+    { name, role, state, reachable, is_nextmaster, is_sync, timeline, lag_bytes },
+    {
+      name: 'n2',
+      role: 'standby',
+      state: 'standby:connected',
+      reachable: true,
+      is_nextmaster: true,
+      is_sync: true,
+      timeline: 2,
+      lag_bytes: 0,
+    },
+  );
+});
+
+test('a server that is gone is unreachable whatever its worker last said, and the reason is shown', () => {
+  const status = statusOf(clusterOf({ n1: { observation: { replication: [] } }, n3: { failure: gone } }));
+  const node = status.nodes[2];
+  assert.equal(node?.reachable, false);
+  assert.equal(node?.state, 'unreachable');
+  assert.match(node?.error ?? '', /connection refused/);
+  assert.match(status.warnings.join(), /n3 cannot be reached from here/);
+});
+
+test('a server out of reach from here only keeps its state while the master has its stream', () => {
+  const status = statusOf(clusterOf({ n3: { failure: gone } }));
+  assert.equal(status.nodes[2]?.reachable, false);
+  assert.equal(status.nodes[2]?.state, 'standby:connected');
+});
+
+test('a server without a worker is told apart from one that is gone', () => {
+  const status = statusOf(clusterOf({ n2: { state: null } }));
+  assert.equal(status.nodes[1]?.reachable, true);
+  assert.equal(status.nodes[1]?.worker, false);
+  assert.equal(status.nodes[1]?.state, 'unreachable');
+  assert.match(status.warnings.join(), /n2 has no running worker/);
+});
+
+test('a worker that says nothing for long is not there', () => {
+  const silent = { workers: [{ node: 'n2', state: 'standby:connected', silentMs: 120_000 }] };
+  const status = statusOf(clusterOf({ n1: { look: silent }, n2: { look: silent }, n3: { look: silent } }));
+  assert.equal(status.nodes[1]?.worker, false);
+});
+
+test('sync is off without a wish, degraded without a standby', () => {
+  assert.equal(statusOf(clusterOf({}, { syncWished: 0, syncNeeded: 0, syncMembers: [] })).sync, 'off');
+  assert.equal(statusOf(clusterOf({}, { syncNeeded: 0 })).sync, 'degraded');
+});
+
+test('the lag is what the master has flushed and the standby has not replayed', () => {
+  const behind = parseLsn('0/4FFF000');
+  const replication = [{ name: 'n2', state: 'streaming', flushLsn: behind, replayLsn: behind, priority: 1 }];
+  const status = statusOf(
+    clusterOf({ n1: { observation: { replication } }, n2: { observation: { replayed: behind } } }),
+  );
+  assert.equal(status.nodes[1]?.lag_bytes, 0x1000);
+});
+
+test('an old master that is still writable is called out', () => {
+  const status = statusOf(clusterOf({ n3: { observation: { inRecovery: false } } }));
+  assert.match(status.warnings.join(), /n3 is writable, but n1 is the master of epoch 4/);
+});
+
+test('votes count only when the master’s own worker holds them', () => {
+  const status = statusOf(
+    clusterOf({ n2: { look: { voteHolder: 'n3' } }, n3: { look: { voteHolder: null } } }),
+  );
+  assert.equal(status.quorum.held, 1);
+});
+
+test('two nodes without a witness are warned about; a witness ends the warning and is shown as one', () => {
+  const pair = [voterOf('n1', 1), voterOf('n2', 2)];
+  assert.match(
+    statusOf(clusterOf({}, { voters: pair, nodes: pair })).warnings.join(),
+    /two nodes without a witness/,
+  );
+  const withWitness = [...pair, voterOf('w', 3, 'witness')];
+  const status = statusOf(clusterOf({ w: { state: null } }, { voters: withWitness, nodes: pair }));
+  assert.equal(status.nodes[2]?.role, 'witness');
+  assert.equal(status.nodes[2]?.state, 'witness');
+  assert.deepEqual(status.warnings, []);
+});
+
+test('a name that application_name has cut off is still recognised', () => {
+  const name = 'x'.repeat(60);
+  const state = 'standby:connected';
+  const cut = `pgk ${state} ${name}`.slice(0, 63).slice(`pgk ${state} `.length);
+  assert.ok(isSameNode({ node: cut, state, silentMs: 0 }, name));
+  assert.ok(!isSameNode({ node: 'n1', state, silentMs: 0 }, 'n11'));
+});

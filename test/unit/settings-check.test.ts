@@ -1,0 +1,121 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type Judged, judge, nodeNameProblem } from '../../src/settings/check.js';
+import { coreSettingsOf, type SettingName } from '../../src/settings/settings.js';
+import { mergeEntries } from '../../src/settings/sources.js';
+
+type Given = Partial<Record<SettingName, string>>;
+
+function judged(given: Given, ownConninfo = ''): Judged {
+  const entries = Object.entries(given).map(([name, text]) => ({
+    name: name as SettingName,
+    text,
+    source: { kind: 'flag' as const, flag: `--${name}` },
+  }));
+  return judge(mergeEntries([entries]), { ownConninfo, dataDirectory: '/data' });
+}
+
+function problemsOf(given: Given): readonly string[] {
+  return judged({ node_name: 'n1', ...given }).problems;
+}
+
+test('with a name alone every setting has its documented default', () => {
+  const { settings, problems } = judged({ node_name: 'n1' });
+  assert.deepEqual(problems, []);
+  assert.equal(settings?.keepaliveTimeMs, 5000);
+  assert.equal(settings?.keepaliveCount, 3);
+  assert.equal(settings?.leaseTtlMs, 10_000, '2/3 of T');
+  assert.equal(settings?.fastFailover, true);
+  assert.equal(settings?.quorum, 'auto');
+  assert.equal(settings?.priority, 100);
+  assert.equal(settings?.afterCommand, '');
+  assert.equal(settings?.startupGraceMs, 30_000);
+  assert.equal(settings?.binDirectory, null);
+});
+
+test('a missing name is a problem that says where it belongs', () => {
+  assert.match(judged({}).problems[0] ?? '', /node_name is not set.*postgresql\.conf/);
+});
+
+test('lease_ttl must be shorter than T, and the message shows both values', () => {
+  const [problem] = problemsOf({ lease_ttl: '15s' });
+  assert.match(
+    problem ?? '',
+    /15s must be shorter than the failover time T = 15s \(keepalive_time 5s x keepalive_count 3\)/,
+  );
+  assert.deepEqual(problemsOf({ lease_ttl: '14999ms' }), []);
+});
+
+test('a T too short for any lease is refused even where lease_ttl was left alone', () => {
+  assert.match(
+    problemsOf({ keepalive_time: '60ms', keepalive_count: '2' })[0] ?? '',
+    /T = 120ms.*too short.*80ms.*150ms/,
+  );
+  assert.deepEqual(problemsOf({ keepalive_time: '100ms', keepalive_count: '3' }), []);
+});
+
+test('all problems are told at once, each with value and source', () => {
+  const problems = problemsOf({
+    keepalive_time: 'soon',
+    keepalive_count: '1.5',
+    quorum: 'most',
+    fast_failover: 'perhaps',
+    priority: '-1',
+    log_level: 'loud',
+    command_timeout: '0',
+  });
+  assert.equal(problems.length, 7);
+  assert.ok(
+    problems.every((problem) => /^pg_keeper\.\w+ = '.*' \(--\w+\): /.test(problem)),
+    problems.join('\n'),
+  );
+});
+
+test("PostgreSQL's spellings of on and off are read", () => {
+  for (const text of ['on', 'TRUE', 'yes', '1'])
+    assert.equal(judged({ node_name: 'n', fast_failover: text }).settings?.fastFailover, true);
+  for (const text of ['off', 'False', 'no', '0'])
+    assert.equal(judged({ node_name: 'n', fast_failover: text }).settings?.fastFailover, false);
+});
+
+test('start_command without stop_command is refused, and the other way round', () => {
+  assert.match(problemsOf({ start_command: 'systemctl start pg' })[0] ?? '', /give both or none/);
+  assert.match(problemsOf({ stop_command: 'systemctl stop pg' })[0] ?? '', /give both or none/);
+  assert.deepEqual(problemsOf({ start_command: 'a', stop_command: 'b' }), []);
+});
+
+test('names that PostgreSQL could not show are refused', () => {
+  assert.equal(nodeNameProblem('n1'), null);
+  assert.equal(nodeNameProblem('it\'s "n 1"'), null);
+  assert.equal(nodeNameProblem('x'.repeat(63)), null);
+  assert.match(nodeNameProblem('x'.repeat(64)) ?? '', /64 bytes/);
+  assert.match(nodeNameProblem('  ') ?? '', /empty/);
+  assert.match(nodeNameProblem('knöten') ?? '', /ASCII/);
+  assert.match(nodeNameProblem('*') ?? '', /reserved/);
+  assert.match(nodeNameProblem('PgKeeper_Hold') ?? '', /reserved/);
+});
+
+test('a conninfo that cannot be read is told without its text', () => {
+  const [problem] = judged({ node_name: 'n1' }, "host=a password='secret").problems;
+  assert.match(problem ?? '', /own server: unterminated/);
+  assert.doesNotMatch(problem ?? '', /secret/);
+});
+
+test('what was derived is shown with where it came from', () => {
+  const { values } = judged({ node_name: 'n1', keepalive_time: '1s' });
+  assert.deepEqual(values.get('lease_ttl'), {
+    name: 'lease_ttl',
+    text: '2s',
+    source: { kind: 'derived', from: '2/3 of T' },
+  });
+});
+
+test('decisions get the settings they depend on', () => {
+  const { settings } = judged({ node_name: 'n1', fencing_command: 'true', priority: '0' });
+  assert.ok(settings);
+  const core = coreSettingsOf(settings, 7);
+  assert.equal(core.name, 'n1');
+  assert.equal(core.fencingCommand, true);
+  assert.equal(core.priority, 0);
+  assert.equal(core.seed, 7);
+});
