@@ -23,6 +23,15 @@ export function masterLink(k: Keeper): Link | undefined {
   return master === null || master === undefined ? undefined : k.links.get(master);
 }
 
+/** A node seen writable with the newest epoch: the master to come back to. */
+export function livingMaster(k: Keeper): Link | undefined {
+  const link = masterLink(k);
+  if (link === undefined || link.voter === k.settings.name || link.session !== 'open' || link.obs === null)
+    return undefined;
+  const usable = !link.obs.inRecovery && link.obs.registry?.epoch === k.registry?.epoch;
+  return usable ? link : undefined;
+}
+
 /** Voters in force. */
 export function votersOf(k: Keeper): readonly Voter[] {
   return k.registry?.voters ?? [];

@@ -5,7 +5,7 @@
 
 import type { KeeperEvent } from './events.js';
 import { releaseVotes } from './lease.js';
-import { heartbeatMs, linkOf, observe, ownLink, voterNamed } from './links.js';
+import { heartbeatMs, linkOf, livingMaster, observe, ownLink, voterNamed } from './links.js';
 import type { Keeper, Link, Role } from './state.js';
 import { due, note, type Turn } from './turn.js';
 import { failoverTimeMs, holdNames, pollDeadlineMs } from './types.js';
@@ -81,6 +81,16 @@ export function decideDown(k: Keeper, turn: Turn, role: Down): void {
     case 'crashed':
     case 'retired':
       if (due(k, turn, role.retryAt)) {
+        const master = livingMaster(k);
+        // A rejoin that broke off may have left data that never start again: only another one helps.
+        if (role.tries > 0 && k.rejoinTries > 0 && master !== undefined)
+          return enterRejoin(
+            k,
+            turn,
+            master,
+            'rewind-or-copy',
+            'the last one broke off and the server does not start',
+          );
         role.server = 'starting';
         turn.effects.push({ kind: 'start-server' });
       }

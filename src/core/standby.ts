@@ -2,7 +2,16 @@
 import { startElection } from './election.js';
 import { isPointedAt } from './following.js';
 import { isTwoNodeAuto, neededVotes } from './lease.js';
-import { heartbeatMs, linkOf, masterLink, observe, ownLink, seenSince, votersOf } from './links.js';
+import {
+  heartbeatMs,
+  linkOf,
+  livingMaster,
+  masterLink,
+  observe,
+  ownLink,
+  seenSince,
+  votersOf,
+} from './links.js';
 import { enterDown, enterRejoin } from './own-server.js';
 import type { Keeper, Link, Role } from './state.js';
 import { judgeSuspicion, streamsFrom, watchMaster } from './suspicion.js';
@@ -14,15 +23,6 @@ type Standby = Extract<Role, { kind: 'standby' }>;
 /** How long a standby that should stream from the master may not do so before it is brought back by force. */
 function strayBoundMs(k: Keeper): number {
   return Math.max(5000, 2 * k.settings.keepaliveTimeMs);
-}
-
-/** A node seen writable with the newest epoch: the master to come back to. */
-function livingMaster(k: Keeper): Link | undefined {
-  const link = masterLink(k);
-  if (link === undefined || link.voter === k.settings.name || link.session !== 'open' || link.obs === null)
-    return undefined;
-  const usable = !link.obs.inRecovery && link.obs.registry?.epoch === k.registry?.epoch;
-  return usable ? link : undefined;
 }
 
 export function decideStandby(k: Keeper, turn: Turn, role: Standby): void {
