@@ -113,7 +113,11 @@ function* waitFor(session: Session, wait: Awaited): Generator<number | null, voi
   const { server } = session;
   const { world } = server.around;
   const until = world.now + 100;
-  for (let pauseMs = 2; world.now < until && !isReached(server, wait); pauseMs = Math.min(20, pauseMs * 1.5)) {
+  for (
+    let pauseMs = 2;
+    world.now < until && !isReached(server, wait);
+    pauseMs = Math.min(20, pauseMs * 1.5)
+  ) {
     yield pauseMs;
     yield null;
   }
@@ -126,7 +130,9 @@ function isReached(server: Server, wait: Awaited): boolean {
     case 'streaming':
       return server.receiver?.sender != null && server.receiver.host === wait.host;
     case 'flushed':
-      return server.senders.filter((sender) => BigInt(Math.round(sender.flushed)) >= wait.lsn).length >= wait.count;
+      return (
+        server.senders.filter((sender) => BigInt(Math.round(sender.flushed)) >= wait.lsn).length >= wait.count
+      );
   }
 }
 

@@ -119,31 +119,40 @@ export class Checkers implements ServerWatcher {
     if (last !== undefined && last.branch === branch) {
       last.lastAt = now;
       last.count += 1;
-    } else this.#newReign(server, branch, lsn);
+    } else if (!this.#newReign(server, branch, lsn)) return;
     branch.acked = Math.max(branch.acked, lsn);
     this.#acked.add(branch);
     this.#settingHolds(server, by);
     this.#holdsMembers(server, lsn, 'when it was acknowledged');
   }
 
-  #newReign(server: Server, branch: Branch, lsn: number): void {
+  /** False when what was acknowledged counts for nothing: a stated limit explains it. */
+  #newReign(server: Server, branch: Branch, lsn: number): boolean {
     const { now } = this.#world;
+    const newest = this.established;
+    const outdated = newest !== null && !holds(server.branch, server.end, newest.branch, newest.lsn);
+    if (outdated && this.#excuses.asyncPause(server)) {
+      this.allowedOverlaps += 1;
+      return false;
+    }
     const earlier = this.reigns.find((reign) => reign.branch === branch);
     if (earlier !== undefined) {
       const present = this.reigns.at(-1);
       // An answer that was on its way: the commit is in the present master's history, nothing is acknowledged beside it.
-      if (present !== undefined && holds(present.server.branch, present.server.end, branch, lsn)) return;
-      if (this.#excuses.asyncPause(server)) this.allowedOverlaps += 1;
-      else {
-        this.#rule(
-          'S1',
-          `${server.name} (${branch}) acknowledged ${lsn} after ${present?.server.name} (${present?.branch}) had begun to at ${present?.firstAt.toFixed(0)}`,
-        );
+      if (present !== undefined && holds(present.server.branch, present.server.end, branch, lsn)) return true;
+      if (this.#excuses.asyncPause(server)) {
+        this.allowedOverlaps += 1;
+        return false;
       }
-      return;
+      this.#rule(
+        'S1',
+        `${server.name} (${branch}) acknowledged ${lsn} after ${present?.server.name} (${present?.branch}) had begun to at ${present?.firstAt.toFixed(0)}`,
+      );
+      return true;
     }
     this.#nothingMissing(server, `when ${server.name} began to acknowledge`);
     this.reigns.push({ server, branch, firstAt: now, lastAt: now, count: 1 });
+    return true;
   }
 
   promoted(server: Server): void {
@@ -155,16 +164,20 @@ export class Checkers implements ServerWatcher {
   #nothingMissing(server: Server, when: string): void {
     const basis = rowAt(server.branch, server.end)?.row ?? null;
     const wished = (this.established?.row.syncWished ?? 0) > 0 && (basis?.syncWished ?? 0) > 0;
-    for (const branch of this.#acked) {
-      if (branch.acked === 0 || holds(server.branch, server.end, branch, branch.acked)) continue;
-      if (wished)
-        this.#rule('S2', `commit ${branch.acked} of ${branch} is missing on ${server.name} ${when}`);
-      else this.allowedLosses += 1;
-      branch.acked = 0;
-    }
+    this.#noCommitMissing(server.branch, server.end, wished, `on ${server.name} ${when}`);
     const row = this.established;
     if (row !== null && !holds(server.branch, server.end, row.branch, row.lsn))
       this.#rule('S3', `established row ${rowName(row.row)} is missing on ${server.name} ${when}`);
+  }
+
+  /** Every acknowledged commit is in this history, or the user wished no sync when it was lost. */
+  #noCommitMissing(branch: Branch, end: number, wished: boolean, where: string): void {
+    for (const other of this.#acked) {
+      if (other.acked === 0 || holds(branch, end, other, other.acked)) continue;
+      if (wished) this.#rule('S2', `commit ${other.acked} of ${other} is missing ${where}`);
+      else this.allowedLosses += 1;
+      other.acked = 0;
+    }
   }
 
   /** Rows an election could judge by: the newest established one and every later one of this history. */
@@ -181,7 +194,8 @@ export class Checkers implements ServerWatcher {
       }
       limit = Math.min(limit, at.forkLsn);
     }
-    return rows;
+    // A history without the newest established row is no basis for anybody (S3 says so where it matters).
+    return newest === null ? rows : [];
   }
 
   /** S4 in effect: every commit acknowledged so far is on at least k_r members of R. */

@@ -52,7 +52,9 @@ function perform(cluster: Cluster, plan: OperatorPlan): void {
   switch (plan.kind) {
     case 'del-node':
       changeNodes(master.server, (row) =>
-        row.nodes.length <= (cluster.topology.settings.quorum === 'auto' ? 3 : 2) || host === master || !row.nodes.some((node) => node.name === host.name)
+        row.nodes.length <= (cluster.topology.settings.quorum === 'auto' ? 3 : 2) ||
+        host === master ||
+        !row.nodes.some((node) => node.name === host.name)
           ? null
           : { ...row, nodes: row.nodes.filter((node) => node.name !== host.name) },
       );

@@ -31,6 +31,8 @@ export interface RunResult {
 const faultsFrom = 30_000;
 
 /** After the end of all faults: how long until writes are taken, and until everything is as wished. */
+/** When operators look after nodes that cannot help themselves. */
+const operatorAfterMs = 120_000;
 const writesBoundMs = 120_000;
 const wholeBoundMs = 420_000;
 
@@ -48,9 +50,7 @@ export function topologyOf(seed: number): Topology {
     nodes,
     witnesses,
     wish: random.pick(wishes),
-    settings: quick
-      ? { ...base, keepaliveTimeMs: 1000, leaseTtlMs: 2000, startupGraceMs: 30_000 }
-      : base,
+    settings: quick ? { ...base, keepaliveTimeMs: 1000, leaseTtlMs: 2000, startupGraceMs: 30_000 } : base,
     latencyMs: random.pick([0.2, 0.3, 0.5, 2, 15]),
     clockError: random.pick([0, 0.001, 0.015]),
   };
@@ -96,6 +96,7 @@ function judgeEnd(cluster: Cluster): void {
   let wholeAt = -1;
   while (world.now < healed + wholeBoundMs && wholeAt < 0 && watcher.violations.length === 0) {
     world.runUntil(world.now + step);
+    if (world.now > healed + operatorAfterMs) mendBroken(cluster);
     const writes = watcher.lastAcknowledged > world.now - step - 4000 && watcher.lastAcknowledged > healed;
     if (writes && writesAt < 0) writesAt = world.now;
     if (writesAt < 0 && world.now > healed + writesBoundMs) {
@@ -118,6 +119,25 @@ function judgeEnd(cluster: Cluster): void {
     watcher.violate('L2', `epoch ${epoch} ended without a cause: ${describe(cluster)}`);
   const master = cluster.writable[0];
   if (master !== undefined) watcher.atEnd(master.server);
+}
+
+/**
+ * A worker that starts beside data half rewound knows nothing of the cluster (the registry is in those data): an operator
+ * gives it a fresh copy.
+ */
+function mendBroken(cluster: Cluster): void {
+  const master = cluster.writable[0]?.server;
+  if (master === undefined) return;
+  for (const { server } of cluster.hosts) {
+    if (!server.broken || server.life !== 'down') continue;
+    server.say('gets a fresh copy from an operator');
+    server.branch = master.branch;
+    server.end = master.end;
+    server.broken = false;
+    server.standbySignal = true;
+    server.alterSystem({ fenced: false, primaryConninfo: '' });
+    server.start();
+  }
 }
 
 /** What is not yet as it should be; null = all is. */

@@ -446,6 +446,9 @@ export class Server {
       flushedBy: new Set(),
       established: false,
     });
+    this.say(
+      `writes row (epoch ${row.epoch}, version ${row.version}): ${row.syncNeeded}/${row.syncWished} of {${row.syncMembers.join(', ')}}, voters ${row.voters.map((voter) => voter.name).join(' ')}`,
+    );
     this.around.watcher.rowWritten(this);
     this.around.watcher.flushed(this);
     this.around.notify(this);
