@@ -9,8 +9,8 @@
 import type { KeeperEvent } from './events.js';
 import { ballotOf } from './following.js';
 import { ingestFreeze, walkCatchUp, walkFreeze } from './freeze.js';
-import { heldVoters, neededVotes, ownYouthMs, releaseVotes, tryVotes } from './lease.js';
-import { linkOf, observe, ownLink, seenSince, votersOf } from './links.js';
+import { heldVoters, isGivenUpBy, neededVotes, ownYouthMs, releaseVotes, tryVotes } from './lease.js';
+import { linkOf, masterLink, observe, ownLink, seenSince, votersOf } from './links.js';
 import { enterStandby, retire } from './own-server.js';
 import { ingestPromotion, walkPromotion, won } from './promotion.js';
 import { candidateOf, compareWal, describeRanking, rank } from './ranking.js';
@@ -29,11 +29,13 @@ export function startElection(
   cause: Election['cause'],
   claimSince: number | null,
   readSince: number,
+  fast = false,
 ): void {
   const giveUpAt = claimSince === null ? null : claimSince + failoverTimeMs(k.settings);
   k.role = {
     kind: 'electing',
     cause,
+    fast,
     phase: 'gather',
     startedAt: readSince,
     phaseAt: k.now,
@@ -250,6 +252,11 @@ function walkVote(k: Keeper, turn: Turn, e: Election): void {
     });
     if (undecided.length > 0 && !due(k, turn, e.phaseAt + 100)) return;
     note(k, turn, 'votes-held', { held: held.length, voters: voters.length, needed, tookMs });
+    const silentAt = (masterLink(k)?.lastAlive ?? k.now) + failoverTimeMs(k.settings);
+    if (k.now < silentAt && leaseMayRun(k, e)) {
+      note(k, turn, 'election-aborted', { why: `the lease of ${e.oldMaster} may still run; waiting for T` });
+      return abandon(k, turn, e, silentAt - k.now);
+    }
     return withMajority(k, turn, e);
   }
   if (due(k, turn, e.phaseAt + voteBoundMs)) {
@@ -257,6 +264,16 @@ function walkVote(k: Keeper, turn: Turn, e: Election): void {
     if (e.round < 2) note(k, turn, 'votes-refused', { held: held.length, needed, tookMs, pauseMs });
     abandon(k, turn, e, pauseMs);
   }
+}
+
+/**
+ * With sync on, what the former master acknowledges needs nodes that follow this one by then. With sync off only its
+ * lease stops it, and before T that may still run: a fast election needs to know that it was given up.
+ */
+function leaseMayRun(k: Keeper, e: Election): boolean {
+  const { registry } = k;
+  if (!e.fast || e.oldMaster === null || registry === null || registry.syncNeeded > 0) return false;
+  return !isGivenUpBy(k, e.oldMaster);
 }
 
 /** With a majority: the epoch to fight for, whether somebody is ahead, then the freeze. */

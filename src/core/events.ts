@@ -6,7 +6,13 @@ import type { LinkFailure, Observation, Registry } from './types.js';
 export type Answer =
   | { readonly kind: 'observed'; readonly observation: Observation }
   | { readonly kind: 'renewed' }
-  | { readonly kind: 'vote'; readonly granted: boolean; readonly birthAgeMs: number }
+  | {
+      readonly kind: 'vote';
+      readonly granted: boolean;
+      readonly birthAgeMs: number;
+      /** Nodes whose workers have a session on that voter right now. */
+      readonly workers: readonly string[];
+    }
   | { readonly kind: 'released' }
   | { readonly kind: 'done' }
   | { readonly kind: 'proven'; readonly proven: boolean; readonly detail: string }

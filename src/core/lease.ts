@@ -95,6 +95,15 @@ export function ownYouthMs(k: Keeper): number {
   return isTooYoung(k, link, ageMs) ? k.settings.leaseTtlMs - ageMs : 0;
 }
 
+/**
+ * Votes of which the former master certainly knows that it lost them: its worker has a session there that does not hold
+ * the lock. A session that ended on the voter's side alone (a firewall's reset) leaves its holder believing until ttl.
+ */
+export function isGivenUpBy(k: Keeper, name: string): boolean {
+  const given = votersOf(k).filter((voter) => linkOf(k, voter.name)?.vote?.workers.includes(name) === true);
+  return given.length >= neededVotes(k);
+}
+
 /** Takes in the answer to a try. */
 export function ingestVote(k: Keeper, turn: Turn, arrived: Arrived): void {
   if (arrived.answer.kind !== 'vote') return;
@@ -109,7 +118,7 @@ export function ingestVote(k: Keeper, turn: Turn, arrived: Arrived): void {
     send(k, turn, link, { kind: 'release' });
     return;
   }
-  link.vote = { renewedAt: arrived.sentAt };
+  link.vote = { renewedAt: arrived.sentAt, workers: arrived.answer.workers };
 }
 
 /** Gives every vote back: by a statement where the session is idle, by ending the session where it is not. */

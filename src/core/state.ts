@@ -20,6 +20,8 @@ import type { CoreSettings, LinkFailure, Observation, Registry } from './types.j
 export interface Vote {
   /** When the last answered renewal was sent (the holder's clock). */
   renewedAt: number;
+  /** Workers with a session on that voter when it was granted: they know that they do not hold it. */
+  readonly workers: readonly string[];
 }
 
 /** This worker's one kept session to one voter. */
@@ -82,6 +84,8 @@ export interface Election {
   readonly kind: 'electing';
   /** failover: the master is gone. claim: the own server is writable and asks to stay (start, or after a gap). */
   readonly cause: 'failover' | 'claim';
+  /** Called on the evidence of a crash, before T has passed. */
+  readonly fast: boolean;
   phase: ElectionPhase;
   /** Everything read for this round is read after this time. */
   startedAt: number;

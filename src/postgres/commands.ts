@@ -173,14 +173,21 @@ async function tryVote(session: SessionContext): Promise<Answer> {
   const { rows } = await client.query<{ got: boolean }>(
     'select pg_try_advisory_lock((pg_control_system()).system_identifier) as got',
   );
-  const { rows: facts } = await client.query<{ holders: number; age: string }>(`
+  const { rows: facts } = await client.query<{ holders: number; age: string; workers: string[] | null }>(`
     select (select count(*)::int from pg_locks l, pg_control_system() c
         where l.locktype = 'advisory' and l.granted and l.objsubid = 1
           and (l.classid::bigint << 32) | l.objid::bigint = c.system_identifier) as holders,
-      extract(epoch from clock_timestamp() - (select backend_start from pg_stat_activity where backend_type = 'checkpointer')) * 1000 as age`);
+      extract(epoch from clock_timestamp() - (select backend_start from pg_stat_activity where backend_type = 'checkpointer')) * 1000 as age,
+      (select array_agg(substring(application_name from '^pgk \\S+ (.*)$')) from pg_stat_activity
+        where application_name like 'pgk %') as workers`);
   const granted = rows[0]?.got === true && facts[0]?.holders === 1;
   if (!granted) await giveBack(session);
-  return { kind: 'vote', granted, birthAgeMs: Number(facts[0]?.age ?? 0) };
+  return {
+    kind: 'vote',
+    granted,
+    birthAgeMs: Number(facts[0]?.age ?? 0),
+    workers: facts[0]?.workers ?? [],
+  };
 }
 
 async function giveBack(session: SessionContext): Promise<void> {
