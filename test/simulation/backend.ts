@@ -153,7 +153,8 @@ function* tryVote(session: Session, context: BackendContext): Steps {
     yield null;
     yield* giveBack(session, done);
   }
-  return { kind: 'vote', granted, birthAgeMs };
+  const workers = [...server.sessions].flatMap((other) => (other.kind === 'worker' ? [other.owner] : []));
+  return { kind: 'vote', granted, birthAgeMs, workers };
 }
 
 function* giveBack(session: Session, answer: Answer): Steps {

@@ -38,6 +38,8 @@ export class Session {
   readonly connection: Connection;
   readonly kind: 'worker' | 'client' | 'probe';
   readonly database: string;
+  /** The node whose worker this is. */
+  owner = '';
   configuration: Configuration;
   alive = true;
   locked = false;

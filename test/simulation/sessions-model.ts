@@ -74,6 +74,7 @@ export class SessionsModel implements VoterSessions {
       connection.send(1, () => host.run(() => this.#lose(kept, result, result)));
       return;
     }
+    result.owner = host.name;
     connection.send(1, () =>
       host.run(() => {
         if (kept.ended) return;
