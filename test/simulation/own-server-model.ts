@@ -1,4 +1,5 @@
 /** The server beside a worker as processes and files, as src/process/own-server.ts drives it. */
+import { ballotOf } from '../../src/core/following.js';
 import type { Emit, OwnServer } from '../../src/ports.js';
 import { targetOf } from './configuration.js';
 import type { Host } from './host.js';
@@ -76,16 +77,20 @@ export class OwnServerModel implements OwnServer {
     this.#later(pauseMs, () => this.#waitUp(then, leftMs - pauseMs));
   }
 
-  rejoin(source: string, mode: 'rewind-or-copy' | 'copy'): void {
+  rejoin(source: string, mode: 'rewind-or-copy' | 'copy', follow: string): void {
     const { server, world } = this.#host;
     const upstream = server.around.serverNamed(targetOf(source).host);
     const fail = (detail: string) => this.#emit({ kind: 'server-rejoined', ok: false, detail });
     if (upstream === undefined) return fail('no such host');
     server.stop(() => {
+      if (ballotOf(server.configuration.primaryConninfo) > ballotOf(follow)) {
+        server.start();
+        return fail('an election pointed this server elsewhere meanwhile');
+      }
       const usable = () => upstream.writable && !upstream.frozen && this.#reaches(upstream);
       const startAgain = (detail: string) => {
-        markFenced(server, null);
-        server.alterSystem({ fenced: false });
+        server.standbySignal = true;
+        server.alterSystem({ primaryConninfo: follow, fenced: false });
         if (!server.start()) return fail('the server does not start');
         const wait = (leftMs: number) => {
           if (server.life === 'up') this.#emit({ kind: 'server-rejoined', ok: true, detail });

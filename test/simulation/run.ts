@@ -1,5 +1,6 @@
 /** One run: a cluster from a seed, faults, an end in which everything is whole again, and the verdict. */
 
+import { syncSetting } from './configuration.js';
 import type { Violation } from './checkers.js';
 import { type Cluster, Cluster as ClusterClass, defaultSettings, type Topology } from './cluster.js';
 import { type Fault, healAll, type PlanOptions, planFaults, schedule } from './faults.js';
@@ -161,7 +162,8 @@ function problemOf(cluster: Cluster): string | null {
   const voters = row.voters.filter((voter) => voter.kind === 'node').map((voter) => voter.name);
   if (voters.length !== registered.size || voters.some((name) => !registered.has(name)))
     return `voters are ${voters.join(', ')}, nodes are ${[...registered].join(', ')}`;
-  if (row.syncNeeded < Math.min(row.syncWished, row.nodes.length - 1))
+  const wished = syncSetting(row.syncWish).names.filter((name) => name !== master.name && registered.has(name));
+  if (row.syncNeeded < Math.min(row.syncWished, wished.length))
     return `sync is ${row.syncNeeded} of ${row.syncWished} wished`;
   return null;
 }
