@@ -124,7 +124,7 @@ function mayLeave(k: Keeper, turn: Turn, role: Standby, master: Link): boolean {
     if (voter.name === k.settings.name) return false;
     if (voter.name === master.voter) return true;
     const link = linkOf(k, voter.name);
-    if (link?.session !== 'open' || link.obs === null) return false;
+    if (link?.session !== 'open' || link.obs === null || !Number.isFinite(link.obsAt)) return false;
     if (patient && link.obs.fenced && voter.seqno < seqno) return false;
     // Nobody has the vote of a server that has just started.
     return link.obs.birthAgeMs + (k.now - link.obsAt) >= k.settings.leaseTtlMs;

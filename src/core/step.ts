@@ -16,7 +16,15 @@ import {
   votersOf,
 } from './links.js';
 import { decideMaster, ingestMaster, masterState, newMaster } from './master.js';
-import { decideDown, decideRejoin, enterDown, enterStandby, ingestDown, ingestRejoin } from './own-server.js';
+import {
+  decideDown,
+  decideRejoin,
+  enterDown,
+  enterStandby,
+  ingestDown,
+  ingestRejoin,
+  retire,
+} from './own-server.js';
 import { decideStandby, standbyState } from './standby.js';
 import type { Arrived, Keeper } from './state.js';
 import { ingestIndirectAnswer } from './suspicion.js';
@@ -105,9 +113,18 @@ function isRegistered(k: Keeper): boolean {
   );
 }
 
+/** Writable in an epoch that is over, and no node any more: it must not be left like that. */
+function isLeftover(k: Keeper): boolean {
+  const { obs } = ownLink(k);
+  if (obs === null || obs.inRecovery || obs.registry === null || k.registry === null) return false;
+  return k.registry.epoch > obs.registry.epoch && k.registry.master !== k.settings.name;
+}
+
 function forgetIfRemoved(k: Keeper, turn: Turn): void {
   if (k.registry === null || isRegistered(k) || k.role.kind === 'idle' || k.role.kind === 'starting') return;
+  if (k.role.kind === 'down' && k.role.server === 'retiring') return;
   note(k, turn, 'removed');
+  if (isLeftover(k) && k.role.kind !== 'down') return retire(k, turn);
   releaseVotes(k, turn);
   k.role = { kind: 'idle' };
 }
@@ -127,6 +144,7 @@ function decide(k: Keeper, turn: Turn): void {
       return decideStarting(k, turn);
     case 'idle':
       observe(k, turn, ownLink(k), Math.min(1000, heartbeatMs(k)));
+      if (isLeftover(k) && ownLink(k).session === 'open') return retire(k, turn);
       if (isRegistered(k) && ownLink(k).obs !== null) k.role = { kind: 'starting' };
       return;
     case 'standby':
