@@ -100,14 +100,13 @@ async function copyFile(client: pg.Client, from: string, to: string): Promise<vo
     if (process.getuid?.() === 0) chownSync(to, owner.uid, owner.gid);
     let offset = 0;
     for (;;) {
-      const query = {
-        text: 'select pg_read_binary_file($1, $2, $3, true) as part',
-        values: [from, offset, chunkBytes],
-        binary: true,
-      };
-      const { rows } = await client.query<{ part: Buffer | null }>(query);
-      const part = rows[0]?.part;
-      if (!part || part.length === 0) break;
+      // As text: the driver reads every value as a string, a binary one too.
+      const { rows } = await client.query<{ part: string | null }>(
+        `select encode(pg_read_binary_file($1, $2, $3, true), 'base64') as part`,
+        [from, offset, chunkBytes],
+      );
+      const part = Buffer.from(rows[0]?.part ?? '', 'base64');
+      if (part.length === 0) break;
       writeSync(file, part);
       offset += part.length;
       if (part.length < chunkBytes) break;
