@@ -1,21 +1,11 @@
 /** What must fit between the servers of a cluster: order of limits, settings, reachability, votes. Pure: looks and facts in, findings out. */
 import { formatDuration } from '../core/duration.js';
 import type { Reach, ServerFacts } from './check-facts.js';
-import type { Finding, Level } from './check-server.js';
-import { type ClusterLook, settingsOfNode, workerStateOf } from './cluster-look.js';
+import { findingsOfQuorum } from './check-quorum.js';
+import { type ClusterLook, settingsOfNode } from './cluster-look.js';
 import { failureText } from './failure-text.js';
-import { forecastOf } from './forecast.js';
-import { answered, statusOf } from './status.js';
-
-function about(
-  level: Level,
-  node: string | null,
-  topic: string,
-  text: string,
-  mend: string | null = null,
-): Finding {
-  return { level, node, topic, text, mend };
-}
+import { about, type Finding } from './finding.js';
+import { answered } from './status.js';
 
 export function findingsOfCluster(
   cluster: ClusterLook,
@@ -31,9 +21,7 @@ export function findingsOfCluster(
     ...timeFindings(cluster),
     ...clockFindings(cluster),
     ...reachFindings(cluster, reach),
-    ...workerFindings(cluster),
-    ...quorumFindings(cluster),
-    ...forecastFindings(cluster),
+    ...findingsOfQuorum(cluster),
   ];
 }
 
@@ -298,129 +286,4 @@ function reachFindings(cluster: ClusterLook, reach: readonly Reach[]): readonly 
       `on the host of ${from}: psql with that conninfo shows why (network, listen_addresses, pg_hba.conf of ${to}, password, postgresql-contrib)`,
     ),
   );
-}
-
-function workerFindings(cluster: ClusterLook): readonly Finding[] {
-  const found: Finding[] = [];
-  for (const node of cluster.nodes) {
-    const look = answered(node);
-    if (look === null || node.voter.kind !== 'node') continue;
-    const { name } = node.voter;
-    const state = workerStateOf(cluster, name);
-    if (state === null)
-      found.push(
-        about(
-          'problem',
-          name,
-          'worker',
-          look.observation.inRecovery
-            ? 'no worker runs beside it, so it cannot be promoted'
-            : 'no worker runs beside it, so nobody keeps or fences this master',
-          `on its host: pgkeeper worker (or systemctl start pgkeeper)`,
-        ),
-      );
-    else if (look.observation.fenced)
-      found.push(about('warning', name, 'state', `is fenced (${state}): it waits to follow a master`, null));
-    else found.push(about('ok', name, 'worker', `its worker says ${state}`));
-    if (!cluster.registry.voters.some((voter) => voter.name === name))
-      found.push(
-        about(
-          'warning',
-          name,
-          'votes',
-          "is registered but has no vote yet: the master's worker adds it when it streams",
-          null,
-        ),
-      );
-    if (look.observation.priority === 0)
-      found.push(about('warning', name, 'priority', 'has priority 0: it votes, but is never promoted', null));
-  }
-  return found;
-}
-
-function quorumFindings(cluster: ClusterLook): readonly Finding[] {
-  const { quorum, sync, master } = statusOf(cluster);
-  const { voters } = cluster.registry;
-  const found: Finding[] = [];
-  if (voters.length === 1)
-    found.push(
-      about(
-        'problem',
-        null,
-        'quorum',
-        'there is one voter only: nobody could take over',
-        'register its standbys: pgkeeper add-node NAME CONNINFO',
-      ),
-    );
-  if (voters.length === 2 && voters.every((voter) => voter.kind === 'node'))
-    found.push(
-      quorum.needed === 2
-        ? about(
-            'problem',
-            null,
-            'quorum',
-            'two nodes without a witness and quorum = strict: with one lost there is no majority, so no failover',
-            'add a third node or a witness',
-          )
-        : about(
-            'warning',
-            null,
-            'quorum',
-            'two nodes without a witness: no majority is possible, so a split network can give two masters',
-            'add a third node or a witness, and set fencing_command until then',
-          ),
-    );
-  if (quorum.held < quorum.needed && workerStateOf(cluster, master ?? '') !== null)
-    found.push(
-      about(
-        'problem',
-        null,
-        'lease',
-        `${master ?? 'the master'} holds ${quorum.held} of ${quorum.voters} votes, ${quorum.needed} are needed`,
-        'see the log of its worker',
-      ),
-    );
-  else if (quorum.held >= quorum.needed)
-    found.push(
-      about(
-        'ok',
-        null,
-        'lease',
-        `${master} holds ${quorum.held} of ${quorum.voters} votes, ${quorum.needed} needed`,
-      ),
-    );
-  if (sync === 'degraded')
-    found.push(
-      about(
-        'problem',
-        null,
-        'sync',
-        'synchronous replication is wished but degraded: a master lost now cannot be replaced without losing commits',
-        'bring a standby that synchronous_standby_names names back',
-      ),
-    );
-  return found;
-}
-
-/** Whatever would block an election now and is not named yet. */
-function forecastFindings(cluster: ClusterLook): readonly Finding[] {
-  const forecast = forecastOf(cluster);
-  if (forecast.blocked_by.length === 0)
-    return [
-      about(
-        'ok',
-        null,
-        'failover',
-        `${forecast.would_promote} would be promoted if ${forecast.master} failed now`,
-      ),
-    ];
-  return [
-    about(
-      'problem',
-      null,
-      'failover',
-      `a failover now would be blocked: ${forecast.blocked_by.join('; ')}`,
-      'pgkeeper explain says more',
-    ),
-  ];
 }

@@ -2,26 +2,14 @@
 import { isSameName, parseStandbyNames } from '../core/standby-names.js';
 import { judgeSchema } from '../postgres/schema-version.js';
 import type { ServerFacts } from './check-facts.js';
+import { roleFindings } from './check-role.js';
+import { type Finding, finding } from './finding.js';
 import { counted } from './output.js';
-
-/** problem: would prevent or endanger a failover. warning: worth knowing, and no reason to fail. */
-export type Level = 'ok' | 'warning' | 'problem';
-
-export interface Finding {
-  readonly level: Level;
-  /** The node it is about; null = the cluster. */
-  readonly node: string | null;
-  readonly topic: string;
-  readonly text: string;
-  /** What to run or write, and then? Null where nothing is to be done. */
-  readonly mend: string | null;
-}
 
 export interface ServerContext {
   readonly programVersion: string;
   /** Nodes registered besides this one. */
   readonly others: readonly string[];
-  readonly registeredMaster: string | null;
   readonly registered: boolean;
   /** The conninfo that workers use to reach it holds a password. */
   readonly hasPassword: boolean;
@@ -42,16 +30,6 @@ export function findingsOfServer(facts: ServerFacts, context: ServerContext): re
     ...(facts.inRecovery ? standbyFindings(facts, context) : []),
     ...connectionFindings(facts, context),
   ];
-}
-
-function finding(
-  level: Level,
-  facts: ServerFacts,
-  topic: string,
-  text: string,
-  mend: string | null = null,
-): Finding {
-  return { level, node: facts.name, topic, text, mend };
 }
 
 function settingOf(facts: ServerFacts, name: string): string {
@@ -241,56 +219,6 @@ function schemaFindings(facts: ServerFacts, context: ServerContext): readonly Fi
       ),
     );
   return found;
-}
-
-/** Of the role the server is reached with. */
-export function roleFindings(facts: ServerFacts, context: ServerContext): readonly Finding[] {
-  if (facts.superuser) return [finding('ok', facts, 'rights', `role ${facts.role} is a superuser`)];
-  const found: Finding[] = [];
-  const grants = `psql -d ${facts.database} -v role=${facts.role} -f deploy/grants.sql, on the master`;
-  if (facts.versionNum < 150_000)
-    found.push(
-      finding(
-        'problem',
-        facts,
-        'rights',
-        `role ${facts.role} is not a superuser, and before PostgreSQL 15 ALTER SYSTEM cannot be granted`,
-        `ALTER ROLE "${facts.role}" SUPERUSER;`,
-      ),
-    );
-  if (!facts.replication)
-    found.push(
-      finding(
-        'problem',
-        facts,
-        'rights',
-        `role ${facts.role} may not stream: standbys pointed at this node with it would be refused`,
-        `ALTER ROLE "${facts.role}" REPLICATION;`,
-      ),
-    );
-  if (facts.missingGrants.length > 0)
-    found.push(
-      finding(
-        'problem',
-        facts,
-        'rights',
-        `role ${facts.role} lacks rights that a worker needs`,
-        `${facts.missingGrants.join(' ')} (or all at once: ${grants})`,
-      ),
-    );
-  if (!facts.dblinkWithoutPassword && !context.hasPassword)
-    found.push(
-      finding(
-        'problem',
-        facts,
-        'rights',
-        `role ${facts.role} is not a superuser, so dblink connects only with a password in the conninfo, and there is none`,
-        `register the node with password=... in its conninfo; or: psql -v role=${facts.role} -v without_password=1 -f deploy/grants.sql`,
-      ),
-    );
-  return found.length > 0
-    ? found
-    : [finding('ok', facts, 'rights', `role ${facts.role} has the rights a worker needs`)];
 }
 
 /** What the keeper sets with ALTER SYSTEM must take effect. */

@@ -6,9 +6,11 @@ import { definitions } from '../settings/settings.js';
 import { describeSource } from '../settings/sources.js';
 import { findingsOfCluster } from './check-cluster.js';
 import { addressText, factsOf, openFor, type Reach, reachFrom, type ServerFacts } from './check-facts.js';
-import { type Finding, findingsOfServer, roleFindings, type ServerContext } from './check-server.js';
+import { roleFindings } from './check-role.js';
+import { findingsOfServer, type ServerContext } from './check-server.js';
 import { type ClusterLook, lookAtCluster } from './cluster-look.js';
 import { type ExitCode, exitCodes } from './exit-codes.js';
+import { about, type Finding } from './finding.js';
 import { counted, print, printJson, tableLines, wrapped } from './output.js';
 import { connect, type Session } from './session.js';
 import { programVersion } from './version.js';
@@ -48,12 +50,32 @@ async function examine(session: Session, settings: LoadedSettings): Promise<Repo
   const registered = new Map((cluster?.registry.nodes ?? []).map((node) => [node.name, node.conninfo]));
   const findings = [
     ...settingFindings(settings, ownName),
-    ...servers.flatMap((facts) => findingsOfServer(facts, contextOf(facts, session, registered, cluster))),
-    ...ownFindings(own, servers, contextOf(own, session, registered, cluster)),
+    ...servers.flatMap((facts) => findingsOfServer(facts, contextOf(facts, session, registered))),
+    ...ownFindings(own, servers, contextOf(own, session, registered)),
+    ...strangerFindings(settings, registered),
     ...peers.failed,
     ...(cluster === null ? unregistered(hasObjects, own) : findingsOfCluster(cluster, servers, peers.reach)),
   ];
   return { settings, servers, cluster, findings };
+}
+
+/** A server with a name of its own that no node has. */
+function strangerFindings(
+  settings: LoadedSettings,
+  registered: ReadonlyMap<string, string>,
+): readonly Finding[] {
+  const name = settings.values.get('node_name')?.text;
+  if (name === undefined || registered.size === 0 || registered.has(name)) return [];
+  const known = [...registered.keys()].join(', ');
+  return [
+    about(
+      'problem',
+      name,
+      'registry',
+      `no node is registered as ${name}; there are ${known}`,
+      `on the master: pgkeeper add-node ${name} CONNINFO`,
+    ),
+  ];
 }
 
 /** The server this command is pointed at: all of it if it is not registered, its role if that is another than the registered one. */
@@ -71,7 +93,6 @@ function contextOf(
   facts: ServerFacts,
   session: Session,
   registered: ReadonlyMap<string, string>,
-  cluster: ClusterLook | null,
 ): ServerContext {
   const parsed = parseConninfo(registered.get(facts.name) ?? session.conninfo);
   const streaming = facts.streaming.map((row) => row.name);
@@ -79,7 +100,6 @@ function contextOf(
   return {
     programVersion: programVersion(),
     others: others.filter((name) => name !== facts.name),
-    registeredMaster: cluster?.registry.master ?? null,
     registered: registered.has(facts.name),
     hasPassword: parsed.kind === 'parsed' && parsed.keywords.has('password'),
   };

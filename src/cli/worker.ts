@@ -30,6 +30,8 @@ const stopBoundMs = 3000;
 
 /** Runs until a signal ends it. */
 export async function runWorker(request: LoadRequest): Promise<ExitCode> {
+  // Until there is something to reload: a signal that comes early must not end the worker.
+  process.on('SIGHUP', () => undefined);
   const loaded = await loadSettings(request);
   const settings = usableSettings(loaded);
   if (!(await claimDataDirectory(settings.dataDirectory ?? '')))
@@ -216,9 +218,9 @@ class Daemon {
         { needRestart },
         `takes effect after a restart of the worker: ${needRestart.join(', ')}`,
       );
-    const before = JSON.stringify(shown(this.#settings));
+    const before = JSON.stringify(this.#settings);
     this.#settings = next;
-    if (JSON.stringify(shown(next)) === before) return;
+    if (JSON.stringify(next) === before) return;
     this.#core = coreSettingsOf(next, this.#core.seed);
     this.#logger.level = next.logLevel;
     this.#logger.info(shown(next), 'settings changed');
@@ -232,10 +234,14 @@ function pick<T, K extends keyof T>(from: T, keys: readonly K[]): Pick<T, K> {
   return Object.fromEntries(keys.map((key) => [key, from[key]])) as Pick<T, K>;
 }
 
-/** For the log: everything but the conninfo, which may hold a password. */
-function shown(settings: Settings): Omit<Settings, 'ownConninfo'> {
-  const { ownConninfo: _, ...rest } = settings;
-  return rest;
+/** For the log: everything but what may hold a password, the conninfo and the text of commands. */
+function shown(settings: Settings): Readonly<Record<string, unknown>> {
+  const isSet = (value: unknown, key: string) => (key.endsWith('Command') ? value !== '' : value);
+  return Object.fromEntries(
+    Object.entries(settings)
+      .filter(([key]) => key !== 'ownConninfo')
+      .map(([key, value]) => [key, isSet(value, key)]),
+  );
 }
 
 /** `pg_keeper: n1 (master:connected, 3)`, as in the original; ps shows as much of it as the command line was long. */

@@ -2,6 +2,7 @@
  * Collects every setting from its places, the later ones winning: defaults, the file of --config, the server's own
  * files, the environment, flags. A server that is down is no obstacle where its data directory is known: its files are read.
  */
+import { realpathSync } from 'node:fs';
 import { classifyFailure, type Failure, speaksProtocol } from '../postgres/failure.js';
 import { judge } from './check.js';
 import { readConfigurationFile } from './configuration-file.js';
@@ -55,7 +56,12 @@ export async function loadSettings(request: LoadRequest): Promise<LoadedSettings
   const values = mergeEntries([file.entries, server.contents.entries, ...outer]);
   const dataDirectory = known?.path ?? server.dataDirectory;
   const judged = judge(values, { ownConninfo, dataDirectory });
-  const problems = [...file.problems, ...file.unknown, ...(typeof directory === 'string' ? [directory] : [])];
+  const problems = [
+    ...file.problems,
+    ...file.unknown,
+    ...(typeof directory === 'string' ? [directory] : []),
+    ...otherServer(known, server.dataDirectory),
+  ];
   return {
     settings: problems.length === 0 ? judged.settings : null,
     values: judged.values,
@@ -65,6 +71,22 @@ export async function loadSettings(request: LoadRequest): Promise<LoadedSettings
     ownConninfo,
     dataDirectory,
   };
+}
+
+/** The worker would start and stop one server and watch another. */
+function otherServer(given: DataDirectory | null, shown: string | null): readonly string[] {
+  if (given === null || shown === null || realPath(given.path) === realPath(shown)) return [];
+  return [
+    `the data directory ${given.path} is not that of the server the connection leads to, which has ${shown}`,
+  ];
+}
+
+function realPath(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    return path;
+  }
 }
 
 interface FileLayer extends SourceContents {

@@ -241,6 +241,14 @@ describe('commands on a cluster of three', { concurrency: false }, () => {
     failed(await pgkeeper(['worker', '-D', dataDirectory, ...at('n2')]), 1, /another worker runs for/);
   });
 
+  test('a worker whose connection leads to another server than its data directory is refused', async () => {
+    failed(
+      await pgkeeper(['worker', '-D', server('n2').dataDirectory, ...at('n3')]),
+      2,
+      /is not that of the server the connection leads to/,
+    );
+  });
+
   test('a worker takes up changed settings on SIGHUP, and keeps the old ones if the new are wrong', async () => {
     const { worker } = cluster.node('n3');
     const log = () => readFileSync(worker.logPath, 'utf8');

@@ -2,13 +2,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { findingsOfCluster } from '../../src/cli/check-cluster.js';
 import type { Reach, ServerFacts } from '../../src/cli/check-facts.js';
-import { type Finding, findingsOfServer, type ServerContext } from '../../src/cli/check-server.js';
+import { findingsOfServer, type ServerContext } from '../../src/cli/check-server.js';
+import type { Finding } from '../../src/cli/finding.js';
 import { clusterOf, factsOfServer, gone, goodSettings, voterOf } from '../support/cluster-looks.js';
 
 const context: ServerContext = {
   programVersion: '0.1.0',
   others: ['n1', 'n3'],
-  registeredMaster: 'n1',
   registered: true,
   hasPassword: false,
 };
