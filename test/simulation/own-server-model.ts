@@ -106,6 +106,7 @@ export class OwnServerModel implements OwnServer {
           server.end = upstream.end;
           server.standbySignal = true;
           server.broken = false;
+          server.around.watcher.flushed(server);
           server.say(`is a copy of ${upstream.name} up to ${server.end}`);
           startAgain(why);
         });
@@ -133,6 +134,7 @@ export class OwnServerModel implements OwnServer {
           server.end = upstream.end;
           server.standbySignal = true;
           server.broken = false;
+          server.around.watcher.flushed(server);
           server.say(`is rewound to ${physical} and filled from ${upstream.name} up to ${server.end}`);
           startAgain('rewound with pg_rewind');
         });

@@ -135,6 +135,7 @@ function mendBroken(cluster: Cluster): void {
     server.branch = master.branch;
     server.end = master.end;
     server.broken = false;
+    cluster.watcher.flushed(server);
     server.standbySignal = true;
     server.alterSystem({ fenced: false, primaryConninfo: '' });
     server.start();
