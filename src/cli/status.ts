@@ -93,7 +93,7 @@ function nodeStatus(cluster: ClusterLook, node: NodeLook, master: Answered | nul
   const look = answered(node);
   const observation = look?.observation ?? null;
   const registered = cluster.registered.find((row) => row.name === voter.name);
-  const state = shownState(cluster, node, master);
+  const state = shownState(cluster, node);
   const isMaster = observation === null ? cluster.registry.master === voter.name : !observation.inRecovery;
   return {
     name: voter.name,
@@ -112,15 +112,11 @@ function nodeStatus(cluster: ClusterLook, node: NodeLook, master: Answered | nul
   };
 }
 
-/** What a worker last said elsewhere is no news of a server that is gone: unless the master still has its stream. */
-function shownState(cluster: ClusterLook, node: NodeLook, master: Answered | null): string | null {
-  const { name } = node.voter;
-  const state = workerStateOf(cluster, name);
+/** Of a server out of reach, its worker's word counts elsewhere only where it speaks of being out of work. */
+function shownState(cluster: ClusterLook, node: NodeLook): string | null {
+  const state = workerStateOf(cluster, node.voter.name);
   if (node.look.kind === 'answered' || state === null || !/^(standby|master):/.test(state)) return state;
-  const streams = master?.observation.replication.some(
-    (row) => row.name === name && row.state === 'streaming',
-  );
-  return streams === true ? state : null;
+  return null;
 }
 
 /** Bytes between the master's flushed position and what the node has replayed; both were read at nearly one time. */

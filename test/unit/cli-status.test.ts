@@ -29,8 +29,8 @@ test('a healthy cluster is shown as interface.md promises it', () => {
   );
 });
 
-test('a server that is gone is unreachable whatever its worker last said, and the reason is shown', () => {
-  const status = statusOf(clusterOf({ n1: { observation: { replication: [] } }, n3: { failure: gone } }));
+test('a server out of reach is unreachable whatever its worker last said elsewhere, and the reason is shown', () => {
+  const status = statusOf(clusterOf({ n3: { failure: gone } }));
   const node = status.nodes[2];
   assert.equal(node?.reachable, false);
   assert.equal(node?.state, 'unreachable');
@@ -38,10 +38,9 @@ test('a server that is gone is unreachable whatever its worker last said, and th
   assert.match(status.warnings.join(), /n3 cannot be reached from here/);
 });
 
-test('a server out of reach from here only keeps its state while the master has its stream', () => {
-  const status = statusOf(clusterOf({ n3: { failure: gone } }));
-  assert.equal(status.nodes[2]?.reachable, false);
-  assert.equal(status.nodes[2]?.state, 'standby:connected');
+test('a server that its worker is bringing back is shown as that while it does not answer', () => {
+  const status = statusOf(clusterOf({ n3: { failure: gone, state: 'rejoining' } }));
+  assert.equal(status.nodes[2]?.state, 'rejoining');
 });
 
 test('a server without a worker is told apart from one that is gone', () => {
