@@ -154,7 +154,7 @@ function nameFindings(cluster: ClusterLook): readonly Finding[] {
     const look = answered(node);
     const { name, kind } = node.voter;
     if (look === null || kind !== 'node' || look.observation.nodeName === name) return [];
-    const mend = `in postgresql.conf of ${name}: pg_keeper.node_name = '${name}'; then SELECT pg_reload_conf();`;
+    const mend = `in postgresql.conf of ${name}: pg_keeper.node_name = '${name.replaceAll("'", "''")}'; then SELECT pg_reload_conf();`;
     return look.observation.nodeName === null
       ? [
           about(

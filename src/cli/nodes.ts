@@ -103,7 +103,7 @@ const pollMs = 50;
 /** A worker that runs shows itself within this time; else nobody will take the change in. */
 const workerBoundMs = 2000;
 
-/** The master's worker changes the voters one at a time; it shows by its session on its own server. */
+/** The master's worker changes the voters one at a time; it shows by its session on its own server, in a name cut at 63 bytes. */
 async function waitForVote(
   client: pg.Client,
   node: string,
@@ -114,8 +114,8 @@ async function waitForVote(
   for (;;) {
     const { rows } = await client.query<{ votes: boolean; worker: boolean }>(
       `select exists (select from jsonb_array_elements(c.voters) v where v ->> 'name' = $1) as votes,
-         exists (select from pg_stat_activity a where a.application_name
-           like 'pgk master:% ' || replace(replace(c.master, '%', '\\%'), '_', '\\_')) as worker
+         exists (select from pg_stat_activity a where a.application_name like 'pgk master:%'
+           and a.application_name = left('pgk ' || split_part(a.application_name, ' ', 2) || ' ' || c.master, 63)) as worker
        from pgkeeper.cluster_state c`,
       [node],
     );
