@@ -44,7 +44,8 @@ export interface OwnServer {
   inspect(): void;
   retire(names: string | null): void;
   start(): void;
-  rejoin(source: string, mode: 'rewind-or-copy' | 'copy'): void;
+  /** `follow`: the primary_conninfo with which the server comes back. */
+  rejoin(source: string, mode: 'rewind-or-copy' | 'copy', follow: string): void;
   endWalReceiver(): void;
 }
 

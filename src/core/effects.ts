@@ -77,7 +77,12 @@ export type Effect =
   /** Kill what is left of the own server and make sure it can only come back as a standby that follows nobody. */
   | { readonly kind: 'retire-server'; readonly names: string | null }
   | { readonly kind: 'start-server' }
-  | { readonly kind: 'rejoin-server'; readonly source: string; readonly mode: 'rewind-or-copy' | 'copy' }
+  | {
+      readonly kind: 'rejoin-server';
+      readonly source: string;
+      readonly mode: 'rewind-or-copy' | 'copy';
+      readonly follow: string;
+    }
   | { readonly kind: 'end-wal-receiver' }
   | {
       readonly kind: 'run-hook';

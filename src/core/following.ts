@@ -17,10 +17,19 @@ export function ballotOf(primaryConninfo: string): number {
   return Number.isSafeInteger(epoch) && epoch > 0 ? epoch : 0;
 }
 
-/** The node's own credentials where it has some, the target's address, its own name, the ballot. */
-export function followConninfo(node: Voter, obs: Observation, target: Voter, epoch: number): string {
+/**
+ * The node's own credentials where it has some, else those the target once streamed with, else the registry's; the
+ * target's address, the node's name, the ballot.
+ */
+export function followConninfo(
+  node: Voter,
+  present: string,
+  target: Voter,
+  epoch: number,
+  targetsOwn = '',
+): string {
   const address = addressOf(target.conninfo);
-  const base = obs.primaryConninfo.trim() === '' ? target.conninfo : obs.primaryConninfo;
+  const base = [present, targetsOwn].find((conninfo) => conninfo.trim() !== '') ?? target.conninfo;
   return withKeywords(base, {
     host: address?.host ?? '',
     port: String(address?.port ?? 5432),

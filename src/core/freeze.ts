@@ -53,10 +53,11 @@ export function walkFreeze(k: Keeper, turn: Turn, e: Election): void {
 
 function freezeOne(k: Keeper, turn: Turn, e: Election, voter: Voter, self: Voter): void {
   const link = linkOf(k, voter.name);
+  const own = ownLink(k).obs;
   if (link?.obs === undefined || link.obs === null || e.frozen.has(voter.name)) return;
   if (!e.sent.has(voter.name)) {
     if (!seenSince(link, e.startedAt)) return observe(k, turn, link, 5);
-    const conninfo = followConninfo(voter, link.obs, self, e.epoch);
+    const conninfo = followConninfo(voter, link.obs.primaryConninfo, self, e.epoch, own?.primaryConninfo);
     if (send(k, turn, link, { kind: 'follow', conninfo })) e.sent.add(voter.name);
     return;
   }
@@ -179,7 +180,12 @@ export function walkCatchUp(k: Keeper, turn: Turn, e: Election): void {
   if (source === undefined || self === undefined || !sourceObs || own.obs === null)
     return abandon(k, turn, e, randomBetween(k, 200, 500));
   if (!e.sent.has('follow')) {
-    if (send(k, turn, own, { kind: 'follow', conninfo: followConninfo(self, own.obs, source, e.epoch) }))
+    if (
+      send(k, turn, own, {
+        kind: 'follow',
+        conninfo: followConninfo(self, own.obs.primaryConninfo, source, e.epoch, sourceObs.primaryConninfo),
+      })
+    )
       e.sent.add('follow');
     return;
   }

@@ -156,7 +156,7 @@ function pointHere(
     obs.registry !== null &&
     obs.registry.promotionId !== registry.promotionId;
   if (otherHistory) return;
-  const conninfo = followConninfo(voter, obs, self, registry.epoch);
+  const conninfo = followConninfo(voter, obs.primaryConninfo, self, registry.epoch, ours.primaryConninfo);
   if (!send(k, turn, link, { kind: 'follow', conninfo })) return;
   note(k, turn, 'node-following', { voter: voter.name });
   obsStale(link, true);

@@ -4,8 +4,9 @@
  */
 
 import type { KeeperEvent } from './events.js';
+import { ballotOf, followConninfo } from './following.js';
 import { releaseVotes } from './lease.js';
-import { heartbeatMs, linkOf, livingMaster, observe, ownLink, voterNamed } from './links.js';
+import { endSession, heartbeatMs, linkOf, livingMaster, observe, ownLink, voterNamed } from './links.js';
 import type { Keeper, Link, Role } from './state.js';
 import { due, note, type Turn } from './turn.js';
 import { failoverTimeMs, holdNames, pollDeadlineMs } from './types.js';
@@ -132,6 +133,9 @@ export function ingestDown(k: Keeper, turn: Turn, role: Down, event: KeeperEvent
       }
       note(k, turn, 'server-retired');
       releaseVotes(k, turn);
+      // Dead for certain, whether or not the news has come through the socket yet.
+      endSession(k, turn, ownLink(k));
+      ownLink(k).obs = null;
       role.server = 'retired';
       role.retryAt = k.now;
       return;
@@ -182,8 +186,19 @@ export function enterRejoin(
   mode: 'rewind-or-copy' | 'copy',
   why: string,
 ): void {
-  const conninfo = voterNamed(k, source.voter)?.conninfo;
-  if (conninfo === undefined) return;
+  const master = voterNamed(k, source.voter);
+  const self = voterNamed(k, k.settings.name);
+  const ours = ownLink(k).obs;
+  if (master === undefined || self === undefined) return;
+  // A higher ballot than the master's epoch stays: it tells of an election this node was counted in.
+  const ballot = Math.max(k.registry?.epoch ?? 0, ours === null ? 0 : ballotOf(ours.primaryConninfo));
+  const follow = followConninfo(
+    self,
+    ours?.primaryConninfo ?? '',
+    master,
+    ballot,
+    source.obs?.primaryConninfo ?? '',
+  );
   note(k, turn, 'rejoin-started', { master: source.voter, why, mode });
   k.role = {
     kind: 'rejoining',
@@ -192,7 +207,7 @@ export function enterRejoin(
     pausedUntil: Number.POSITIVE_INFINITY,
     tries: k.rejoinTries,
   };
-  turn.effects.push({ kind: 'rejoin-server', source: conninfo, mode });
+  turn.effects.push({ kind: 'rejoin-server', source: master.conninfo, mode, follow });
 }
 
 export function ingestRejoin(k: Keeper, turn: Turn, role: Rejoining, event: KeeperEvent): void {

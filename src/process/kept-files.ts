@@ -8,7 +8,8 @@ import { replaceFile } from './configuration-file.js';
 
 export type KeptFiles = ReadonlyMap<string, Buffer>;
 
-const kinds = /\.(conf|crt|key|pem|crl)$/;
+/** postmaster.opts too: it tells how and from where this server is started. */
+const kinds = /\.(conf|crt|key|pem|crl)$|^postmaster\.opts$/;
 /** PostgreSQL's own folders hold no configuration. */
 const dataFolders = /^(base|global|pg_.*|log)$/;
 const deepest = 2;

@@ -1,5 +1,6 @@
 /** The OwnServer port over ServerControl: each request once at a time, every outcome an event. */
 import { maskConninfo } from '../core/conninfo.js';
+import { ballotOf } from '../core/following.js';
 import type { Emit, OwnServer } from '../ports.js';
 import type { ServerControl } from './server-control.js';
 
@@ -53,17 +54,22 @@ export class LocalServer implements OwnServer {
     );
   }
 
-  rejoin(source: string, mode: 'rewind-or-copy' | 'copy'): void {
-    this.#rejoin(source, mode).then(
+  rejoin(source: string, mode: 'rewind-or-copy' | 'copy', follow: string): void {
+    this.#rejoin(source, mode, follow).then(
       (detail) => this.#emit({ kind: 'server-rejoined', ok: true, detail }),
       (error: unknown) => this.#emit({ kind: 'server-rejoined', ok: false, detail: textOf(error) }),
     );
   }
 
   /** Fenced all the way: the mark goes only when the data directory is on the master's history. */
-  async #rejoin(source: string, mode: 'rewind-or-copy' | 'copy'): Promise<string> {
+  async #rejoin(source: string, mode: 'rewind-or-copy' | 'copy', follow: string): Promise<string> {
     const control = this.#control;
     await control.stop('fast', stopBoundMs);
+    // No session can change it any more: whoever pointed this server elsewhere counts on it.
+    if (ballotOf(control.followed()) > ballotOf(follow)) {
+      await control.start(startBoundMs);
+      throw new Error('an election pointed this server elsewhere meanwhile');
+    }
     let detail = 'fresh copy: the same timeline number on another history';
     let copy = mode === 'copy';
     if (!copy) {
@@ -74,8 +80,7 @@ export class LocalServer implements OwnServer {
       } else detail = rewind.kind === 'rewound' ? 'rewound with pg_rewind' : 'nothing to rewind';
     }
     if (copy) await control.copy(source);
-    control.markFenced(null);
-    control.clearFenced();
+    control.markStandbyOf(follow);
     await control.start(startBoundMs);
     return detail;
   }

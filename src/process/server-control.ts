@@ -38,7 +38,10 @@ export interface ServerControl {
   /** From now on nobody can start this server as a master. */
   forbidWritableStart(): void;
   markFenced(names: string | null): void;
-  clearFenced(): void;
+  /** primary_conninfo in the keeper's own file; '' = none. */
+  followed(): string;
+  /** The mark is gone, and the server comes back as a standby of that master. */
+  markStandbyOf(follow: string): void;
   start(boundMs: number): Promise<void>;
   stop(mode: 'fast' | 'immediate', boundMs: number): Promise<void>;
   rewind(source: string): Promise<RewindOutcome>;
@@ -94,8 +97,13 @@ class LocalServerControl implements ServerControl {
     });
   }
 
-  clearFenced(): void {
-    changeConfiguration(this.#autoConf, { 'pg_keeper.fenced': null });
+  followed(): string {
+    return readConfiguration(this.#autoConf).get('primary_conninfo') ?? '';
+  }
+
+  markStandbyOf(follow: string): void {
+    this.forbidWritableStart();
+    changeConfiguration(this.#autoConf, { primary_conninfo: follow, 'pg_keeper.fenced': null });
   }
 
   async start(boundMs: number): Promise<void> {
@@ -104,7 +112,7 @@ class LocalServerControl implements ServerControl {
     const seconds = String(Math.ceil(boundMs / 1000));
     // restart and not start: it repeats the options of the last start, such as Debian's config_file.
     const args = [
-      'restart',
+      existsSync(join(this.#data, 'postmaster.opts')) ? 'restart' : 'start',
       '-D',
       this.#data,
       '-w',
@@ -115,7 +123,8 @@ class LocalServerControl implements ServerControl {
       join(this.#data, 'pgkeeper-start.log'),
     ];
     const result = await this.#run(command, 'pg_ctl', args, boundMs + 5000);
-    if (!result.ok)
+    // A standby that is still replaying when the time is up has started all the same.
+    if (!result.ok && serverProcesses(this.#data).length === 0)
       throw new Error(describeFailure('starting the server', result, boundMs) + this.#startLog());
   }
 

@@ -29,7 +29,7 @@ export function perform(effect: Effect, ports: Ports, conninfoOf: (voter: string
     case 'start-server':
       return ports.server.start();
     case 'rejoin-server':
-      return ports.server.rejoin(effect.source, effect.mode);
+      return ports.server.rejoin(effect.source, effect.mode, effect.follow);
     case 'end-wal-receiver':
       return ports.server.endWalReceiver();
     case 'run-hook':
