@@ -3,12 +3,12 @@
  * and the benchmark alike. Everything lives in one temporary folder, and `remove` leaves nothing.
  */
 
-import { execFileSync } from 'node:child_process';
 import { chmodSync, chownSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { migrateUp } from '../postgres/migrations.js';
 import type { PostgresInstallation } from './find-postgres.js';
+import { endEverythingIn } from './leftovers.js';
 import { freePort, TestServer, until } from './server.js';
 import { TestWorker } from './worker-process.js';
 
@@ -110,7 +110,8 @@ export class TestCluster {
     for (const name of names.slice(1)) await this.register(name, master.server);
     // Only now: a server that waits for standbys it does not have yet acknowledges nothing.
     const wish = this.options.syncNames ?? '';
-    if (wish !== '') for (const { server } of this.nodes) await server.changeSettings({ synchronous_standby_names: wish });
+    if (wish !== '')
+      for (const { server } of this.nodes) await server.changeSettings({ synchronous_standby_names: wish });
     await this.untilSettled(first);
   }
 
@@ -217,14 +218,15 @@ export class TestCluster {
   async #remove(): Promise<void> {
     await Promise.all(this.nodes.map(({ worker }) => worker.kill()));
     await Promise.all(this.nodes.map(({ server }) => server.remove()));
+    endEverythingIn(this.folder);
     rmSync(this.folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
   }
 
   /** For a signal handler that has no time to wait. */
   removeNow(): void {
     for (const { worker } of this.nodes) worker.killNow();
-    for (const { server } of this.nodes) server.kill();
-    execFileSync('rm', ['-rf', this.folder]);
+    endEverythingIn(this.folder);
+    rmSync(this.folder, { recursive: true, force: true });
   }
 
   /** Last lines of every log, for a failed test. */
