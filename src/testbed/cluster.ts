@@ -28,6 +28,12 @@ export interface ClusterOptions {
   /** Ports from here on; null = free ones. */
   readonly firstPort?: number | null;
   readonly host?: string;
+  /** Address and network namespace of a node, for clusters of several hosts. */
+  readonly placeOf?: (name: string) => {
+    readonly host: string;
+    readonly port: number;
+    readonly namespace: string;
+  };
   /** The workers' role is superuser. Default: only on PostgreSQL 14. */
   readonly superuser?: boolean;
   readonly progress?: (step: string) => void;
@@ -117,9 +123,7 @@ export class TestCluster {
 
   async addServer(name: string): Promise<TestNode> {
     const { options } = this;
-    const host = options.host ?? '127.0.0.1';
-    const base = options.firstPort ?? null;
-    const port = base === null ? await freePort(host) : base + this.#nodes.size;
+    const place = options.placeOf?.(name) ?? (await this.#localPlace());
     const settings = {
       'pg_keeper.node_name': name,
       'pg_keeper.keepalive_time': options.keepaliveTime ?? '5s',
@@ -130,8 +134,7 @@ export class TestCluster {
     const server = new TestServer({
       name,
       folder: this.folder,
-      port,
-      host,
+      ...place,
       installation: options.installation,
       settings,
     });
@@ -143,6 +146,12 @@ export class TestCluster {
     const node = { name, server, worker };
     this.#nodes.set(name, node);
     return node;
+  }
+
+  async #localPlace(): Promise<{ readonly host: string; readonly port: number; readonly namespace: null }> {
+    const host = this.options.host ?? '127.0.0.1';
+    const first = this.options.firstPort ?? null;
+    return { host, port: first === null ? await freePort(host) : first + this.#nodes.size, namespace: null };
   }
 
   /** Role, grants, objects: the way the README leads a DBA. */

@@ -21,6 +21,8 @@ export interface ServerOptions {
   readonly port: number;
   readonly host: string;
   readonly installation: PostgresInstallation;
+  /** Network namespace the server lives in; null = this process's. Needs root. */
+  readonly namespace?: string | null;
   /** Further lines of postgresql.conf. */
   readonly settings: Readonly<Record<string, string>>;
 }
@@ -34,6 +36,7 @@ export class TestServer {
   readonly folder: string;
   readonly dataDirectory: string;
   readonly installation: PostgresInstallation;
+  readonly namespace: string | null;
   #settings: Readonly<Record<string, string>>;
   #removed = false;
 
@@ -42,6 +45,7 @@ export class TestServer {
     this.host = options.host;
     this.port = options.port;
     this.installation = options.installation;
+    this.namespace = options.namespace ?? null;
     this.folder = join(options.folder, options.name);
     this.dataDirectory = join(this.folder, 'data');
     this.#settings = options.settings;
@@ -205,13 +209,23 @@ export class TestServer {
     if (existsSync(this.dataDirectory)) await endAllProcesses(this.dataDirectory, 10_000);
   }
 
-  async #command(program: string, args: readonly string[]): Promise<void> {
-    const result = await runProgram(join(this.installation.binDirectory, program), args, {
-      deadlineMs: commandBoundMs,
-      asOwnerOf: this.folder,
-    });
+  async #command(name: string, args: readonly string[]): Promise<void> {
+    const program = join(this.installation.binDirectory, name);
+    const options = { deadlineMs: commandBoundMs, asOwnerOf: this.folder };
+    const result =
+      this.namespace === null
+        ? await runProgram(program, args, options)
+        : await runProgram('ip', ['netns', 'exec', this.namespace, ...this.#asOwner(), program, ...args], {
+            deadlineMs: commandBoundMs,
+          });
     if (!result.ok)
-      throw new Error(`${this.name}: ${describeFailure(program, result, commandBoundMs)}${this.lastLog()}`);
+      throw new Error(`${this.name}: ${describeFailure(name, result, commandBoundMs)}${this.lastLog()}`);
+  }
+
+  /** Entering a namespace needs root, so the user changes only after it. */
+  #asOwner(): readonly string[] {
+    const { uid, gid } = statSync(this.folder);
+    return ['setpriv', `--reuid=${uid}`, `--regid=${gid}`, '--clear-groups'];
   }
 
   /** For error messages. */

@@ -54,7 +54,10 @@ export class TestWorker {
       server.installation.binDirectory,
       ...extra,
     ];
-    this.#child = spawn(process.execPath, args, {
+    const { namespace } = server;
+    const [command, before] =
+      namespace === null ? [process.execPath, []] : ['ip', ['netns', 'exec', namespace, process.execPath]];
+    this.#child = spawn(command, [...before, ...args], {
       stdio: ['ignore', log, log],
       cwd: '/',
       env: this.#environment(),

@@ -1,0 +1,164 @@
+/** The master of three real servers crashes, freezes, is lost with its worker: who takes over, what is lost, what comes back. */
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { until } from '../../src/testbed/server.js';
+import { FailoverCluster, failoverTimeMs, registryOf } from '../support/failover-cluster.js';
+
+describe('failover of three servers with synchronous replication', { concurrency: false }, () => {
+  let three: FailoverCluster;
+
+  before(async () => {
+    three = await FailoverCluster.create({ nodes: 3, syncNames: 'ANY 1 (n1, n2, n3)' });
+  });
+
+  after(async () => {
+    await three.remove();
+  });
+
+  const step = (name: string, run: () => Promise<void>) =>
+    test(name, async () => {
+      try {
+        await run();
+      } catch (error) {
+        throw three.explain(error);
+      }
+    });
+
+  step(
+    'a crashed master is replaced, nothing acknowledged is lost, and it comes back as a standby by itself',
+    async () => {
+      const old = await three.master();
+      await three.untilAllVote(old.name);
+      const before = await registryOf(old);
+      const pinned = three.pin(old);
+      await until('the pinned client writes', () => pinned.acknowledged.length > 5);
+      const since = performance.now();
+      const wall = Date.now();
+      old.server.kill();
+      const next = await three.untilTakenOver(old, since);
+      assert.equal((await next.worker.untilDecision('master-ready', wall)).epoch, before.epoch + 1);
+      await three.cluster.untilSettled(next.name);
+      const [role] = await old.server.query<{ standby: boolean; marked: string | null }>(
+        `select pg_is_in_recovery() as standby, current_setting('pg_keeper.fenced', true) as marked`,
+      );
+      assert.equal(role?.standby, true);
+      assert.notEqual(role?.marked, 'on', 'the mark of the fence is gone');
+      await three.assertNothingLost(next);
+      three.assertNoOverlap(since, pinned);
+      assert.equal(
+        pinned.firstSince(three.writer.firstSince(since, old.name)?.at ?? since),
+        null,
+        'the deposed master acknowledged nothing',
+      );
+    },
+  );
+
+  step('a frozen master is replaced after T, and takes no write when it wakes up', async () => {
+    const old = await three.master();
+    await three.untilAllVote(old.name);
+    const pinned = three.pin(old);
+    await until('the pinned client writes', () => pinned.acknowledged.length > 5);
+    const since = performance.now();
+    old.worker.freeze();
+    old.server.freeze();
+    const next = await three.untilTakenOver(old, since);
+    const first = three.writer.firstSince(since, old.name);
+    assert.ok((first?.at ?? 0) - since >= failoverTimeMs - 200, 'a silent master is given its time T');
+    await delay(500);
+    // The server alone first: its worker cannot help it.
+    old.server.thaw();
+    await delay(1000);
+    old.worker.thaw();
+    await three.cluster.untilSettled(next.name);
+    assert.equal(
+      pinned.acknowledged.filter(({ at }) => at > (first?.at ?? 0)).length,
+      0,
+      'the deposed master acknowledged nothing',
+    );
+    await three.assertNothingLost(next);
+  });
+
+  step('a frozen worker alone loses its master the lease, and nothing acknowledged is lost', async () => {
+    const old = await three.master();
+    await three.untilAllVote(old.name);
+    const wall = Date.now();
+    const since = performance.now();
+    old.worker.freeze();
+    // The others still see the server, so nobody takes over from a living master.
+    await delay(failoverTimeMs + 1000);
+    assert.notEqual(three.writer.firstSince(since), null);
+    for (const { name, worker } of three.cluster.nodes) {
+      if (name !== old.name)
+        assert.equal(worker.decisions(wall).filter(({ reason }) => reason === 'promoting').length, 0);
+    }
+    old.worker.thaw();
+    await three.untilWriting();
+    const master = await three.master();
+    await three.untilAllVote(master.name);
+    await three.assertNothingLost(master);
+  });
+
+  step(
+    'a worker killed on any node changes nothing, and takes up its work when it is started again',
+    async () => {
+      const master = await three.master();
+      const before = await registryOf(master);
+      for (const { name, worker } of three.cluster.nodes) {
+        await worker.kill();
+        await delay(300);
+        worker.start();
+        await three.cluster.untilSettled(master.name);
+        const now = await registryOf(await three.master());
+        assert.equal(now.master, before.master, `after the worker of ${name}`);
+      }
+      await three.assertNothingLost(master);
+    },
+  );
+
+  step('a clean restart of the master by an administrator is no failure', async () => {
+    const master = await three.master();
+    await three.untilAllVote(master.name);
+    const wall = Date.now();
+    await master.server.restart();
+    await three.untilWriting();
+    assert.equal((await three.master()).name, master.name);
+    for (const { worker } of three.cluster.nodes) {
+      assert.deepEqual(
+        worker.decisions(wall).filter(({ reason }) => reason === 'promoting'),
+        [],
+      );
+    }
+    await three.assertNothingLost(master);
+  });
+
+  step('a restart of all workers at once changes nothing', async () => {
+    const master = await three.master();
+    await three.cluster.untilSettled(master.name);
+    for (const { worker } of three.cluster.nodes) assert.equal(await worker.stop(), 0);
+    for (const { worker } of three.cluster.nodes) worker.start();
+    await three.cluster.untilSettled(master.name);
+    assert.equal((await three.master()).name, master.name);
+    await three.assertNothingLost(master);
+  });
+
+  step('servers and workers started in the wrong order find their old roles', async () => {
+    const master = await three.master();
+    await three.untilAllVote(master.name);
+    for (const { worker } of three.cluster.nodes) await worker.stop();
+    await master.server.stop();
+    const standbys = three.cluster.nodes.filter(({ name }) => name !== master.name);
+    for (const { server } of standbys) await server.stop();
+    for (const { server, worker } of standbys) {
+      worker.start();
+      await server.start();
+    }
+    await delay(failoverTimeMs);
+    await master.server.start();
+    master.worker.start();
+    await three.untilWriting();
+    await three.assertNothingLost(await three.master());
+    await three.cluster.untilSettled((await three.master()).name);
+    assert.equal((await three.master()).name, master.name);
+  });
+});

@@ -1,0 +1,159 @@
+/** Standbys come and go under load: async and back, nodes added and removed, hooks, asynchronous clusters. */
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { keeperRole } from '../../src/testbed/cluster.js';
+import { until } from '../../src/testbed/server.js';
+import { FailoverCluster, registryOf } from '../support/failover-cluster.js';
+
+describe('standbys of a synchronous cluster', { concurrency: false }, () => {
+  let three: FailoverCluster;
+  const hookLog = () => join(three.cluster.folder, 'hooks');
+  const hookLines = () => (existsSync(hookLog()) ? readFileSync(hookLog(), 'utf8').trim().split('\n') : []);
+
+  before(async () => {
+    const note = (hook: string) =>
+      `echo ${hook} %v %n %e "$PGKEEPER_NEW_MASTER" "$PGKEEPER_PORT" >> %d/../../hooks`;
+    three = await FailoverCluster.create({
+      nodes: 3,
+      syncNames: 'ANY 1 (n1, n2, n3)',
+      settings: { 'pg_keeper.async_command': note('async'), 'pg_keeper.after_command': note('after') },
+    });
+  });
+
+  after(async () => {
+    await three.remove();
+  });
+
+  const step = (name: string, run: () => Promise<void>) =>
+    test(name, async () => {
+      try {
+        await run();
+      } catch (error) {
+        throw three.explain(error);
+      }
+    });
+
+  step(
+    'with all standbys lost writes go on asynchronously, and are synchronous again by themselves',
+    async () => {
+      const master = await three.master();
+      const standbys = three.cluster.nodes.filter(({ name }) => name !== master.name);
+      // Only the servers stop answering: their votes are needed, so one of them goes on voting.
+      const [first, second] = standbys;
+      assert.ok(first !== undefined && second !== undefined);
+      await three.untilAllVote(master.name);
+      for (const { server } of standbys) {
+        await server.query(`alter system set primary_conninfo = 'host=127.0.0.1 port=1'`);
+        await server.query('select pg_reload_conf()');
+      }
+      const wall = Date.now();
+      // Their master points them back, again and again; a receiver that is ended each time never streams for long.
+      await first.server.stop();
+      await second.worker.stop();
+      await second.server.query(`alter system set primary_conninfo = ''`);
+      await second.server.query('select pg_reload_conf()');
+      await master.worker.untilDecision('node-lost', wall);
+      await first.server.start();
+      second.worker.start();
+      await three.untilWriting();
+      await three.cluster.untilSettled(master.name);
+      assert.equal((await registryOf(master)).syncNeeded, 1);
+      await three.assertNothingLost(master);
+    },
+  );
+
+  step('a node removed under load is left alone, and can be added again', async () => {
+    const master = await three.master();
+    await three.cluster.untilSettled(master.name);
+    const [gone] = three.cluster.nodes.filter(({ name }) => name !== master.name);
+    assert.ok(gone !== undefined);
+    const [removed] = await master.server.query<{ ok: boolean }>('select pgkeeper.del_node($1) as ok', [
+      gone.name,
+    ]);
+    assert.equal(removed?.ok, true);
+    await until('it is no voter any more', async () => {
+      const [row] = await master.server.query<{ voters: number }>(
+        'select jsonb_array_length(voters) as voters from pgkeeper.cluster_state',
+      );
+      return row?.voters === 2;
+    });
+    await gone.worker.untilDecision('removed');
+    assert.equal(gone.server.isRunning(), true, 'its server runs on');
+    await three.untilWriting();
+    await master.server.query('select pgkeeper.add_node($1, $2)', [
+      gone.name,
+      gone.server.conninfo(keeperRole),
+    ]);
+    await three.cluster.untilSettled(master.name);
+    await three.assertNothingLost(master);
+  });
+
+  step('add_node in psql is seen by the workers at once, not at the next heartbeat only', async () => {
+    const master = await three.master();
+    const added = await three.cluster.addServer('n4');
+    await added.server.copyOf(master.server, keeperRole);
+    await added.server.start();
+    added.worker.start();
+    await added.worker.untilDecision('not-registered', 0);
+    await three.cluster.register('n4', master.server);
+    await added.worker.untilDecision('standby-connected');
+    await three.cluster.untilSettled(master.name);
+    await three.assertNothingLost(master);
+  });
+
+  step('commands of the operator ran with their placeholders and environment filled', async () => {
+    const master = await three.master();
+    await three.untilAllVote(master.name);
+    const since = performance.now();
+    const wall = Date.now();
+    master.server.kill();
+    const next = await three.untilTakenOver(master, since);
+    const ready = await next.worker.untilDecision('master-ready', wall);
+    await next.worker.untilDecision('command-done', wall);
+    const port = String(next.server.port);
+    assert.ok(
+      hookLines().includes(`after promoted ${next.name} ${ready.epoch} ${next.name} ${port}`),
+      `after_command in ${JSON.stringify(hookLines())}`,
+    );
+    await three.cluster.untilSettled(next.name);
+    await three.assertNothingLost(next);
+  });
+});
+
+describe('an asynchronous cluster', { concurrency: false }, () => {
+  test('a crashed master is replaced by the standby that has most, and a failing fencing_command stops that', async () => {
+    const three = await FailoverCluster.create({
+      nodes: 3,
+      syncNames: '',
+      settingsOf: {
+        n2: { 'pg_keeper.fencing_command': 'test -e %d/../fenced' },
+        n3: { 'pg_keeper.priority': '0' },
+      },
+    });
+    try {
+      const old = three.node('n1');
+      const candidate = three.node('n2');
+      await three.untilAllVote('n1');
+      const wall = Date.now();
+      const since = performance.now();
+      await old.worker.kill();
+      old.server.kill();
+      await candidate.worker.untilDecision('fencing-command-failed', wall);
+      assert.deepEqual(
+        candidate.worker.decisions(wall).filter(({ reason }) => reason === 'promoting'),
+        [],
+      );
+      const { writeFileSync } = await import('node:fs');
+      writeFileSync(join(candidate.server.folder, 'fenced'), '');
+      const next = await three.untilTakenOver(old, since);
+      assert.equal(next.name, 'n2', 'priority 0 is never promoted');
+      await candidate.worker.untilDecision('master-ready', wall);
+    } catch (error) {
+      throw three.explain(error);
+    } finally {
+      await three.remove();
+    }
+  });
+});

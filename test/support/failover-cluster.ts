@@ -1,0 +1,145 @@
+/** What every failover test needs: a settled cluster, a client that follows the master, clients pinned to one server, the audit. */
+import assert from 'node:assert/strict';
+import { type ClusterOptions, TestCluster, type TestNode } from '../../src/testbed/cluster.js';
+import { findPostgres } from '../../src/testbed/find-postgres.js';
+import { until } from '../../src/testbed/server.js';
+import { auditWrites, createWritesTable, overlapOf, Writer } from '../../src/testbed/writer.js';
+import { program } from './command-line.js';
+
+export const installation = findPostgres(process.env['PGKEEPER_TEST_BIN'] ?? null);
+export const keepaliveMs = 1000;
+export const failoverTimeMs = 3000;
+export const leaseTtlMs = 2000;
+
+export class FailoverCluster {
+  readonly cluster: TestCluster;
+  readonly writer: Writer;
+  readonly #pinned: Writer[] = [];
+  #writers = 1;
+
+  private constructor(cluster: TestCluster) {
+    this.cluster = cluster;
+    this.writer = new Writer({ servers: cluster.nodes.map(({ server }) => server), number: 1, pauseMs: 3 });
+  }
+
+  static async create(
+    options: Partial<ClusterOptions> & { readonly nodes: number },
+  ): Promise<FailoverCluster> {
+    const cluster = new TestCluster({
+      installation,
+      program,
+      keepaliveTime: '1s',
+      keepaliveCount: 3,
+      ...options,
+    });
+    try {
+      await cluster.create();
+      await createWritesTable(cluster.node('n1').server);
+    } catch (error) {
+      const logs = cluster.logs();
+      await cluster.remove();
+      throw new Error(`${error instanceof Error ? error.message : String(error)}\n${logs}`);
+    }
+    const made = new FailoverCluster(cluster);
+    made.writer.start();
+    await until('the client writes', () => made.writer.acknowledged.length > 10);
+    return made;
+  }
+
+  node(name: string): TestNode {
+    return this.cluster.node(name);
+  }
+
+  async master(): Promise<TestNode> {
+    return until('there is a master', () => this.cluster.master());
+  }
+
+  /** A client that only ever talks to one server. */
+  pin(node: TestNode): Writer {
+    this.#writers += 1;
+    const pinned = new Writer({ servers: [node.server], number: this.#writers, pauseMs: 5 });
+    pinned.start();
+    this.#pinned.push(pinned);
+    return pinned;
+  }
+
+  /** The next write acknowledged by somebody else than `old`. */
+  async untilTakenOver(old: TestNode, since: number): Promise<TestNode> {
+    const first = await until(
+      'another server acknowledges a write',
+      () => this.writer.firstSince(since, old.name),
+      60_000,
+      5,
+    );
+    return this.node(first.server);
+  }
+
+  async untilWriting(): Promise<void> {
+    const since = performance.now();
+    await until('the client writes again', () => this.writer.firstSince(since), 60_000, 5);
+  }
+
+  /** A server that came back votes only once it is older than the lease; until then a second failure would find too few. */
+  async untilAllVote(masterName: string): Promise<void> {
+    await this.cluster.untilSettled(masterName);
+    await until('every vote is held by the master', async () => {
+      const { code, out } = await import('./command-line.js').then(({ pgkeeper }) =>
+        pgkeeper(['status', '--json', '-d', this.node(masterName).server.conninfo()]),
+      );
+      const { quorum } = JSON.parse(out) as { quorum: { voters: number; held: number } };
+      return code === 0 && quorum.held === quorum.voters;
+    });
+  }
+
+  /** Every acknowledged row of every client so far is on `node`. */
+  async assertNothingLost(node: TestNode): Promise<void> {
+    const audit = await auditWrites([this.writer, ...this.#pinned], node.server);
+    assert.deepEqual(audit.lost, [], 'every acknowledged row is on the present master');
+    assert.ok(audit.acknowledged > 0, 'rows were acknowledged at all');
+  }
+
+  /** No acknowledgement of the old master after the first of the new one, judged over one change of master. */
+  assertNoOverlap(since: number, ...pinned: readonly Writer[]): void {
+    const all = [this.writer, ...pinned]
+      .flatMap(({ acknowledged }) => acknowledged)
+      .filter(({ at }) => at > since);
+    assert.equal(overlapOf(all), 0, 'two servers acknowledged at the same time');
+  }
+
+  async remove(): Promise<void> {
+    await this.writer.stop();
+    for (const pinned of this.#pinned) await pinned.stop();
+    await this.cluster.remove();
+  }
+
+  /** For a failed test: what the workers thought. */
+  explain(error: unknown): Error {
+    return new Error(
+      `${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n${this.cluster.logs(30)}`,
+    );
+  }
+}
+
+/** Epoch and master as the server's own registry has them. */
+export async function registryOf(
+  node: TestNode,
+): Promise<{
+  readonly epoch: number;
+  readonly master: string;
+  readonly syncNeeded: number;
+  readonly syncMembers: string[];
+}> {
+  const [row] = await node.server.query<{
+    epoch: string;
+    master: string;
+    sync_needed: number;
+    sync_members: string[];
+  }>('select epoch, master, sync_needed, sync_members from pgkeeper.cluster_state');
+  if (row === undefined) throw new Error('no registry');
+  return {
+    epoch: Number(row.epoch),
+    master: row.master,
+    syncNeeded: row.sync_needed,
+    syncMembers: row.sync_members,
+  };
+}
