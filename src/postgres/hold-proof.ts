@@ -8,7 +8,7 @@ import { withKeywords } from '../core/conninfo.js';
 import type { Answer } from '../core/events.js';
 import { holdNames } from '../core/types.js';
 import type { SessionContext } from './commands.js';
-import { openClient } from './connect.js';
+import { discardClient, openClient } from './connect.js';
 
 export async function proveHold(session: SessionContext, deadlineMs: number): Promise<Answer> {
   const until = performance.now() + deadlineMs * 0.7;
@@ -40,9 +40,7 @@ export async function proveHold(session: SessionContext, deadlineMs: number): Pr
     return await watch(session, rows[0].pid, () => finished, until);
   } finally {
     // The waiting marker is ended from this session; its transaction is a message nobody reads.
-    marker.removeAllListeners('error');
-    marker.on('error', () => undefined);
-    (marker as unknown as { connection: { stream: { destroy(): void } } }).connection.stream.destroy();
+    discardClient(marker);
     await session.client.query(
       `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'pgkeeper marker' and usename = current_user`,
     );

@@ -1,7 +1,7 @@
 /** Questions asked on fresh connections: what a peer sees, and whether the own server still takes new sessions. */
 
 import type { Emit, Probe } from '../ports.js';
-import { openClient, queryWithDeadline } from './connect.js';
+import { discardClient, openClient, queryWithDeadline } from './connect.js';
 import { classifyFailure, speaksProtocol } from './failure.js';
 
 export class PostgresProbe implements Probe {
@@ -49,6 +49,6 @@ async function ask(viaConninfo: string, target: string, deadlineMs: number): Pro
     );
     return (result.rows[0] as { sees?: unknown } | undefined)?.sees === true;
   } finally {
-    (client as unknown as { connection: { stream: { destroy(): void } } }).connection.stream.destroy();
+    discardClient(client);
   }
 }

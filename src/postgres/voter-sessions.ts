@@ -7,7 +7,7 @@ import { withKeywords } from '../core/conninfo.js';
 import type { Command } from '../core/effects.js';
 import type { Emit, VoterSessions } from '../ports.js';
 import { CommandError, runCommand, type SessionContext } from './commands.js';
-import { openClient } from './connect.js';
+import { discardClient, openClient } from './connect.js';
 import { classifyFailure } from './failure.js';
 import { linkFailureOf } from './link-failure.js';
 
@@ -72,7 +72,7 @@ export class PostgresVoterSessions implements VoterSessions {
       applicationName: this.#applicationName(),
       connectTimeoutMs: this.#options.connectTimeoutMs(),
     });
-    if (session.ended) return discard(client);
+    if (session.ended) return discardClient(client);
     session.client = client;
     client.on('error', (error) => this.#lose(session, error));
     client.on('end', () => this.#lose(session, new Error('the session ended')));
@@ -100,7 +100,7 @@ export class PostgresVoterSessions implements VoterSessions {
     if (session === undefined) return;
     this.#sessions.delete(voter);
     session.ended = true;
-    if (session.client !== null) discard(session.client);
+    if (session.client !== null) discardClient(session.client);
   }
 
   command(voter: string, id: number, command: Command, deadlineMs: number): void {
@@ -127,7 +127,7 @@ export class PostgresVoterSessions implements VoterSessions {
     if (session.ended) return;
     session.ended = true;
     if (this.#sessions.get(session.voter) === session) this.#sessions.delete(session.voter);
-    if (session.client !== null) discard(session.client);
+    if (session.client !== null) discardClient(session.client);
     const failure =
       error instanceof CommandError ? { kind: error.kind, detail: error.message } : failureOf(error);
     this.#emit({
@@ -148,11 +148,4 @@ export class PostgresVoterSessions implements VoterSessions {
 function failureOf(error: unknown) {
   const failure = classifyFailure(error);
   return { kind: linkFailureOf(failure.kind), detail: failure.message };
-}
-
-/** Ends a session without waiting for the other side, which may be frozen: the socket is closed at once. */
-function discard(client: pg.Client): void {
-  client.on('error', () => undefined);
-  const { stream } = (client as unknown as { connection: { stream: { destroy(): void } } }).connection;
-  stream.destroy();
 }
