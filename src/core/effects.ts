@@ -29,7 +29,13 @@ export type Command =
   | { readonly kind: 'promote' }
   /** Is the hold really in effect: fresh session, every walsender, a marker commit seen waiting? */
   | { readonly kind: 'prove-hold' }
-  | { readonly kind: 'write-epoch'; readonly epoch: number; readonly sync: SyncRow }
+  /** `promoted`: a new timeline, so a fresh promotion id; a master that keeps its place keeps its id. */
+  | {
+      readonly kind: 'write-epoch';
+      readonly epoch: number;
+      readonly sync: SyncRow;
+      readonly promoted: boolean;
+    }
   | { readonly kind: 'write-sync'; readonly sync: SyncRow }
   | { readonly kind: 'write-voters'; readonly voters: readonly Voter[] }
   | {

@@ -12,8 +12,8 @@ import { ingestFreeze, walkCatchUp, walkFreeze } from './freeze.js';
 import { heldVoters, isGivenUpBy, neededVotes, ownYouthMs, releaseVotes, tryVotes } from './lease.js';
 import { linkOf, masterLink, observe, ownLink, seenSince, votersOf } from './links.js';
 import { enterStandby, retire } from './own-server.js';
-import { ingestPromotion, walkPromotion, won } from './promotion.js';
-import { candidateOf, compareWal, describeRanking, rank } from './ranking.js';
+import { ingestPromotion, walkPromotion } from './promotion.js';
+import { candidateOf, compareWal, describeRanking, isComparable, logEndOf, rank } from './ranking.js';
 import type { Arrived, Election, ElectionPhase, Keeper, Link } from './state.js';
 import { due, isIdle, note, randomBetween, send, type Turn, wake } from './turn.js';
 import { failoverTimeMs, holdNames, pollDeadlineMs, type Registry } from './types.js';
@@ -47,6 +47,7 @@ export function startElection(
     epoch: 0,
     keepEpoch: false,
     frozen: new Set(),
+    balloted: new Set(),
     aheadOf: null,
     file: null,
     wishRead: false,
@@ -84,6 +85,10 @@ export function abandon(
     return;
   }
   enterPhase(k, e, 'gather');
+  // What was frozen or marked in this round was so under votes that are given back now.
+  e.frozen.clear();
+  e.balloted.clear();
+  e.epoch = 0;
   e.pauseUntil = k.now + pauseMs;
   e.startedAt = k.now + pauseMs;
   e.round += 1;
@@ -241,6 +246,11 @@ function walkVote(k: Keeper, turn: Turn, e: Election): void {
   tryVotes(k, turn, voters, claim ? 50 : 8);
   const needed = neededVotes(k);
   const held = heldVoters(k);
+  // The looks that the freeze needs, while the other votes are still on their way.
+  for (const voter of held) {
+    const link = linkOf(k, voter.name);
+    if (link !== undefined && !isFresh(e, link)) observe(k, turn, link, 0);
+  }
   const tookMs = Math.round(k.now - e.phaseAt);
   const ownHeld = held.some((voter) => voter.name === k.settings.name);
   if (ownHeld && held.length >= needed) {
@@ -257,7 +267,8 @@ function walkVote(k: Keeper, turn: Turn, e: Election): void {
       note(k, turn, 'election-aborted', { why: `the lease of ${e.oldMaster} may still run; waiting for T` });
       return abandon(k, turn, e, silentAt - k.now);
     }
-    return withMajority(k, turn, e);
+    enterPhase(k, e, 'freeze');
+    return walkFreeze(k, turn, e);
   }
   if (due(k, turn, e.phaseAt + voteBoundMs)) {
     const pauseMs = Math.round(randomBetween(k, 50, 250));
@@ -276,54 +287,44 @@ function leaseMayRun(k: Keeper, e: Election): boolean {
   return !isGivenUpBy(k, e.oldMaster);
 }
 
-/** With a majority: the epoch to fight for, whether somebody is ahead, then the freeze. */
-function withMajority(k: Keeper, turn: Turn, e: Election): void {
+/**
+ * The epoch to fight for: above every ballot and every row of the held voters, by looks taken after their votes were.
+ * True when a claim need not fight: all votes held, nothing newer anywhere.
+ */
+export function chooseEpoch(k: Keeper, e: Election): boolean {
+  const { registry } = k;
   const held = heldVoters(k);
-  let newest = k.registry?.epoch ?? 0;
-  let higherElsewhere = false;
-  for (const voter of held) {
+  const seen = held.map((voter) => {
     const obs = linkOf(k, voter.name)?.obs;
-    if (!obs) continue;
-    const seen = Math.max(ballotOf(obs.primaryConninfo), obs.registry?.epoch ?? 0);
-    if (seen > (k.registry?.epoch ?? 0)) higherElsewhere = true;
-    newest = Math.max(newest, seen);
-  }
-  e.epoch = newest + 1;
-  const registry = k.registry;
+    return obs ? Math.max(ballotOf(obs.primaryConninfo), obs.registry?.epoch ?? 0) : 0;
+  });
+  const known = registry?.epoch ?? 0;
+  e.epoch = Math.max(known, ...seen) + 1;
   e.keepEpoch =
     e.cause === 'claim' &&
     registry?.master === k.settings.name &&
-    ownLink(k).obs?.registry?.epoch === registry.epoch &&
-    !higherElsewhere &&
+    ownLink(k).obs?.registry?.epoch === known &&
+    e.epoch === known + 1 &&
     held.length === votersOf(k).length;
-  if (e.keepEpoch) {
-    note(k, turn, 'lease-kept', {
-      held: held.length,
-      voters: votersOf(k).length,
-      epoch: registry?.epoch ?? 0,
-    });
-    return won(k, turn, e);
-  }
-  enterPhase(k, e, 'freeze');
-  walkFreeze(k, turn, e);
+  return e.keepEpoch;
 }
 
-/** A held node that has received more than this one, by looks of this round. */
+/** Is what is known of that voter of this round, and asked for since its vote is held? Before, others could change it. */
+export function isFresh(e: Election, link: Link): boolean {
+  return link.vote !== null && seenSince(link, Math.max(link.vote.grantedAt, e.startedAt));
+}
+
+/** A held node that has more than this one, by looks taken while its vote is held. */
 export function nodeAhead(k: Keeper, e: Election): Link | null {
   const ours = ownLink(k).obs;
   if (ours === null) return null;
   for (const voter of heldVoters(k)) {
     const link = linkOf(k, voter.name);
-    if (
-      voter.kind !== 'node' ||
-      voter.name === k.settings.name ||
-      !link?.obs ||
-      !seenSince(link, e.startedAt)
-    )
-      continue;
+    if (voter.kind !== 'node' || voter.name === k.settings.name) continue;
+    if (!link?.obs || !isFresh(e, link) || !isComparable(link.obs, ours)) continue;
     // A writable server moves on: only what it flushed after the other's answer can be compared.
     if (e.cause === 'claim' && ownLink(k).obsAt < link.obsDoneAt) continue;
-    if (compareWal(link.obs, ours) > 0) return link;
+    if (compareWal(logEndOf(link.obs), logEndOf(ours)) > 0) return link;
   }
   return null;
 }

@@ -3,7 +3,7 @@
  * fallback_application_name. primary_conninfo is the one durable thing a standby lets us write, so a later election,
  * whose majority overlaps this one's, sees that this epoch was fought for and takes a higher one.
  */
-import { parseConninfo, withKeywords } from './conninfo.js';
+import { formatConninfo, parseConninfo, withKeywords } from './conninfo.js';
 import { addressOf } from './suspicion.js';
 import type { Observation, Voter } from './types.js';
 
@@ -39,6 +39,17 @@ export function followConninfo(
     application_name: node.name,
     fallback_application_name: `${ballotPrefix}${epoch}`,
   });
+}
+
+/** The ballot alone, for a server that must not stream from anybody: no server listens at that address. */
+export function ballotConninfo(node: Voter, epoch: number): string {
+  return formatConninfo(
+    new Map([
+      ['host', '/pgkeeper-no-server'],
+      ['application_name', node.name],
+      ['fallback_application_name', `${ballotPrefix}${epoch}`],
+    ]),
+  );
 }
 
 export function isPointedAt(obs: Observation, target: Voter): boolean {

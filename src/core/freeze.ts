@@ -2,17 +2,17 @@
  * With a majority of votes: point every held node at this one, prove it by its WAL receiver, and find out whether any
  * acknowledged commit could be missing. Nothing here can be undone by an old decision: all goes through vote sessions.
  */
-import { abandon, enterPhase, failClaim, nodeAhead } from './election.js';
-import { ballotOf, followConninfo, isPointedAt } from './following.js';
+import { abandon, chooseEpoch, enterPhase, failClaim, isFresh, nodeAhead } from './election.js';
+import { ballotConninfo, ballotOf, followConninfo, isPointedAt } from './following.js';
 import { heldVoters, neededVotes } from './lease.js';
 import { linkOf, observe, ownLink, seenSince, voterNamed, votersOf } from './links.js';
 import { formatLsn } from './lsn.js';
-import { startPromotion } from './promotion.js';
-import { restriction } from './ranking.js';
+import { startPromotion, won } from './promotion.js';
+import { compareWal, isComparable, isOtherHistory, isSettled, logEndOf, restriction } from './ranking.js';
 import type { Arrived, Election, Keeper, Link } from './state.js';
 import { addressOf, streamsFrom } from './suspicion.js';
 import { due, note, randomBetween, send, type Turn } from './turn.js';
-import { holdNames, pollDeadlineMs, type Voter } from './types.js';
+import { holdNames, type Observation, pollDeadlineMs, type Voter } from './types.js';
 
 /** After that long, nodes that will not freeze are left out when the others suffice. */
 const freezeBoundMs = 1500;
@@ -29,6 +29,8 @@ export function walkFreeze(k: Keeper, turn: Turn, e: Election): void {
     note(k, turn, 'election-aborted', { why: `only ${held.length} votes left` });
     return abandon(k, turn, e, randomBetween(k, 50, 250));
   }
+  if (!lookAtHeld(k, turn, e, held)) return;
+  if (e.epoch === 0 && chooseEpoch(k, e)) return keepMaster(k, turn, e, held.length);
   if (e.cause === 'failover' && !e.sent.has('shorten-retry')) {
     if (send(k, turn, own, { kind: 'shorten-retry' })) e.sent.add('shorten-retry');
   }
@@ -44,6 +46,8 @@ export function walkFreeze(k: Keeper, turn: Turn, e: Election): void {
   for (const voter of others) freezeOne(k, turn, e, voter, self);
   // While the others switch over, what the promotion needs to know.
   if (e.cause === 'failover' && !e.wishRead) send(k, turn, own, { kind: 'read-wish' });
+  // Before everything here is replayed its registry row may not be its last one.
+  if (own.obs === null || !isSettled(own.obs)) return waitForReplay(k, turn, e);
   const ahead = nodeAhead(k, e);
   if (ahead !== null) return yieldOrCatchUp(k, turn, e, ahead);
   const missing = others.filter((voter) => !e.frozen.has(voter.name));
@@ -51,26 +55,73 @@ export function walkFreeze(k: Keeper, turn: Turn, e: Election): void {
   settle(k, turn, e, others.length - missing.length);
 }
 
+/** Every held voter is looked at once more with its vote in hand: what was seen before, somebody else may have changed. */
+function lookAtHeld(k: Keeper, turn: Turn, e: Election, held: readonly Voter[]): boolean {
+  let all = true;
+  for (const voter of held) {
+    const link = linkOf(k, voter.name);
+    if (link === undefined || isFresh(e, link)) continue;
+    observe(k, turn, link, 0);
+    all = false;
+  }
+  return all;
+}
+
+function keepMaster(k: Keeper, turn: Turn, e: Election, held: number): void {
+  const epoch = k.registry?.epoch ?? 0;
+  note(k, turn, 'lease-kept', { held, voters: votersOf(k).length, epoch });
+  won(k, turn, e);
+}
+
 function freezeOne(k: Keeper, turn: Turn, e: Election, voter: Voter, self: Voter): void {
   const link = linkOf(k, voter.name);
   const own = ownLink(k).obs;
-  if (link?.obs === undefined || link.obs === null || e.frozen.has(voter.name)) return;
-  if (!e.sent.has(voter.name)) {
-    if (!seenSince(link, e.startedAt)) return observe(k, turn, link, 5);
-    const conninfo = followConninfo(voter, link.obs.primaryConninfo, self, e.epoch, own?.primaryConninfo);
-    if (send(k, turn, link, { kind: 'follow', conninfo })) e.sent.add(voter.name);
-    return;
-  }
-  if (seenSince(link, e.phaseAt) && isFrozen(link, self, e.epoch)) {
+  if (link?.obs === undefined || link.obs === null || own === null || e.frozen.has(voter.name)) return;
+  if (!link.obs.inRecovery) return holdLeftover(k, turn, e, link);
+  if (!e.sent.has(voter.name)) return pointAtSelf(k, turn, e, link, link.obs, own, voter, self);
+  if (ballotOf(link.obs.primaryConninfo) === e.epoch) e.balloted.add(voter.name);
+  if (isFrozen(link, self, e.epoch)) {
     e.frozen.add(voter.name);
     return;
   }
-  if (k.now - e.phaseAt > resumeAfterMs && !e.sent.has(`${voter.name} resumed`)) {
-    if (send(k, turn, link, { kind: 'resume-replay' })) e.sent.add(`${voter.name} resumed`);
-    return;
-  }
+  if (helpReplay(k, turn, e, link)) return;
   const address = addressOf(self.conninfo);
   observe(k, turn, link, 3, address === null ? undefined : { kind: 'streaming', ...address });
+}
+
+/** Another history gets the ballot alone: it must not stream from here, and later elections must see this one. */
+function pointAtSelf(
+  k: Keeper,
+  turn: Turn,
+  e: Election,
+  link: Link,
+  obs: Observation,
+  own: Observation,
+  voter: Voter,
+  self: Voter,
+): void {
+  const other = isOtherHistory(obs, own);
+  if (other && !isSettled(obs)) {
+    if (!helpReplay(k, turn, e, link)) observe(k, turn, link, 20);
+    return;
+  }
+  const conninfo = other
+    ? ballotConninfo(voter, e.epoch)
+    : followConninfo(voter, obs.primaryConninfo, self, e.epoch, own.primaryConninfo);
+  if (send(k, turn, link, { kind: 'follow', conninfo })) e.sent.add(voter.name);
+}
+
+function helpReplay(k: Keeper, turn: Turn, e: Election, link: Link): boolean {
+  const mark = `${link.voter} resumed`;
+  if (k.now - e.phaseAt <= resumeAfterMs || e.sent.has(mark)) return false;
+  if (send(k, turn, link, { kind: 'resume-replay' })) e.sent.add(mark);
+  return true;
+}
+
+/** A writable leftover of an older epoch: its commits wait from now on; it follows nobody and counts for nothing. */
+function holdLeftover(k: Keeper, turn: Turn, e: Election, link: Link): void {
+  if (link.obs?.names === holdNames || e.sent.has(link.voter)) return;
+  if (send(k, turn, link, { kind: 'set-names', names: holdNames })) e.sent.add(link.voter);
 }
 
 /** Positive evidence only: a WAL receiver that streams from this node, under this ballot. */
@@ -91,12 +142,12 @@ function settle(k: Keeper, turn: Turn, e: Election, frozen: number): void {
   const { obs } = own;
   const { registry } = k;
   if (obs === null || registry === null || !seenSince(own, e.phaseAt)) return;
-  // What was received must be replayed before the registry on this server is worth reading.
-  if (e.cause === 'failover' && obs.replayed < obs.received) return waitForReplay(k, turn, e);
+  if (!standsBehind(k, turn, e, obs)) return waitForMajority(k, turn, e);
   if (e.cause === 'claim' && [...e.frozen].some((name) => own.obsAt < (linkOf(k, name)?.obsDoneAt ?? 0)))
     return;
   if (oldMasterAnswers(k, turn, e)) return;
-  const here = new Set([...e.frozen, k.settings.name]);
+  const heldNames = new Set(heldVoters(k).map((voter) => voter.name));
+  const here = new Set([...e.frozen, k.settings.name].filter((name) => heldNames.has(name)));
   const verdict = restriction(registry, here, formerMasterIsHere(k, e, here));
   if (!verdict.satisfied) {
     const awaited = verdict.awaited.join(', ');
@@ -113,8 +164,32 @@ function settle(k: Keeper, turn: Turn, e: Election, frozen: number): void {
   startPromotion(k, turn, e);
 }
 
+/**
+ * A majority that carries this election's ballot and whose logs can be compared with this one's: any later majority meets
+ * it, so that an established row is never missed and no epoch is fought for twice.
+ */
+function standsBehind(k: Keeper, turn: Turn, e: Election, ours: Observation): boolean {
+  const behind = heldVoters(k).filter((voter) => {
+    if (voter.kind === 'witness' || voter.name === k.settings.name) return true;
+    const link = linkOf(k, voter.name);
+    if (!link?.obs) return false;
+    if (e.balloted.has(voter.name) && isComparable(link.obs, ours)) return true;
+    observe(k, turn, link, 10);
+    return false;
+  });
+  return behind.length >= neededVotes(k);
+}
+
+function waitForMajority(k: Keeper, turn: Turn, e: Election): void {
+  if (!due(k, turn, e.phaseAt + catchUpBoundMs)) return;
+  note(k, turn, 'election-aborted', { why: 'less than a majority can follow or be compared' });
+  if (e.cause === 'claim') return failClaim(k, turn, 'less than a majority can follow or be compared');
+  abandon(k, turn, e, randomBetween(k, 500, 1500));
+}
+
 /** Replay that does not end (paused, conflicts) is helped once; after a bound the votes are given back. */
 function waitForReplay(k: Keeper, turn: Turn, e: Election): void {
+  observe(k, turn, ownLink(k), 5);
   if (due(k, turn, e.phaseAt + catchUpBoundMs)) {
     note(k, turn, 'election-aborted', { why: 'replay of what was received does not end' });
     return abandon(k, turn, e, randomBetween(k, 500, 1500));
@@ -160,6 +235,10 @@ function yieldOrCatchUp(k: Keeper, turn: Turn, e: Election, ahead: Link): void {
   if (obs === null || ours === null) return;
   const theirs = `${obs.timeline}:${formatLsn(obs.received)}`;
   const details = { peer: ahead.voter, theirs, ours: `${ours.timeline}:${formatLsn(ours.received)}` };
+  if (e.cause === 'failover' && isOtherHistory(ours, obs)) {
+    note(k, turn, 'peer-ahead', { ...details, what: 'this node needs a fresh copy and cannot lead' });
+    return abandon(k, turn, e, randomBetween(k, 1000, 3000));
+  }
   if (e.cause === 'claim') {
     note(k, turn, 'peer-ahead', { ...details, what: 'this server may not stay master' });
     return failClaim(k, turn, `${ahead.voter} is ahead`);
@@ -192,10 +271,11 @@ export function walkCatchUp(k: Keeper, turn: Turn, e: Election): void {
   observe(k, turn, own, 10);
   const caughtUp =
     seenSince(own, e.phaseAt) &&
-    own.obs.timeline >= sourceObs.timeline &&
-    own.obs.received >= sourceObs.received;
+    isSettled(own.obs) &&
+    compareWal(logEndOf(own.obs), logEndOf(sourceObs)) >= 0;
   if (caughtUp) {
     e.frozen.clear();
+    e.balloted.clear();
     e.startedAt = k.now;
     enterPhase(k, e, 'freeze');
     return;

@@ -118,7 +118,25 @@ export function ingestVote(k: Keeper, turn: Turn, arrived: Arrived): void {
     send(k, turn, link, { kind: 'release' });
     return;
   }
-  link.vote = { renewedAt: arrived.sentAt, workers: arrived.answer.workers };
+  link.vote = { renewedAt: arrived.sentAt, grantedAt: k.now, workers: arrived.answer.workers };
+}
+
+/** Does the majority hold without that voter's vote? */
+export function canSpare(k: Keeper, voter: Voter): boolean {
+  return heldVoters(k).filter((held) => held.name !== voter.name).length >= neededVotes(k);
+}
+
+/**
+ * Gives back the vote of a node that is to be rewound or copied, one at a time: its worker takes it first, so that no
+ * server leaves while a majority counts on it.
+ */
+export function letLeave(k: Keeper, turn: Turn, leaves: (voter: Voter) => boolean): void {
+  for (const voter of heldVoters(k)) {
+    const link = linkOf(k, voter.name);
+    if (link === undefined || !leaves(voter) || !send(k, turn, link, { kind: 'release' })) continue;
+    link.vote = null;
+    return;
+  }
 }
 
 /** Gives every vote back: by a statement where the session is idle, by ending the session where it is not. */

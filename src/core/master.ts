@@ -8,10 +8,12 @@ import { isEstablished } from './established.js';
 import type { KeeperEvent } from './events.js';
 import { followConninfo, isPointedAt } from './following.js';
 import {
+  canSpare,
   hasLease,
   heldVoters,
   isVoteGood,
   leaseUntil,
+  letLeave,
   neededVotes,
   releaseVotes,
   tryVotes,
@@ -20,6 +22,7 @@ import { heartbeatMs, linkOf, observe, ownLink, seenSince, voterNamed, votersOf 
 import { decideSync, ingestSync } from './master-sync.js';
 import { decideMembership, ingestMembership } from './membership.js';
 import { enterDown, probeOwnServer, retire } from './own-server.js';
+import { isOtherHistory } from './ranking.js';
 import type { Arrived, Keeper, Link, Master } from './state.js';
 import { streamsFrom } from './suspicion.js';
 import { due, isIdle, note, send, type Turn, wake } from './turn.js';
@@ -76,7 +79,13 @@ export function decideMaster(k: Keeper, turn: Turn, m: Master): void {
   }
   wake(k, turn, m.ownAliveAt + failoverTimeMs(k.settings));
   probeOwnServer(k, turn, m);
-  tryVotes(k, turn, [...votersOf(k), ...joining(k)], Math.min(500, k.settings.leaseTtlMs / 6));
+  tryVotes(
+    k,
+    turn,
+    [...votersOf(k), ...joining(k)].filter((voter) => !leaves(k, m, voter)),
+    Math.min(500, k.settings.leaseTtlMs / 6),
+  );
+  letLeave(k, turn, (voter) => leaves(k, m, voter));
   for (const link of k.links.values()) {
     observe(k, turn, link, link === own ? ownLookMs(k) : heartbeatMs(k));
     if (link !== own) tend(k, turn, link);
@@ -91,6 +100,22 @@ export function decideMaster(k: Keeper, turn: Turn, m: Master): void {
 function joining(k: Keeper): readonly Voter[] {
   const voters = votersOf(k);
   return (k.registry?.nodes ?? []).filter((node) => !voters.some((voter) => voter.name === node.name));
+}
+
+/** How long a node may not stream before its vote is left to its own worker, which may have to copy it afresh. */
+const strayMs = 10_000;
+
+/** A node that waits to be rewound or copied: needed no longer once the majority holds without its vote. */
+function leaves(k: Keeper, m: Master, voter: Voter): boolean {
+  if (voter.kind !== 'node' || voter.name === k.settings.name || !canSpare(k, voter)) return false;
+  const obs = linkOf(k, voter.name)?.obs;
+  const ours = ownLink(k).obs;
+  const self = voterNamed(k, k.settings.name);
+  if (!obs?.inRecovery || ours === null || self === undefined) return false;
+  if (obs.fenced) return true;
+  // Pointed elsewhere: it has to be pointed here first, by whoever holds its vote.
+  const hopeless = isPointedAt(obs, self) || isOtherHistory(obs, ours);
+  return hopeless && k.now - (m.streamingAt.get(voter.name) ?? m.since) >= strayMs;
 }
 
 function lapse(k: Keeper, turn: Turn): void {
@@ -151,11 +176,7 @@ function pointHere(
 ): void {
   const { registry } = k;
   if (registry === null) return;
-  const otherHistory =
-    obs.timeline >= ours.timeline &&
-    obs.registry !== null &&
-    obs.registry.promotionId !== registry.promotionId;
-  if (otherHistory) return;
+  if (isOtherHistory(obs, ours)) return;
   const conninfo = followConninfo(voter, obs.primaryConninfo, self, registry.epoch, ours.primaryConninfo);
   if (!send(k, turn, link, { kind: 'follow', conninfo })) return;
   note(k, turn, 'node-following', { voter: voter.name });

@@ -33,7 +33,6 @@ export function enterStandby(k: Keeper, suspectAfter: number): void {
     suspectAfter,
     strayedSince: null,
     receiverEndedAt: Number.NEGATIVE_INFINITY,
-    waitsSince: null,
     blocked: null,
   };
 }

@@ -3,11 +3,11 @@
  * until it is established, only then the real names. After pg_promote was sent there is no way back but fencing.
  */
 
-import type { SyncRow } from './effects.js';
+import type { Command, SyncRow } from './effects.js';
 import { abandon, enterPhase } from './election.js';
 import { awaitFlush, flushedBy, isEstablished } from './established.js';
 import type { KeeperEvent } from './events.js';
-import { hasLease, heldVoters, neededVotes } from './lease.js';
+import { canSpare, hasLease, heldVoters, letLeave, neededVotes, tryVotes } from './lease.js';
 import { linkOf, observe, ownLink, seenSince, votersOf } from './links.js';
 import { formatLsn } from './lsn.js';
 import { newMaster } from './master.js';
@@ -15,7 +15,7 @@ import { retire } from './own-server.js';
 import type { Arrived, Election, Keeper } from './state.js';
 import { describeSync, namesFor, resolveWish, syncRowOf, type Wish } from './sync-plan.js';
 import { due, isIdle, note, randomBetween, send, type Turn } from './turn.js';
-import { holdNames, type Registry } from './types.js';
+import { holdNames, type Registry, type Voter } from './types.js';
 
 /** pg_promote waits for replay, which is done by then; disks may be slow. */
 const promoteBoundMs = 30_000;
@@ -36,6 +36,10 @@ export function walkPromotion(k: Keeper, turn: Turn, e: Election): void {
     note(k, turn, 'election-aborted', { why: 'the votes are lost' });
     return abandon(k, turn, e, randomBetween(k, 50, 250));
   }
+  if (!fenceable && !frozenHeld(k, e)) {
+    note(k, turn, 'election-aborted', { why: 'a node that follows this one is out of hand' });
+    return abandon(k, turn, e, randomBetween(k, 50, 250));
+  }
   switch (e.phase) {
     case 'fencing-command':
       return askFencing(k, turn, e);
@@ -50,6 +54,12 @@ export function walkPromotion(k: Keeper, turn: Turn, e: Election): void {
     default:
       return;
   }
+}
+
+/** Nodes counted as frozen may not be in anybody else's hands until the promotion. */
+function frozenHeld(k: Keeper, e: Election): boolean {
+  const held = new Set(heldVoters(k).map((voter) => voter.name));
+  return [...e.frozen].every((name) => held.has(name));
 }
 
 function fail(k: Keeper, turn: Turn, why: string): void {
@@ -155,12 +165,26 @@ function walkEpoch(k: Keeper, turn: Turn, e: Election): void {
   const { registry } = k;
   if (registry === null || e.sent.has('epoch')) return;
   e.sync ??= syncOfNewEpoch(k, e, registry);
-  if (send(k, turn, ownLink(k), { kind: 'write-epoch', epoch: e.epoch, sync: e.sync })) e.sent.add('epoch');
+  const command: Command = {
+    kind: 'write-epoch',
+    epoch: e.epoch,
+    sync: e.sync,
+    promoted: e.cause === 'failover',
+  };
+  if (send(k, turn, ownLink(k), command)) e.sent.add('epoch');
 }
 
 /** On a majority, and on k members of the new R: only then may the row say so. */
 function walkEstablish(k: Keeper, turn: Turn, e: Election): void {
   if (e.writtenLsn === null || e.sync === null) return;
+  // Whoever must be copied before it can follow is let go as soon as others vote in its place.
+  tryVotes(
+    k,
+    turn,
+    votersOf(k).filter((voter) => !isFencedNode(k, voter)),
+    250,
+  );
+  letLeave(k, turn, (voter) => isFencedNode(k, voter));
   observe(k, turn, ownLink(k), 3, awaitFlush(k, e.writtenLsn, e.sync));
   const flushed = flushedBy(k, e.writtenLsn);
   const members = e.sync.members.filter((name) => flushed.has(name)).length;
@@ -174,6 +198,11 @@ function walkEstablish(k: Keeper, turn: Turn, e: Election): void {
   if (!send(k, turn, ownLink(k), { kind: 'write-sync', sync })) return;
   e.sync = sync;
   e.sent.add('degrade');
+}
+
+function isFencedNode(k: Keeper, voter: Voter): boolean {
+  const obs = linkOf(k, voter.name)?.obs;
+  return voter.name !== k.settings.name && obs?.fenced === true && canSpare(k, voter);
 }
 
 function walkNames(k: Keeper, turn: Turn, e: Election): void {

@@ -7,6 +7,8 @@ export interface Candidate {
   readonly seqno: number;
   readonly formerMaster: boolean;
   readonly inSyncSet: boolean;
+  readonly epoch: number;
+  readonly promotionId: string | null;
   readonly timeline: number;
   readonly received: Lsn;
   readonly priority: number;
@@ -24,19 +26,61 @@ export function candidateOf(voter: Voter, obs: Observation, registry: Registry):
     seqno: voter.seqno,
     formerMaster: formerMaster && obs.registry?.epoch === registry.epoch,
     inSyncSet: registry.syncWished === 0 || registry.syncMembers.includes(voter.name),
-    timeline: obs.timeline,
-    received: obs.received,
+    ...logEndOf(obs),
     priority: obs.priority,
   };
 }
 
-/** Newer history first, then the further position. */
-export function compareWal(
-  a: { readonly timeline: number; readonly received: Lsn },
-  b: { readonly timeline: number; readonly received: Lsn },
-): number {
-  if (a.timeline !== b.timeline) return a.timeline - b.timeline;
+/** What a log ends with: the last registry row replayed, the timeline, the position. */
+export interface LogEnd {
+  readonly epoch: number;
+  readonly promotionId: string | null;
+  readonly timeline: number;
+  readonly received: Lsn;
+}
+
+export function logEndOf(obs: Observation): LogEnd {
+  const { registry, timeline, received } = obs;
+  return { epoch: registry?.epoch ?? 0, promotionId: registry?.promotionId ?? null, timeline, received };
+}
+
+/** Written after the same promotion: these two logs differ by their length only. */
+function isSameReign(a: LogEnd, b: LogEnd): boolean {
+  return a.timeline === b.timeline && a.promotionId === b.promotionId;
+}
+
+/**
+ * Which log says more. In one reign the longer one. Else the newer epoch first: timeline numbers do not tell who is newer,
+ * since a master that keeps its place keeps its number and two promotions may share one.
+ */
+export function compareWal(a: LogEnd, b: LogEnd): number {
+  if (!isSameReign(a, b)) {
+    if (a.epoch !== b.epoch) return a.epoch - b.epoch;
+    if (a.timeline !== b.timeline) return a.timeline - b.timeline;
+  }
   return a.received < b.received ? -1 : a.received > b.received ? 1 : 0;
+}
+
+/** Everything this server has on its disk is known: read to the end, and replayed, so that its registry row is its last one. */
+export function isSettled(obs: Observation): boolean {
+  return !obs.inRecovery || (obs.readToEnd && obs.replayed >= obs.received);
+}
+
+/** May `theirs` be compared with a log of which everything is known? */
+export function isComparable(theirs: Observation, ours: Observation): boolean {
+  return isSettled(theirs) || (theirs.readToEnd && isSameReign(logEndOf(theirs), logEndOf(ours)));
+}
+
+/**
+ * The timeline number of `target` or a higher one, but not its promotion: another history, which can only be copied
+ * afresh. PostgreSQL sees numbers alone and would stream into it (protocol section 7).
+ */
+export function isOtherHistory(obs: Observation, target: Observation): boolean {
+  return (
+    obs.timeline >= target.timeline &&
+    obs.registry !== null &&
+    obs.registry.promotionId !== target.registry?.promotionId
+  );
 }
 
 /** Best first: former master with its data, members of R, received WAL, priority, next master, seqno. */

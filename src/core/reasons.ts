@@ -76,6 +76,8 @@ export type ReasonValue = string | number | boolean | null;
 /** One decision: its code and every number behind it. */
 export interface ReasonRecord {
   readonly code: ReasonCode;
+  /** When it was decided, by the worker's monotonic clock, ms. */
+  readonly at: number;
   readonly epoch: number;
   readonly details: Readonly<Record<string, ReasonValue>>;
 }

@@ -1,7 +1,7 @@
 /** A standby's decisions: whom it hears, whether it strayed, when the master is gone, when to come back. */
 import { startElection } from './election.js';
-import { isPointedAt } from './following.js';
-import { isTwoNodeAuto, neededVotes } from './lease.js';
+import { ballotOf, isPointedAt } from './following.js';
+import { isTwoNodeAuto, isVoteGood, ownYouthMs, releaseVotes, tryVotes } from './lease.js';
 import {
   heartbeatMs,
   linkOf,
@@ -13,6 +13,7 @@ import {
   votersOf,
 } from './links.js';
 import { enterDown, enterRejoin } from './own-server.js';
+import { isOtherHistory, isSettled } from './ranking.js';
 import type { Keeper, Link, Role } from './state.js';
 import { judgeSuspicion, streamsFrom, watchMaster } from './suspicion.js';
 import { due, note, type Turn } from './turn.js';
@@ -24,6 +25,8 @@ type Standby = Extract<Role, { kind: 'standby' }>;
 function strayBoundMs(k: Keeper): number {
   return Math.max(5000, 2 * k.settings.keepaliveTimeMs);
 }
+
+const replayBoundMs = 30_000;
 
 export function decideStandby(k: Keeper, turn: Turn, role: Standby): void {
   const own = ownLink(k);
@@ -41,6 +44,10 @@ export function decideStandby(k: Keeper, turn: Turn, role: Standby): void {
   if (master?.obs) {
     role.blocked = null;
     if (comeBack(k, turn, role, master, master.obs, obs)) return;
+    if (own.vote !== null) releaseVotes(k, turn);
+  } else if (own.vote !== null) {
+    // It was to be rejoined; with the master gone its vote is for whoever stands.
+    releaseVotes(k, turn);
   } else if (k.registry.master === k.settings.name) {
     // This node was the last master and is a standby now: nobody else can be waited for.
     if (obs.priority > 0 && due(k, turn, Math.max(role.suspectAfter, own.obsAt)))
@@ -74,16 +81,22 @@ function comeBack(
 ): boolean {
   const masterVoter = votersOf(k).find((voter) => voter.name === master.voter);
   if (masterVoter === undefined) return false;
+  // This node was counted in a later election than this master's: it waits for that one's outcome.
+  if (ballotOf(ours.primaryConninfo) > (theirs.registry?.epoch ?? 0)) return false;
   const lacksPromotion = ours.registry?.promotionId !== theirs.registry?.promotionId;
   // The same timeline number twice: pg_rewind would see nothing to do on diverged data, so it is not asked.
-  const sameNumberTwice = ours.timeline >= theirs.timeline && lacksPromotion;
+  const sameNumberTwice = isOtherHistory(ours, theirs) && isSettled(ours);
   if (ours.fenced) {
-    if (!mayLeave(k, turn, role, master)) return false;
+    role.strayedSince ??= k.now;
+    // Which history this is shows once all of it is replayed; a replay that hangs must not keep it out for ever.
+    const unknown = isOtherHistory(ours, theirs) && !isSettled(ours);
+    if (unknown && !due(k, turn, role.strayedSince + replayBoundMs)) return true;
+    if (!mayLeave(k, turn)) return true;
     enterRejoin(
       k,
       turn,
       master,
-      sameNumberTwice ? 'copy' : 'rewind-or-copy',
+      unknown || sameNumberTwice ? 'copy' : 'rewind-or-copy',
       'fenced, and a newer master exists',
     );
     return true;
@@ -98,7 +111,7 @@ function comeBack(
   if (!due(k, turn, role.strayedSince + strayBoundMs(k))) return false;
   if (k.now - master.lastAlive > k.settings.keepaliveTimeMs) return false;
   if (!isPointedAt(ours, masterVoter) && !sameNumberTwice) return false;
-  if (!mayLeave(k, turn, role, master)) return false;
+  if (!mayLeave(k, turn)) return true;
   enterRejoin(
     k,
     turn,
@@ -109,27 +122,19 @@ function comeBack(
   return true;
 }
 
-/** How long a node lets those with a lower seqno rejoin first. */
-const letOthersFirstMs = 60_000;
-
 /**
- * A server that is rewound or copied has no vote, and its data are no data meanwhile: it leaves only when the others
- * carry the master's majority without it. Of several that wait the lowest seqno goes first.
+ * A server that is rewound or copied has no vote, and its data are no data meanwhile. So it leaves only with its own vote
+ * in hand: then no majority counts on it. (Of a server that has just started nobody has the vote.)
  */
-function mayLeave(k: Keeper, turn: Turn, role: Standby, master: Link): boolean {
-  role.waitsSince ??= k.now;
-  const patient = !due(k, turn, role.waitsSince + letOthersFirstMs);
-  const seqno = votersOf(k).find((voter) => voter.name === k.settings.name)?.seqno ?? 0;
-  const staying = votersOf(k).filter((voter) => {
-    if (voter.name === k.settings.name) return false;
-    if (voter.name === master.voter) return true;
-    const link = linkOf(k, voter.name);
-    if (link?.session !== 'open' || link.obs === null || !Number.isFinite(link.obsAt)) return false;
-    if (patient && link.obs.fenced && voter.seqno < seqno) return false;
-    // Nobody has the vote of a server that has just started.
-    return link.obs.birthAgeMs + (k.now - link.obsAt) >= k.settings.leaseTtlMs;
-  });
-  return staying.length >= neededVotes(k);
+function mayLeave(k: Keeper, turn: Turn): boolean {
+  if (isVoteGood(k, ownLink(k)) || ownYouthMs(k) > 0) return true;
+  tryVotes(
+    k,
+    turn,
+    votersOf(k).filter((voter) => voter.name === k.settings.name),
+    250,
+  );
+  return false;
 }
 
 /**

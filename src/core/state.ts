@@ -20,6 +20,7 @@ import type { CoreSettings, LinkFailure, Observation, Registry } from './types.j
 export interface Vote {
   /** When the last answered renewal was sent (the holder's clock). */
   renewedAt: number;
+  readonly grantedAt: number;
   /** Workers with a session on that voter when it was granted: they know that they do not hold it. */
   readonly workers: readonly string[];
 }
@@ -101,6 +102,8 @@ export interface Election {
   /** All votes held and nobody shows anything newer: a claim goes on in its old epoch. */
   keepEpoch: boolean;
   frozen: Set<string>;
+  /** Nodes whose primary_conninfo was seen with this election's ballot. */
+  balloted: Set<string>;
   aheadOf: string | null;
   /** synchronous_standby_names of this server's own files. */
   file: string | null;
@@ -166,8 +169,6 @@ export type Role =
       /** Since when this server should stream from the master but does not. */
       strayedSince: number | null;
       receiverEndedAt: number;
-      /** Since when this server waits for the others before it is rewound or copied. */
-      waitsSince: number | null;
       blocked: string | null;
     }
   | Election

@@ -36,7 +36,7 @@ export function note(
   code: ReasonCode,
   details: Readonly<Record<string, ReasonValue>> = {},
 ): void {
-  const record: ReasonRecord = { code, epoch: k.registry?.epoch ?? 0, details };
+  const record: ReasonRecord = { code, at: k.now, epoch: k.registry?.epoch ?? 0, details };
   turn.reasons.push(record);
   k.journal.push(record);
   // The journal waits for a master that takes writes; an outage of hours must not fill the memory.

@@ -69,7 +69,7 @@ export async function runCommand(
     case 'prove-hold':
       return proveHold(session, deadlineMs);
     case 'write-epoch':
-      return writeEpoch(session, command.epoch, command.sync);
+      return writeEpoch(session, command.epoch, command.sync, command.promoted);
     case 'write-sync':
       return writeSync(session, command.sync);
     case 'write-voters':

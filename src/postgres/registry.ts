@@ -75,8 +75,13 @@ function syncColumns(sync: SyncRow) {
 
 const nextVersion = sql<string>`version + 1`;
 
-/** First act of an epoch: a fresh promotion id, the master's name, R and k. */
-export function writeEpoch(session: SessionContext, epoch: number, sync: SyncRow): Promise<Answer> {
+/** First act of an epoch: the master's name, R and k; after a promotion a fresh id, which names the new timeline. */
+export function writeEpoch(
+  session: SessionContext,
+  epoch: number,
+  sync: SyncRow,
+  promoted: boolean,
+): Promise<Answer> {
   return written(session, async (trx) => {
     const master = session.ownName;
     await trx
@@ -96,7 +101,7 @@ export function writeEpoch(session: SessionContext, epoch: number, sync: SyncRow
       .set({
         epoch: String(epoch),
         version: nextVersion,
-        promotion_id: sql`gen_random_uuid()`,
+        ...(promoted ? { promotion_id: sql<string>`gen_random_uuid()` } : {}),
         master,
         ...syncColumns(sync),
         changed_at: sql`clock_timestamp()`,
@@ -147,6 +152,11 @@ export function writeFlags(
   });
 }
 
+/** A decision may have waited long for a master that takes writes. By the present offset of the clocks: a clock that was set meanwhile is right now. */
+function wallTimeOf(record: ReasonRecord): Date {
+  return new Date(Date.now() - (performance.now() - record.at));
+}
+
 /** Decisions and the last known state of a worker, written on the master for everybody to read. */
 export async function report(
   session: SessionContext,
@@ -160,6 +170,7 @@ export async function report(
       .insertInto('events')
       .values(
         events.map((record) => ({
+          at: wallTimeOf(record),
           epoch: String(record.epoch),
           node,
           code: record.code,

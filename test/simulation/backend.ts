@@ -78,9 +78,7 @@ export function* runCommand(session: Session, command: Command, context: Backend
     case 'prove-hold':
       return yield* proveHold(session, context.deadlineMs);
     case 'write-epoch':
-      return yield* write(session, (row) =>
-        withEpoch(server, row, command.epoch, context.ownName, command.sync),
-      );
+      return yield* write(session, (row) => withEpoch(server, row, command, context.ownName));
     case 'write-sync':
       return yield* write(session, (row) => ({ ...row, ...syncColumns(command.sync) }));
     case 'write-voters':
@@ -202,9 +200,14 @@ function syncColumns(sync: SyncRow) {
   return { syncWish: sync.wish, syncMembers: sync.members, syncNeeded: sync.needed, syncWished: sync.wished };
 }
 
-function withEpoch(server: Server, row: Registry, epoch: number, master: string, sync: SyncRow): Registry {
-  const promotionId = `promotion ${server.branch.id} ${server.end}`;
-  return { ...row, epoch, master, promotionId, ...syncColumns(sync) };
+function withEpoch(
+  server: Server,
+  row: Registry,
+  command: Extract<Command, { kind: 'write-epoch' }>,
+  master: string,
+): Registry {
+  const promotionId = command.promoted ? `promotion ${server.branch.id} ${server.end}` : row.promotionId;
+  return { ...row, epoch: command.epoch, master, promotionId, ...syncColumns(command.sync) };
 }
 
 /** is_nextmaster and is_sync live in node_info; a change of them raises the version. */

@@ -1,8 +1,8 @@
 /** One run: a cluster from a seed, faults, an end in which everything is whole again, and the verdict. */
 
-import { syncSetting } from './configuration.js';
 import type { Violation } from './checkers.js';
 import { type Cluster, Cluster as ClusterClass, defaultSettings, type Topology } from './cluster.js';
+import { syncSetting } from './configuration.js';
 import { type Fault, healAll, type PlanOptions, planFaults, schedule } from './faults.js';
 import type { WorkerClass } from './host.js';
 import { type OperatorPlan, planOperators, scheduleOperators } from './operators.js';
@@ -163,7 +163,9 @@ function problemOf(cluster: Cluster): string | null {
   const voters = row.voters.filter((voter) => voter.kind === 'node').map((voter) => voter.name);
   if (voters.length !== registered.size || voters.some((name) => !registered.has(name)))
     return `voters are ${voters.join(', ')}, nodes are ${[...registered].join(', ')}`;
-  const wished = syncSetting(row.syncWish).names.filter((name) => name !== master.name && registered.has(name));
+  const wished = syncSetting(row.syncWish).names.filter(
+    (name) => name !== master.name && registered.has(name),
+  );
   if (row.syncNeeded < Math.min(row.syncWished, wished.length))
     return `sync is ${row.syncNeeded} of ${row.syncWished} wished`;
   return null;
