@@ -157,11 +157,6 @@ function wallTimeOf(record: ReasonRecord): Date {
   return new Date(Date.now() - (performance.now() - record.at));
 }
 
-/** A decision may have waited long for a master that takes writes. By the present offset of the clocks: a clock that was set meanwhile is right now. */
-function wallTimeOf(record: ReasonRecord): Date {
-  return new Date(Date.now() - (performance.now() - record.at));
-}
-
 /** Decisions and the last known state of a worker, written on the master for everybody to read. */
 export async function report(
   session: SessionContext,
