@@ -110,6 +110,7 @@ export function observationOf(row: ObservationRow): Observation {
     nodeName: row.node_name,
     inRecovery: row.in_recovery,
     timeline: row.timeline,
+    // biome-ignore lint/complexity/useMathMinMax: positions are bigint
     received: receivedAlone > position ? receivedAlone : position,
     replayed: position,
     readToEnd: row.received !== null || row.at_end,
