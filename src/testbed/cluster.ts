@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { migrateUp } from '../postgres/migrations.js';
 import type { PostgresInstallation } from './find-postgres.js';
+import { grantsFor } from './grants.js';
 import { endEverythingIn } from './leftovers.js';
 import { freePort, TestServer, until } from './server.js';
 import { TestWorker } from './worker-process.js';
@@ -157,13 +158,15 @@ export class TestCluster {
   /** Role, grants, objects: the way the README leads a DBA. */
   async #installRegistry(server: TestServer): Promise<void> {
     const superuser = this.options.superuser ?? server.installation.major < 15;
-    await server.query(`create role ${keeperRole} login replication ${superuser ? 'superuser' : ''}`);
     const connection = { host: server.host, port: server.port, user: 'postgres', database: 'postgres' };
     await server.query('create extension if not exists dblink');
     const outcome = await migrateUp({ connection });
     if (outcome.kind === 'refused') throw new Error(outcome.reason);
-    if (!superuser)
-      for (const statement of grantStatements(server.installation.major)) await server.query(statement);
+    await server.query(
+      superuser
+        ? `create role ${keeperRole} login replication superuser`
+        : grantsFor(keeperRole, { withoutPassword: true }),
+    );
   }
 
   async register(name: string, onMaster: TestServer): Promise<void> {
@@ -249,29 +252,4 @@ export class TestCluster {
       })
       .join('\n');
   }
-}
-
-/** The grants of deploy/grants.sql that do not depend on psql. */
-function grantStatements(major: number): readonly string[] {
-  const role = keeperRole;
-  const predefined = [
-    'pg_monitor',
-    'pg_signal_backend',
-    'pg_checkpoint',
-    ...(major >= 16 ? ['pg_use_reserved_connections'] : []),
-  ];
-  return [
-    `grant ${predefined.join(', ')} to ${role}`,
-    `grant usage on schema pgkeeper to ${role}`,
-    `grant select, insert, update, delete on all tables in schema pgkeeper to ${role}`,
-    `grant usage, select on all sequences in schema pgkeeper to ${role}`,
-    `grant execute on all functions in schema pgkeeper to ${role}`,
-    `grant execute on function dblink_connect_u(text, text) to ${role}`,
-    `grant execute on function pg_promote(boolean, integer), pg_reload_conf(), pg_wal_replay_pause(), pg_wal_replay_resume() to ${role}`,
-    `grant alter system on parameter synchronous_standby_names, primary_conninfo, primary_slot_name, wal_retrieve_retry_interval to ${role}`,
-    `grant select on pg_file_settings to ${role}`,
-    `grant execute on function pg_show_all_file_settings() to ${role}`,
-    `grant execute on function pg_backup_start(text, boolean), pg_backup_stop(boolean) to ${role}`,
-    `grant execute on function pg_ls_dir(text, boolean, boolean), pg_stat_file(text, boolean), pg_read_binary_file(text), pg_read_binary_file(text, bigint, bigint, boolean) to ${role}`,
-  ];
 }

@@ -8,6 +8,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
+import { withKeywords } from '../core/conninfo.js';
 import { copyFrom } from '../process/base-copy.js';
 import { changeConfiguration, replaceFile } from '../process/configuration-file.js';
 import { endAllProcesses, serverProcesses } from '../process/processes.js';
@@ -114,42 +115,49 @@ export class TestServer {
       binDirectory: this.installation.binDirectory,
     });
     await this.writeSettings();
-    const conninfo = `host=${source.host} port=${source.port} user=${user} application_name=${this.name}`;
     changeConfiguration(join(this.dataDirectory, 'postgresql.auto.conf'), {
-      primary_conninfo: conninfo,
+      primary_conninfo: source.#conninfoFor(this.name, user),
       'pg_keeper.fenced': null,
       synchronous_standby_names: null,
     });
     replaceFile(join(this.dataDirectory, 'standby.signal'), '');
   }
 
-  async start(): Promise<void> {
-    await this.#command('pg_ctl', [
-      'start',
-      '-D',
-      this.dataDirectory,
-      '-w',
-      '-s',
-      '-l',
-      join(this.folder, 'postgres.log'),
-    ]);
+  /** What a standby needs to stream from here under a name, which may hold anything. */
+  #conninfoFor(applicationName: string, user: string): string {
+    return withKeywords(`host=${this.host} port=${this.port} user=${user}`, {
+      application_name: applicationName,
+    });
+  }
+
+  /** A running standby streams from another server, or under another name, or (null) from nobody. Returns when it does. */
+  async follow(source: TestServer | null, applicationName = this.name, user = 'postgres'): Promise<void> {
+    const conninfo = source === null ? '' : source.#conninfoFor(applicationName, user);
+    const [before] = await this.query<{ pid: number }>('select pid from pg_stat_wal_receiver');
+    await this.query(`alter system set primary_conninfo = ${pg.escapeLiteral(conninfo)}`);
+    await this.query('select pg_reload_conf()');
+    await until(`${this.name} follows ${source?.name ?? 'nobody'}`, async () => {
+      const [now] = await this.query<{ pid: number; status: string }>(
+        'select pid, status from pg_stat_wal_receiver',
+      );
+      return source === null ? now === undefined : now?.status === 'streaming' && now.pid !== before?.pid;
+    });
+  }
+
+  start(): Promise<void> {
+    return this.#control('start', '-l', join(this.folder, 'postgres.log'));
   }
 
   async stop(mode: 'fast' | 'immediate' | 'smart' = 'fast'): Promise<void> {
-    if (!this.isRunning()) return;
-    await this.#command('pg_ctl', ['stop', '-D', this.dataDirectory, '-w', '-s', '-m', mode]);
+    if (this.isRunning()) await this.#control('stop', '-m', mode);
   }
 
-  async restart(): Promise<void> {
-    await this.#command('pg_ctl', [
-      'restart',
-      '-D',
-      this.dataDirectory,
-      '-w',
-      '-s',
-      '-l',
-      join(this.folder, 'postgres.log'),
-    ]);
+  restart(): Promise<void> {
+    return this.#control('restart', '-l', join(this.folder, 'postgres.log'));
+  }
+
+  #control(action: string, ...more: readonly string[]): Promise<void> {
+    return this.#command('pg_ctl', [action, '-D', this.dataDirectory, '-w', '-s', ...more]);
   }
 
   isRunning(): boolean {
@@ -179,21 +187,28 @@ export class TestServer {
     }
   }
 
-  async query<Row extends pg.QueryResultRow>(
-    text: string,
-    values: readonly unknown[] = [],
-    user = 'postgres',
-  ): Promise<Row[]> {
+  /** A session of the caller, who ends it. */
+  async connect(user = 'postgres', database = 'postgres'): Promise<pg.Client> {
     const client = new pg.Client({
       host: this.host,
       port: this.port,
       user,
-      database: 'postgres',
+      database,
       connectionTimeoutMillis: 5000,
       query_timeout: 30_000,
     });
     client.on('error', () => undefined);
     await client.connect();
+    return client;
+  }
+
+  async query<Row extends pg.QueryResultRow>(
+    text: string,
+    values: readonly unknown[] = [],
+    user = 'postgres',
+    database = 'postgres',
+  ): Promise<Row[]> {
+    const client = await this.connect(user, database);
     try {
       return (await client.query<Row>(text, [...values])).rows;
     } finally {
