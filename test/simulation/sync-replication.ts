@@ -25,8 +25,14 @@ export function waitForStandbys(server: Server, session: Session, lsn: number, d
 export function releaseBy(server: Server, sender: WalSender): void {
   if (server.inRecovery || sender.priority === 0 || sender.state !== 'streaming') return;
   const { quorum, needed } = sender.setting;
+  // PostgreSQL counts two walsenders of one name as two standbys, also for the moment in which a standby that reconnected
+  // still has its old walsender: k >= 2 then means k - 1. A stated limit (a slot prevents it), so one name counts once here.
   const counted = server.senders.filter(
-    (other) => other.priority > 0 && other.state === 'streaming' && other.flushed > 0,
+    (other, place) =>
+      other.priority > 0 &&
+      other.state === 'streaming' &&
+      other.flushed > 0 &&
+      !server.senders.some((twin, at) => at > place && twin.name === other.name && twin.priority > 0),
   );
   if (counted.length < needed) return;
   let upTo: number;
