@@ -32,6 +32,7 @@ export function enterStandby(k: Keeper, suspectAfter: number): void {
     suspicion: null,
     suspectAfter,
     strayedSince: null,
+    saidStrayed: false,
     receiverEndedAt: Number.NEGATIVE_INFINITY,
     blocked: null,
   };
@@ -212,7 +213,8 @@ export function enterRejoin(
 export function ingestRejoin(k: Keeper, turn: Turn, role: Rejoining, event: KeeperEvent): void {
   if (event.kind !== 'server-rejoined') return;
   if (event.ok) {
-    k.rejoinTries = 0;
+    // Counted until it streams: a rejoin that changes nothing must not be repeated without an end.
+    k.rejoinTries += 1;
     note(k, turn, 'rejoined', { tookMs: Math.round(k.now - role.since), detail: event.detail });
     lookAnew(k);
     return;

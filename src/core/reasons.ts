@@ -47,6 +47,8 @@ export const reasons = {
   'claim-failed': 'this server is writable but may not be: {why}; fencing it',
   'newer-master': '{master} is master of epoch {epoch}',
   'rejoin-started': 'rejoining as standby of {master}: {why} ({mode})',
+  'not-streaming':
+    'points at {master} and does not stream from it for {forMs} ms; see the log of this server (WAL removed there, rights, network)',
   rejoined: 'server came back as a standby after {tookMs} ms: {detail}',
   'rejoin-failed': 'rejoin failed: {detail}; next try in {retryMs} ms',
   'sync-wish': 'synchronous_standby_names wished: {wish}',
@@ -101,6 +103,7 @@ const warnings: ReadonlySet<ReasonCode> = new Set<ReasonCode>([
   'lease-lapsed',
   'claim-failed',
   'rejoin-failed',
+  'not-streaming',
   'sync-wish-refused',
   'sync-change-abandoned',
   'went-async',

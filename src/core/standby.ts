@@ -23,7 +23,7 @@ type Standby = Extract<Role, { kind: 'standby' }>;
 
 /** How long a standby that should stream from the master may not do so before it is brought back by force. */
 function strayBoundMs(k: Keeper): number {
-  return Math.max(5000, 2 * k.settings.keepaliveTimeMs);
+  return Math.max(5000, 2 * k.settings.keepaliveTimeMs) * 2 ** Math.min(k.rejoinTries, 6);
 }
 
 const replayBoundMs = 30_000;
@@ -102,13 +102,22 @@ function comeBack(
     return true;
   }
   const streaming = streamsFrom(ours, masterVoter);
+  if (streaming) k.rejoinTries = 0;
   if (streaming || (!isPointedAt(ours, masterVoter) && !lacksPromotion)) {
     role.strayedSince = null;
+    role.saidStrayed = false;
     return false;
   }
   role.strayedSince ??= k.now;
   endWrongReceiver(k, turn, role, ours, masterVoter.conninfo);
   if (!due(k, turn, role.strayedSince + strayBoundMs(k))) return false;
+  if (!lacksPromotion && !sameNumberTwice) {
+    // The same history: nothing that a rewind could mend. Removed WAL, rights, the network: a matter for people.
+    if (role.saidStrayed) return false;
+    role.saidStrayed = true;
+    note(k, turn, 'not-streaming', { master: master.voter, forMs: Math.round(k.now - role.strayedSince) });
+    return false;
+  }
   if (k.now - master.lastAlive > k.settings.keepaliveTimeMs) return false;
   if (!isPointedAt(ours, masterVoter) && !sameNumberTwice) return false;
   if (!mayLeave(k, turn)) return true;

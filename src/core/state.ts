@@ -168,6 +168,8 @@ export type Role =
       suspectAfter: number;
       /** Since when this server should stream from the master but does not. */
       strayedSince: number | null;
+      /** Told once per stray. */
+      saidStrayed: boolean;
       receiverEndedAt: number;
       blocked: string | null;
     }
