@@ -243,7 +243,10 @@ function preferredOf(registry: Registry): string | null {
 function walkVote(k: Keeper, turn: Turn, e: Election): void {
   const voters = votersOf(k);
   const claim = e.cause === 'claim';
-  tryVotes(k, turn, voters, claim ? 50 : 8);
+  // Waiting under hold for nodes that are to be copied from here: their votes are left to their own workers.
+  const patient = claim && e.giveUpAt === null;
+  const asked = voters.filter((voter) => !patient || linkOf(k, voter.name)?.obs?.fenced !== true);
+  tryVotes(k, turn, asked, claim ? 50 : 8);
   const needed = neededVotes(k);
   const held = heldVoters(k);
   // The looks that the freeze needs, while the other votes are still on their way.
@@ -254,7 +257,7 @@ function walkVote(k: Keeper, turn: Turn, e: Election): void {
   const tookMs = Math.round(k.now - e.phaseAt);
   const ownHeld = held.some((voter) => voter.name === k.settings.name);
   if (ownHeld && held.length >= needed) {
-    const undecided = voters.filter((voter) => {
+    const undecided = asked.filter((voter) => {
       const link = linkOf(k, voter.name);
       return (
         link !== undefined && link.session === 'open' && link.vote === null && link.refusedAt < e.phaseAt
@@ -338,6 +341,16 @@ export function ingestElection(
 ): void {
   if (arrived !== null && e.phase === 'freeze') ingestFreeze(k, e, arrived);
   ingestPromotion(k, turn, e, event, arrived);
+}
+
+/**
+ * Promoted, and the epoch cannot be put on a majority: commits wait, so this server hurts nobody while it asks again
+ * without a bound. The others may be copied from it meanwhile; a newer epoch ends it.
+ */
+export function waitUnderHold(k: Keeper, turn: Turn): void {
+  releaseVotes(k, turn);
+  startElection(k, turn, 'claim', null, k.now);
+  if (k.role.kind === 'electing') k.role.round = 2;
 }
 
 /** A master whose lease lapsed while sync is on: hold, end sessions, ask again for a bounded time. */

@@ -20,7 +20,7 @@ function changeVoters(k: Keeper, turn: Turn, m: Master, registry: Registry, obs:
     (voter) => voter.kind === 'node' && !registry.nodes.some((node) => node.name === voter.name),
   );
   if (removed !== undefined && removed.name !== k.settings.name)
-    return removeVoter(k, turn, m, registry, removed);
+    return removeVoter(k, turn, m, registry, removed, obs);
   const changed = registry.nodes.find((node) => {
     const voter = voters.find((candidate) => candidate.name === node.name);
     return (
@@ -38,9 +38,8 @@ function changeVoters(k: Keeper, turn: Turn, m: Master, registry: Registry, obs:
   }
   for (const node of registry.nodes) {
     if (voters.some((voter) => voter.name === node.name)) continue;
-    const streams = obs.replication.some((row) => row.name === node.name && row.state === 'streaming');
     const next = [...voters, node];
-    if (streams && holdsMajorityOf(k, next) && write(k, turn, m, next)) {
+    if (streams(obs, node) && carries(k, obs, next) && write(k, turn, m, next)) {
       note(k, turn, 'voter-added', {
         voter: node.name,
         voters: next.length,
@@ -52,17 +51,30 @@ function changeVoters(k: Keeper, turn: Turn, m: Master, registry: Registry, obs:
   return false;
 }
 
-/** Overlapping majorities: the votes of the new set are held before the set is written. */
-function holdsMajorityOf(k: Keeper, voters: readonly Voter[]): boolean {
+function streams(obs: Observation, voter: Voter): boolean {
+  return obs.replication.some((row) => row.name === voter.name && row.state === 'streaming');
+}
+
+/** Overlapping majorities: before a set is written a majority of it votes for this master and can flush what it writes. */
+function carries(k: Keeper, obs: Observation, voters: readonly Voter[]): boolean {
+  const needed = majorityOf(voters, k.settings.quorum);
   const held = voters.filter((voter) => {
     const link = linkOf(k, voter.name);
     return link !== undefined && isVoteGood(k, link);
   });
-  return held.length >= majorityOf(voters, k.settings.quorum);
+  const flushing = voters.filter((voter) => voter.name === k.settings.name || streams(obs, voter));
+  return held.length >= needed && flushing.length >= needed;
 }
 
 /** First out of R (master-sync does that), its overrides reset while its vote is held, then out of the voters. */
-function removeVoter(k: Keeper, turn: Turn, m: Master, registry: Registry, removed: Voter): boolean {
+function removeVoter(
+  k: Keeper,
+  turn: Turn,
+  m: Master,
+  registry: Registry,
+  removed: Voter,
+  obs: Observation,
+): boolean {
   if (registry.syncNeeded > 0 && registry.syncMembers.includes(removed.name)) return false;
   const link = linkOf(k, removed.name);
   if (link?.obs && isVoteGood(k, link) && link.obs.names === holdNames) {
@@ -70,7 +82,7 @@ function removeVoter(k: Keeper, turn: Turn, m: Master, registry: Registry, remov
     return true;
   }
   const next = votersOf(k).filter((voter) => voter.name !== removed.name);
-  if (!holdsMajorityOf(k, next) || !write(k, turn, m, next)) return false;
+  if (!carries(k, obs, next) || !write(k, turn, m, next)) return false;
   note(k, turn, 'voter-removed', {
     voter: removed.name,
     voters: next.length,

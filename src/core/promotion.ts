@@ -4,7 +4,7 @@
  */
 
 import type { Command, SyncRow } from './effects.js';
-import { abandon, enterPhase } from './election.js';
+import { abandon, enterPhase, waitUnderHold } from './election.js';
 import { awaitFlush, flushedBy, isEstablished } from './established.js';
 import type { KeeperEvent } from './events.js';
 import { canSpare, hasLease, heldVoters, letLeave, neededVotes, tryVotes } from './lease.js';
@@ -21,6 +21,8 @@ import { holdNames, type Registry, type Voter } from './types.js';
 const promoteBoundMs = 30_000;
 /** How long the wished standbys of the new epoch may take before it starts degraded. */
 const newSetBoundMs = 2000;
+/** After that long with too few nodes that stream, those that must be copied first are let go. */
+const unableBoundMs = 10_000;
 
 export function startPromotion(k: Keeper, turn: Turn, e: Election): void {
   const wantsHook = k.settings.fencingCommand && e.cause === 'failover' && e.oldMaster !== k.settings.name;
@@ -32,6 +34,7 @@ export function walkPromotion(k: Keeper, turn: Turn, e: Election): void {
   const fenceable =
     e.sent.has('promote') || e.phase === 'epoch' || e.phase === 'establish' || e.phase === 'names';
   if (!hasLease(k)) {
+    if (e.phase === 'establish' && mayWait(k)) return keepWaiting(k, turn, 'the votes are lost');
     if (fenceable) return fail(k, turn, 'the votes are lost');
     note(k, turn, 'election-aborted', { why: 'the votes are lost' });
     return abandon(k, turn, e, randomBetween(k, 50, 250));
@@ -54,6 +57,16 @@ export function walkPromotion(k: Keeper, turn: Turn, e: Election): void {
     default:
       return;
   }
+}
+
+/** Sync wished: the hold stands since before the promotion, nothing is acknowledged. */
+function mayWait(k: Keeper): boolean {
+  return (k.registry?.syncWished ?? 0) > 0 && k.registry?.master === k.settings.name;
+}
+
+function keepWaiting(k: Keeper, turn: Turn, why: string): void {
+  note(k, turn, 'election-aborted', { why: `${why}; commits wait until a majority follows` });
+  waitUnderHold(k, turn);
 }
 
 /** Nodes counted as frozen may not be in anybody else's hands until the promotion. */
@@ -193,11 +206,20 @@ function walkEstablish(k: Keeper, turn: Turn, e: Election): void {
     enterPhase(k, e, 'names');
     return walkNames(k, turn, e);
   }
+  if (mayWait(k) && !canEstablish(k) && due(k, turn, e.phaseAt + unableBoundMs))
+    return keepWaiting(k, turn, 'less than a majority can follow this server');
   if (members >= e.sync.needed || !due(k, turn, e.phaseAt + newSetBoundMs) || e.sent.has('degrade')) return;
   const sync = { ...e.sync, needed: 0 };
   if (!send(k, turn, ownLink(k), { kind: 'write-sync', sync })) return;
   e.sync = sync;
   e.sent.add('degrade');
+}
+
+/** Do enough nodes stream from here, whatever they have flushed yet? */
+function canEstablish(k: Keeper): boolean {
+  const rows = ownLink(k).obs?.replication ?? [];
+  const names = new Set(rows.map((row) => row.name)).add(k.settings.name);
+  return votersOf(k).filter((voter) => names.has(voter.name)).length >= neededVotes(k);
 }
 
 function isFencedNode(k: Keeper, voter: Voter): boolean {

@@ -72,15 +72,12 @@ export function isComparable(theirs: Observation, ours: Observation): boolean {
 }
 
 /**
- * The timeline number of `target` or a higher one, but not its promotion: another history, which can only be copied
- * afresh. PostgreSQL sees numbers alone and would stream into it (protocol section 7).
+ * A higher timeline number than `target`'s, or the same one without its promotion: another history, which can only be
+ * copied afresh. PostgreSQL sees numbers alone and would stream into the second kind (protocol section 7).
  */
 export function isOtherHistory(obs: Observation, target: Observation): boolean {
-  return (
-    obs.timeline >= target.timeline &&
-    obs.registry !== null &&
-    obs.registry.promotionId !== target.registry?.promotionId
-  );
+  if (obs.timeline !== target.timeline) return obs.timeline > target.timeline;
+  return obs.registry !== null && obs.registry.promotionId !== target.registry?.promotionId;
 }
 
 /** Best first: former master with its data, members of R, received WAL, priority, next master, seqno. */
