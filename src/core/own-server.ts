@@ -5,8 +5,17 @@
 
 import type { KeeperEvent } from './events.js';
 import { ballotOf, followConninfo } from './following.js';
-import { releaseVotes } from './lease.js';
-import { endSession, heartbeatMs, linkOf, livingMaster, observe, ownLink, voterNamed } from './links.js';
+import { hasLease, heldVoters, neededVotes, releaseVotes } from './lease.js';
+import {
+  endSession,
+  heartbeatMs,
+  linkOf,
+  livingMaster,
+  observe,
+  ownLink,
+  voterNamed,
+  votersOf,
+} from './links.js';
 import type { Keeper, Link, Role } from './state.js';
 import { due, note, type Turn } from './turn.js';
 import { failoverTimeMs, holdNames, pollDeadlineMs } from './types.js';
@@ -14,6 +23,8 @@ import { failoverTimeMs, holdNames, pollDeadlineMs } from './types.js';
 type Down = Extract<Role, { kind: 'down' }>;
 type Rejoining = Extract<Role, { kind: 'rejoining' }>;
 
+/** The others are electing now; a server that comes up fenced is of no use to them before they are done. */
+const restartPauseMs = 500;
 const longestPauseMs = 60_000;
 
 /** 1, 2, 4 ... s, one minute at most. */
@@ -62,9 +73,9 @@ function lookAnew(k: Keeper): void {
 }
 
 /** The server answers again: whatever it is now, the role begins anew from what it shows. */
-function back(k: Keeper, turn: Turn): void {
+function back(k: Keeper, turn: Turn, wasMaster: boolean): void {
   note(k, turn, 'server-back');
-  k.role = { kind: 'starting' };
+  k.role = { kind: 'starting', wasMaster };
 }
 
 export function decideDown(k: Keeper, turn: Turn, role: Down): void {
@@ -72,7 +83,8 @@ export function decideDown(k: Keeper, turn: Turn, role: Down): void {
   // The others are looked at all the while: who is master may have changed when this server comes back.
   for (const other of k.links.values()) if (other !== link) observe(k, turn, other, heartbeatMs(k));
   if (role.server === 'retiring' || role.server === 'starting') return;
-  if (link.session === 'open') return back(k, turn);
+  if (link.session === 'open') return back(k, turn, role.wasMaster);
+  if (role.wasMaster && role.server === 'unknown' && mustFence(k)) return lapseWhileDown(k, turn);
   switch (role.server) {
     case 'unknown':
       if (due(k, turn, role.retryAt)) inspectAgain(k, turn, role);
@@ -97,6 +109,19 @@ export function decideDown(k: Keeper, turn: Turn, role: Down): void {
       }
       return;
   }
+}
+
+/** Sync off and no lease: only the end of the server keeps it from acknowledging beside somebody else. */
+export function mustFence(k: Keeper): boolean {
+  return (k.registry?.syncNeeded ?? 0) === 0 && !hasLease(k);
+}
+
+export function lapseWhileDown(k: Keeper, turn: Turn): void {
+  const held = heldVoters(k).length;
+  const details = { held, voters: votersOf(k).length, needed: neededVotes(k) };
+  note(k, turn, 'lease-lapsed', { ...details, what: 'fencing this server' });
+  releaseVotes(k, turn);
+  retire(k, turn);
 }
 
 /** A server that runs but does not answer: after T it is ended, whatever it is doing. */
@@ -137,7 +162,7 @@ export function ingestDown(k: Keeper, turn: Turn, role: Down, event: KeeperEvent
       endSession(k, turn, ownLink(k));
       ownLink(k).obs = null;
       role.server = 'retired';
-      role.retryAt = k.now;
+      role.retryAt = k.now + restartPauseMs;
       return;
     case 'server-started':
       if (event.ok) {
