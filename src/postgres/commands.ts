@@ -3,34 +3,13 @@
  * before anything that only fits one role. Any error here ends the session (voter-sessions.ts).
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import type pg from 'pg';
 import type { Awaited, Command } from '../core/effects.js';
 import type { Answer } from '../core/events.js';
 import { formatLsn } from '../core/lsn.js';
-import type { LinkFailure } from '../core/types.js';
 import { proveHold } from './hold-proof.js';
 import { type ObservationRow, observationOf, observeSql, shortRetryInterval } from './observation.js';
 import { report, writeEpoch, writeFlags, writeSync, writeVoters } from './registry.js';
-
-export class CommandError extends Error {
-  readonly kind: LinkFailure;
-  constructor(kind: LinkFailure, message: string) {
-    super(message);
-    this.name = 'CommandError';
-    this.kind = kind;
-  }
-}
-
-export interface SessionContext {
-  readonly client: pg.Client;
-  readonly conninfo: string;
-  readonly ownName: string;
-  readonly leaseTtlMs: () => number;
-  readonly applicationName: () => string;
-  /** pgkeeper.cluster_state was there at the last look. */
-  schemaKnown: boolean;
-  backendPid: number | null;
-}
+import { CommandError, type SessionContext } from './session-context.js';
 
 const done: Answer = { kind: 'done' };
 

@@ -7,8 +7,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { withKeywords } from '../core/conninfo.js';
 import type { Answer } from '../core/events.js';
 import { holdNames } from '../core/types.js';
-import type { SessionContext } from './commands.js';
 import { discardClient, openClient } from './connect.js';
+import type { SessionContext } from './session-context.js';
 
 export async function proveHold(session: SessionContext, deadlineMs: number): Promise<Answer> {
   const until = performance.now() + deadlineMs * 0.7;

@@ -8,8 +8,8 @@ import type { Answer } from '../core/events.js';
 import { parseLsn } from '../core/lsn.js';
 import { isWarning, type ReasonRecord, sentence } from '../core/reasons.js';
 import type { Voter } from '../core/types.js';
-import { CommandError, type SessionContext } from './commands.js';
 import { type RegistryJson, registryOf } from './observation.js';
+import { CommandError, type SessionContext } from './session-context.js';
 import type { Database } from './tables.js';
 
 /** Kysely on the one session: every query goes where the vote is. */

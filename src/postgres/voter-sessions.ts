@@ -6,10 +6,11 @@ import type pg from 'pg';
 import { withKeywords } from '../core/conninfo.js';
 import type { Command } from '../core/effects.js';
 import type { Emit, VoterSessions } from '../ports.js';
-import { CommandError, runCommand, type SessionContext } from './commands.js';
+import { runCommand } from './commands.js';
 import { discardClient, openClient } from './connect.js';
 import { classifyFailure } from './failure.js';
 import { linkFailureOf } from './link-failure.js';
+import { CommandError, type SessionContext } from './session-context.js';
 
 export interface SessionOptions {
   readonly nodeName: string;

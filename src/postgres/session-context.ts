@@ -1,0 +1,23 @@
+/** What every command on a kept session knows of it, and the error that says how a session ended. */
+import type pg from 'pg';
+import type { LinkFailure } from '../core/types.js';
+
+export class CommandError extends Error {
+  readonly kind: LinkFailure;
+  constructor(kind: LinkFailure, message: string) {
+    super(message);
+    this.name = 'CommandError';
+    this.kind = kind;
+  }
+}
+
+export interface SessionContext {
+  readonly client: pg.Client;
+  readonly conninfo: string;
+  readonly ownName: string;
+  readonly leaseTtlMs: () => number;
+  readonly applicationName: () => string;
+  /** pgkeeper.cluster_state was there at the last look. */
+  schemaKnown: boolean;
+  backendPid: number | null;
+}
