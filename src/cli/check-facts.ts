@@ -243,3 +243,8 @@ export function addressText(conninfo: string): string {
   const { host, port } = targetOf(conninfo);
   return host.startsWith('/') ? `${host}/.s.PGSQL.${port}` : `${host}:${port}`;
 }
+
+/** Value of a server setting; empty where the server has none of that name. */
+export function settingOf(facts: ServerFacts, name: string): string {
+  return facts.settings[name]?.value ?? '';
+}

@@ -1,8 +1,9 @@
 /** The prerequisites of one server, each with the statement that mends it. Pure: facts in, findings out. */
 import { isSameName, parseStandbyNames } from '../core/standby-names.js';
 import { judgeSchema } from '../postgres/schema-version.js';
-import type { ServerFacts } from './check-facts.js';
+import { type ServerFacts, settingOf } from './check-facts.js';
 import { roleFindings } from './check-role.js';
+import { connectionFindings, standbyFindings } from './check-standby.js';
 import { type Finding, finding } from './finding.js';
 import { counted } from './output.js';
 
@@ -30,10 +31,6 @@ export function findingsOfServer(facts: ServerFacts, context: ServerContext): re
     ...(facts.inRecovery ? standbyFindings(facts, context) : []),
     ...connectionFindings(facts, context),
   ];
-}
-
-function settingOf(facts: ServerFacts, name: string): string {
-  return facts.settings[name]?.value ?? '';
 }
 
 function versionFindings(facts: ServerFacts): readonly Finding[] {
@@ -249,62 +246,4 @@ function overrideFindings(facts: ServerFacts): readonly Finding[] {
       ),
     );
   return found;
-}
-
-function standbyFindings(facts: ServerFacts, context: ServerContext): readonly Finding[] {
-  const found: Finding[] = [];
-  const set = `ALTER SYSTEM SET primary_conninfo = 'host=MASTER ... application_name=${facts.name}'; SELECT pg_reload_conf();`;
-  const { receiver } = facts;
-  if (receiver === null)
-    found.push(finding('problem', facts, 'streaming', 'the standby receives no WAL', `see its log; ${set}`));
-  else if (receiver.name !== null && receiver.name !== facts.name && context.registered)
-    found.push(
-      finding(
-        'problem',
-        facts,
-        'application_name',
-        `the standby streams as "${receiver.name}", not as "${facts.name}"`,
-        set,
-      ),
-    );
-  else found.push(finding('ok', facts, 'streaming', `streams as ${receiver.name ?? facts.name}`));
-  if (facts.replayPaused)
-    found.push(
-      finding(
-        'problem',
-        facts,
-        'replay',
-        'replay is paused: a promotion would have to wait for it',
-        'SELECT pg_wal_replay_resume();',
-      ),
-    );
-  const delay = settingOf(facts, 'recovery_min_apply_delay');
-  if (delay !== '0' && delay !== '')
-    found.push(
-      finding(
-        'warning',
-        facts,
-        'recovery_min_apply_delay',
-        `recovery_min_apply_delay is ${delay}: if promoted, this node would first have to replay that much`,
-        'ALTER SYSTEM RESET recovery_min_apply_delay; SELECT pg_reload_conf(); or priority 0 for this node',
-      ),
-    );
-  return found;
-}
-
-/** Sessions of each worker on a server: the kept one, LISTEN, and short ones for probes. */
-const sessionsPerWorker = 3;
-
-function connectionFindings(facts: ServerFacts, context: ServerContext): readonly Finding[] {
-  const wanted = sessionsPerWorker * (context.others.length + 1);
-  if (facts.freeConnections >= wanted) return [];
-  return [
-    finding(
-      'warning',
-      facts,
-      'max_connections',
-      `only ${Math.max(0, facts.freeConnections)} ordinary connections are free; the workers use up to ${wanted}`,
-      `ALTER SYSTEM SET max_connections = ${Number(settingOf(facts, 'max_connections')) + wanted}; then restart, standbys first`,
-    ),
-  ];
 }

@@ -1,3 +1,4 @@
+/** What `check` concludes from the facts of a server and of a cluster. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { findingsOfCluster } from '../../src/cli/check-cluster.js';

@@ -1,3 +1,4 @@
+/** Connection flags, PG* variables and conninfo in one. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { conninfoOf, conninfoProblem } from '../../src/cli/connection-options.js';

@@ -1,3 +1,4 @@
+/** What `explain` foresees from looks at the nodes. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { forecastOf, outageLines } from '../../src/cli/forecast.js';

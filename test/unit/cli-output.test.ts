@@ -1,3 +1,4 @@
+/** How results are printed. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { counted, formatBytes, tableLines, wrapped } from '../../src/cli/output.js';

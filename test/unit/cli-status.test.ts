@@ -1,3 +1,4 @@
+/** What `status` makes of looks at the nodes. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isSameNode } from '../../src/cli/cluster-look.js';

@@ -1,3 +1,4 @@
+/** What is wrong with a set of settings, all at once. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Judged, judge, nodeNameProblem } from '../../src/settings/check.js';

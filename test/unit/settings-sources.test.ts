@@ -1,3 +1,4 @@
+/** Where a setting may come from, and which source wins. */
 import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

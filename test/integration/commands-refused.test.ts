@@ -1,0 +1,133 @@
+/** The commands against servers that are no cluster, and used wrongly. */
+import assert from 'node:assert/strict';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { makeTestFolder } from '../../src/testbed/cluster.js';
+import { findPostgres } from '../../src/testbed/find-postgres.js';
+import { freePort, TestServer } from '../../src/testbed/server.js';
+import { pgkeeper } from '../support/command-line.js';
+import { failed, parsed } from '../support/outcomes.js';
+
+const installation = findPostgres(process.env['PGKEEPER_TEST_BIN'] ?? null);
+
+describe('commands on a server that is no cluster', { concurrency: false }, () => {
+  const folder = makeTestFolder();
+  let server: TestServer;
+  const at = () => ['-d', server.conninfo()];
+
+  before(async () => {
+    server = new TestServer({
+      name: 'alone',
+      folder,
+      port: await freePort('127.0.0.1'),
+      host: '127.0.0.1',
+      installation,
+      settings: { password_encryption: 'scram-sha-256' },
+    });
+    await server.initialise();
+    const rules = join(server.dataDirectory, 'pg_hba.conf');
+    writeFileSync(rules, `host all secretive all scram-sha-256\n${readFileSync(rules, 'utf8')}`);
+    await server.start();
+    await server.query(`create role secretive superuser login password 'it''s a \\ secret'`);
+  });
+  after(async () => {
+    await server.remove();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  test('every command says that the objects are missing, and how to get them', async () => {
+    for (const command of ['status', 'explain', 'events', 'uri'])
+      failed(
+        await pgkeeper([command, ...at()]),
+        1,
+        /objects are not in (this )?database[\s\S]*CREATE EXTENSION pg_keeper CASCADE/,
+      );
+    const checked = await pgkeeper(['check', ...at()]);
+    assert.equal(checked.code, 1);
+    assert.match(checked.out, /pgkeeper objects are not installed/);
+  });
+
+  test('migrate installs, does nothing the second time, and takes everything away again', async () => {
+    const run = async (...args: string[]) => {
+      const outcome = await pgkeeper(['migrate', ...args, ...at()]);
+      assert.equal(outcome.code, 0, outcome.err);
+      return outcome.err;
+    };
+    assert.match(await run(), /installed: 0001_pg_keeper/);
+    assert.match(await run(), /nothing to do/);
+    const empty = await pgkeeper(['status', '--json', ...at()]);
+    assert.deepEqual(parsed<{ readonly nodes: readonly unknown[] }>(empty).nodes, []);
+    assert.match(await run('--down'), /removed: 0001_pg_keeper/);
+    const [row] = await server.query<{ there: boolean }>(
+      `select exists (select from pg_namespace where nspname like 'pgkeeper%') as there`,
+    );
+    assert.equal(row?.there, false);
+  });
+
+  test('passwords: missing, wrong, and one with quotes and backslashes in every form', async () => {
+    const target = `host=127.0.0.1 port=${server.port} dbname=postgres user=secretive`;
+    const status = (conninfo: string, env: Record<string, string> = {}) =>
+      pgkeeper(['status', '-d', conninfo], env);
+    failed(await status(target), 3, /asks for a password, and none was given/);
+    failed(await status(target, { PGPASSWORD: 'wrongone' }), 3, /password authentication failed/);
+    assert.doesNotMatch((await status(target, { PGPASSWORD: 'wrongone' })).err, /wrongone/);
+    const missing = /objects are not in database/;
+    failed(await status(target, { PGPASSWORD: "it's a \\ secret" }), 1, missing);
+    failed(await status(`${target} password='it\\'s a \\\\ secret'`), 1, missing);
+    failed(
+      await status(`postgresql://secretive:it%27s%20a%20%5C%20secret@127.0.0.1:${server.port}/postgres`),
+      1,
+      missing,
+    );
+  });
+
+  test('what is wrong with a command line or a way to a server has its exit code and no secret in it', async () => {
+    failed(await pgkeeper(['status', '--nonsense']), 2, /unknown option '--nonsense'/);
+    failed(await pgkeeper(['nonsense']), 2, /unknown command 'nonsense'/);
+    failed(await pgkeeper(['status', 'extra']), 2, /too many arguments/);
+    failed(await pgkeeper(['status', '-p', 'abc']), 2, /invalid port number/);
+    failed(await pgkeeper(['status', '-d', 'host=a sslmode=maybe']), 2, /invalid sslmode/);
+    failed(
+      await pgkeeper(['status', '-h', '127.0.0.1', '-p', '1']),
+      3,
+      /cannot connect to 127\.0\.0\.1:1 .*connection refused/,
+    );
+    failed(await pgkeeper(['status', '-h', '/nowhere']), 3, /no such socket/);
+    failed(
+      await pgkeeper(['status', '-d', server.conninfo('postgres', 'nodb')]),
+      3,
+      /database "nodb" does not exist/,
+    );
+    failed(await pgkeeper(['events', '--limit', 'many', ...at()]), 2, /--limit many/);
+    const secret = await pgkeeper(['status', '-d', 'host=a password=hush word']);
+    failed(secret, 2, /single quotes/);
+    assert.doesNotMatch(secret.err, /hush|word"/);
+  });
+
+  test('a worker lists everything that is wrong with its settings', async () => {
+    const outcome = await pgkeeper([
+      'worker',
+      '-D',
+      server.dataDirectory,
+      ...at(),
+      '--lease-ttl',
+      '1h',
+      '--quorum',
+      'most',
+    ]);
+    failed(outcome, 2, /node_name is not set/);
+    assert.match(outcome.err, /lease_ttl = '1h' \(--lease-ttl\)/);
+    assert.match(outcome.err, /quorum = 'most' \(--quorum\)/);
+    failed(await pgkeeper(['worker', '-D', folder, ...at()]), 2, /is not a data directory/);
+    failed(await pgkeeper(['worker', '-h', '127.0.0.1', '-p', '1']), 3, /its data directory is not known/);
+  });
+
+  test('version and help need no server', async () => {
+    assert.match((await pgkeeper(['--version'])).out, /^\d+\.\d+\.\d+\n$/);
+    const help = await pgkeeper(['worker', '--help']);
+    assert.equal(help.code, 0);
+    assert.match(help.out, /--keepalive-time <DURATION>/);
+    assert.equal((await pgkeeper([])).code, 2);
+  });
+});
