@@ -89,9 +89,17 @@ export function abandon(
   e.frozen.clear();
   e.balloted.clear();
   e.epoch = 0;
+  holdMeanwhile(k, turn);
   e.pauseUntil = k.now + pauseMs;
   e.startedAt = k.now + pauseMs;
   e.round += 1;
+}
+
+/** A claim that did not succeed at once: until it does, this server acknowledges nothing. */
+function holdMeanwhile(k: Keeper, turn: Turn): void {
+  const own = ownLink(k);
+  if (own.obs === null || own.obs.inRecovery || own.obs.names === holdNames) return;
+  send(k, turn, own, { kind: 'set-names', names: holdNames });
 }
 
 /** A claim that cannot succeed: the server may not stay writable. */
@@ -245,7 +253,10 @@ function walkVote(k: Keeper, turn: Turn, e: Election): void {
   const claim = e.cause === 'claim';
   // Waiting under hold for nodes that are to be copied from here: their votes are left to their own workers.
   const patient = claim && e.giveUpAt === null;
-  const asked = voters.filter((voter) => !patient || linkOf(k, voter.name)?.obs?.fenced !== true);
+  const asked = voters.filter(({ name }) => {
+    const obs = linkOf(k, name)?.obs;
+    return !patient || name === k.settings.name || !(obs?.inRecovery === true && obs.fenced);
+  });
   tryVotes(k, turn, asked, claim ? 50 : 8);
   const needed = neededVotes(k);
   const held = heldVoters(k);
@@ -308,7 +319,9 @@ export function chooseEpoch(k: Keeper, e: Election): boolean {
     registry?.master === k.settings.name &&
     ownLink(k).obs?.registry?.epoch === known &&
     e.epoch === known + 1 &&
-    held.length === votersOf(k).length;
+    held.length === votersOf(k).length &&
+    // What is held back has to be let go by the way that ends with the names.
+    ((registry?.syncWished ?? 0) > 0 || ownLink(k).obs?.names !== holdNames);
   return e.keepEpoch;
 }
 

@@ -159,7 +159,8 @@ export interface Master {
 }
 
 export type Role =
-  | { readonly kind: 'starting' }
+  /** wasMaster: this worker held the lease until its server went away. */
+  | { readonly kind: 'starting'; readonly wasMaster?: boolean }
   | { readonly kind: 'idle' }
   | {
       readonly kind: 'standby';

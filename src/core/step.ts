@@ -23,6 +23,8 @@ import {
   enterStandby,
   ingestDown,
   ingestRejoin,
+  lapseWhileDown,
+  mustFence,
   retire,
 } from './own-server.js';
 import { decideStandby, standbyState } from './standby.js';
@@ -185,6 +187,7 @@ function decideStarting(k: Keeper, turn: Turn): void {
     k.role = newMaster(k, null, undefined);
     return;
   }
+  if (k.role.kind === 'starting' && k.role.wasMaster === true && mustFence(k)) return lapseWhileDown(k, turn);
   startElection(k, turn, 'claim', k.now, own.obsAt);
 }
 
