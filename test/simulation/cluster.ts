@@ -186,7 +186,13 @@ export class Cluster implements Surroundings {
     if (row === null || host === undefined || row.syncWished > 0) return false;
     const { now } = this.world;
     const lately = (since: number) => now - since < 2 * this.topology.settings.leaseTtlMs;
-    return host.worker === null || host.stalled || lately(host.runningSince) || lately(server.thawedAt);
+    return (
+      host.worker === null ||
+      host.stalled ||
+      lately(host.runningSince) ||
+      lately(server.thawedAt) ||
+      lately(server.bornAt)
+    );
   }
 }
 
