@@ -30,7 +30,7 @@ export function decideSync(k: Keeper, turn: Turn, m: Master, obs: Observation): 
   noteAsync(k, turn, m, registry);
   if (m.change !== null) return walkSyncChange(k, turn, m, wish);
   if (m.pending !== null || m.establishedVersion !== registry.version || !isIdle(own)) return;
-  const managed = registry.syncMembers.length > 0 || registry.syncNeeded > 0 || m.appliedNames !== null;
+  const managed = registry.syncWished > 0 || registry.syncMembers.length > 0 || m.appliedNames !== null;
   if (managed && restoreNames(k, turn, m, obs, registry, wish)) return;
   const desired = desiredSync(syncRowOf(registry), wish, {
     streams: (name) => streams(obs, name),
