@@ -699,15 +699,16 @@ $$;
 comment on function pgkeeper.check_node_name(text) is 'Refuses a name that cannot be registered.';
 
 -- The name a standby streams under, from pg_stat_wal_receiver.conninfo. There values stand without quotes, one blank before each
--- keyword. Without application_name the fallback is sent (cluster_name, else "walreceiver").
+-- keyword, always in the same order, so that a name may hold blanks and "=". Without application_name the fallback is sent
+-- (cluster_name, else "walreceiver").
 
 create function pgkeeper.receiver_name(receiver_conninfo text) returns text
 language sql immutable
 set search_path = pg_catalog, pg_temp
 as $$
-  select regexp_replace(coalesce(substring(receiver_conninfo from '(?:^| )application_name=(.*)'),
-                                 substring(receiver_conninfo from '(?:^| )fallback_application_name=(.*)')),
-                        ' [a-z_]+=.*$', '')
+  select coalesce(
+    regexp_replace(substring(receiver_conninfo from '(?:^| )application_name=(.*)'), ' fallback_application_name=.*$', ''),
+    regexp_replace(substring(receiver_conninfo from '(?:^| )fallback_application_name=(.*)'), ' [a-z_]+=.*$', ''))
 $$;
 
 comment on function pgkeeper.receiver_name(text) is 'The application_name of a WAL receiver.';
@@ -948,6 +949,10 @@ begin
       using errcode = 'null_value_not_allowed', hint = 'Give its name or its seqno, as in pgkeeper.node_info.';
   end if;
   lock table pgkeeper.node_info in share update exclusive mode;
+  -- Before any row is locked: the commit of a transaction that has locked one waits for standbys, which may be gone for long.
+  if not exists (select from pgkeeper.node_info n where n.name = wanted_name or n.seqno = wanted_seqno) then
+    return false;
+  end if;
   perform from pgkeeper.cluster_state c for update;
   select n.seqno, n.name, n.is_master into node
     from pgkeeper.node_info n where n.name = wanted_name or n.seqno = wanted_seqno

@@ -15,6 +15,10 @@ begin
       using errcode = 'null_value_not_allowed', hint = 'Give its name or its seqno, as in pgkeeper.node_info.';
   end if;
   lock table pgkeeper.node_info in share update exclusive mode;
+  -- Before any row is locked: the commit of a transaction that has locked one waits for standbys, which may be gone for long.
+  if not exists (select from pgkeeper.node_info n where n.name = wanted_name or n.seqno = wanted_seqno) then
+    return false;
+  end if;
   perform from pgkeeper.cluster_state c for update;
   select n.seqno, n.name, n.is_master into node
     from pgkeeper.node_info n where n.name = wanted_name or n.seqno = wanted_seqno
