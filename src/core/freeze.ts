@@ -2,12 +2,13 @@
  * With a majority of votes: point every held node at this one, prove it by its WAL receiver, and find out whether any
  * acknowledged commit could be missing. Nothing here can be undone by an old decision: all goes through vote sessions.
  */
-import { abandon, chooseEpoch, enterPhase, failClaim, isFresh, nodeAhead } from './election.js';
+import { yieldOrCatchUp } from './catch-up.js';
+import { abandon, enterPhase, failClaim, isFresh } from './election-round.js';
 import { ballotConninfo, ballotOf, followConninfo, isPointedAt } from './following.js';
 import { heldVoters, neededVotes } from './lease.js';
 import { linkOf, observe, ownLink, seenSince, voterNamed, votersOf } from './links.js';
 import { formatLsn } from './lsn.js';
-import { startPromotion, won } from './promotion.js';
+import { firstOfPromotion, won } from './promotion.js';
 import { compareWal, isComparable, isOtherHistory, isSettled, logEndOf, restriction } from './ranking.js';
 import type { Arrived, Election, Keeper, Link } from './state.js';
 import { addressOf, streamsFrom } from './suspicion.js';
@@ -161,7 +162,7 @@ function settle(k: Keeper, turn: Turn, e: Election, frozen: number): void {
     tookMs: Math.round(k.now - e.phaseAt),
     lsn: formatLsn(obs.received),
   });
-  startPromotion(k, turn, e);
+  enterPhase(k, e, firstOfPromotion(k, e));
 }
 
 /**
@@ -228,65 +229,46 @@ function oldMasterAnswers(k: Keeper, turn: Turn, e: Election): boolean {
   return true;
 }
 
-/** Who is ahead goes first, if it can; else the difference is streamed from it. */
-function yieldOrCatchUp(k: Keeper, turn: Turn, e: Election, ahead: Link): void {
-  const obs = ahead.obs;
-  const ours = ownLink(k).obs;
-  if (obs === null || ours === null) return;
-  const theirs = `${obs.timeline}:${formatLsn(obs.received)}`;
-  const details = { peer: ahead.voter, theirs, ours: `${ours.timeline}:${formatLsn(ours.received)}` };
-  if (e.cause === 'failover' && isOtherHistory(ours, obs)) {
-    note(k, turn, 'peer-ahead', { ...details, what: 'this node needs a fresh copy and cannot lead' });
-    return abandon(k, turn, e, randomBetween(k, 1000, 3000));
-  }
-  if (e.cause === 'claim') {
-    note(k, turn, 'peer-ahead', { ...details, what: 'this server may not stay master' });
-    return failClaim(k, turn, `${ahead.voter} is ahead`);
-  }
-  note(k, turn, 'peer-ahead', { ...details, what: 'streaming the difference from it' });
-  e.aheadOf = ahead.voter;
-  e.marks.set('target', Number(obs.received));
-  enterPhase(k, e, 'catch-up');
-  walkCatchUp(k, turn, e);
-}
-
-/** Streams from the node that is ahead until this one has as much, then starts over with the votes still held. */
-export function walkCatchUp(k: Keeper, turn: Turn, e: Election): void {
-  const own = ownLink(k);
-  const source = e.aheadOf === null ? undefined : voterNamed(k, e.aheadOf);
-  const sourceObs = e.aheadOf === null ? null : linkOf(k, e.aheadOf)?.obs;
-  const self = votersOf(k).find((voter) => voter.name === k.settings.name);
-  if (source === undefined || self === undefined || !sourceObs || own.obs === null)
-    return abandon(k, turn, e, randomBetween(k, 200, 500));
-  if (!e.sent.has('follow')) {
-    if (
-      send(k, turn, own, {
-        kind: 'follow',
-        conninfo: followConninfo(self, own.obs.primaryConninfo, source, e.epoch, sourceObs.primaryConninfo),
-      })
-    )
-      e.sent.add('follow');
-    return;
-  }
-  observe(k, turn, own, 10);
-  const caughtUp =
-    seenSince(own, e.phaseAt) &&
-    isSettled(own.obs) &&
-    compareWal(logEndOf(own.obs), logEndOf(sourceObs)) >= 0;
-  if (caughtUp) {
-    e.frozen.clear();
-    e.balloted.clear();
-    e.startedAt = k.now;
-    enterPhase(k, e, 'freeze');
-    return;
-  }
-  if (due(k, turn, e.phaseAt + catchUpBoundMs)) {
-    note(k, turn, 'election-aborted', { why: `could not stream the difference from ${source.name}` });
-    abandon(k, turn, e, randomBetween(k, 500, 1500));
-  }
-}
-
 /** A follow that was answered: everything asked for from now on shows its effect. */
 export function ingestFreeze(_k: Keeper, e: Election, arrived: Arrived): void {
   if (arrived.command.kind === 'follow') e.frozen.delete(arrived.voter);
+}
+
+/**
+ * The epoch to fight for: above every ballot and every row of the held voters, by looks taken after their votes were.
+ * True when a claim need not fight: all votes held, nothing newer anywhere.
+ */
+export function chooseEpoch(k: Keeper, e: Election): boolean {
+  const { registry } = k;
+  const held = heldVoters(k);
+  const seen = held.map((voter) => {
+    const obs = linkOf(k, voter.name)?.obs;
+    return obs ? Math.max(ballotOf(obs.primaryConninfo), obs.registry?.epoch ?? 0) : 0;
+  });
+  const known = registry?.epoch ?? 0;
+  e.epoch = Math.max(known, ...seen) + 1;
+  e.keepEpoch =
+    e.cause === 'claim' &&
+    registry?.master === k.settings.name &&
+    ownLink(k).obs?.registry?.epoch === known &&
+    e.epoch === known + 1 &&
+    held.length === votersOf(k).length &&
+    // What is held back has to be let go by the way that ends with the names.
+    ((registry?.syncWished ?? 0) > 0 || ownLink(k).obs?.names !== holdNames);
+  return e.keepEpoch;
+}
+
+/** A held node that has more than this one, by looks taken while its vote is held. */
+export function nodeAhead(k: Keeper, e: Election): Link | null {
+  const ours = ownLink(k).obs;
+  if (ours === null) return null;
+  for (const voter of heldVoters(k)) {
+    const link = linkOf(k, voter.name);
+    if (voter.kind !== 'node' || voter.name === k.settings.name) continue;
+    if (!link?.obs || !isFresh(e, link) || !isComparable(link.obs, ours)) continue;
+    // A writable server moves on: only what it flushed after the other's answer can be compared.
+    if (e.cause === 'claim' && ownLink(k).obsAt < link.obsDoneAt) continue;
+    if (compareWal(logEndOf(link.obs), logEndOf(ours)) > 0) return link;
+  }
+  return null;
 }

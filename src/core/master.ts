@@ -3,7 +3,7 @@
  * majority. The synchronous set is master-sync.ts, membership is membership.ts.
  */
 
-import { enterReclaim } from './election.js';
+import { enterReclaim } from './election-round.js';
 import { isEstablished } from './established.js';
 import type { KeeperEvent } from './events.js';
 import { followConninfo, isPointedAt } from './following.js';

@@ -4,7 +4,7 @@
  */
 
 import type { Command, SyncRow } from './effects.js';
-import { abandon, enterPhase, waitUnderHold } from './election.js';
+import { abandon, enterPhase, waitUnderHold } from './election-round.js';
 import { awaitFlush, flushedBy, isEstablished } from './established.js';
 import type { KeeperEvent } from './events.js';
 import { canSpare, hasLease, heldVoters, letLeave, neededVotes, tryVotes } from './lease.js';
@@ -12,7 +12,7 @@ import { linkOf, observe, ownLink, seenSince, votersOf } from './links.js';
 import { formatLsn } from './lsn.js';
 import { newMaster } from './master.js';
 import { retire } from './own-server.js';
-import type { Arrived, Election, Keeper } from './state.js';
+import type { Arrived, Election, ElectionPhase, Keeper } from './state.js';
 import { describeSync, namesFor, resolveWish, syncRowOf, type Wish } from './sync-plan.js';
 import { due, isIdle, note, randomBetween, send, type Turn } from './turn.js';
 import { holdNames, type Registry, type Voter } from './types.js';
@@ -24,10 +24,11 @@ const newSetBoundMs = 2000;
 /** After that long with too few nodes that stream, those that must be copied first are let go. */
 const unableBoundMs = 10_000;
 
-export function startPromotion(k: Keeper, turn: Turn, e: Election): void {
-  const wantsHook = k.settings.fencingCommand && e.cause === 'failover' && e.oldMaster !== k.settings.name;
-  enterPhase(k, e, wantsHook ? 'fencing-command' : e.cause === 'claim' ? 'epoch' : 'promote');
-  walkPromotion(k, turn, e);
+/** Nothing can be missing: with which phase the promotion begins. */
+export function firstOfPromotion(k: Keeper, e: Election): ElectionPhase {
+  if (e.cause === 'claim') return 'epoch';
+  const wantsHook = k.settings.fencingCommand && e.oldMaster !== k.settings.name;
+  return wantsHook ? 'fencing-command' : 'promote';
 }
 
 export function walkPromotion(k: Keeper, turn: Turn, e: Election): void {

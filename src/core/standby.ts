@@ -1,5 +1,5 @@
 /** A standby's decisions: whom it hears, whether it strayed, when the master is gone, when to come back. */
-import { startElection } from './election.js';
+import { startElection } from './election-round.js';
 import { ballotOf, isPointedAt } from './following.js';
 import { isTwoNodeAuto, isVoteGood, ownYouthMs, releaseVotes, tryVotes } from './lease.js';
 import {

@@ -2,7 +2,8 @@
  * One step of the keeper: take an event in, decide, hand out effects and reasons. Dispatch only; no decision here.
  * Time is the worker's monotonic clock in ms; a wake-up is asked for in `wakeAt`.
  */
-import { decideElection, ingestElection, startElection } from './election.js';
+import { decideElection, ingestElection } from './election.js';
+import { startElection } from './election-round.js';
 import type { KeeperEvent } from './events.js';
 import { hasLease, ingestVote, releaseVotes, renewVotes } from './lease.js';
 import {

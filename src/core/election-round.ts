@@ -1,0 +1,114 @@
+/** One round of an election: how it begins, changes its phase, is given up, and what of it may be believed. */
+import { releaseVotes } from './lease.js';
+import { ownLink, seenSince } from './links.js';
+import { enterStandby, retire } from './own-server.js';
+import type { Election, ElectionPhase, Keeper, Link } from './state.js';
+import { note, send, type Turn, wake } from './turn.js';
+import { failoverTimeMs, holdNames } from './types.js';
+
+export function startElection(
+  k: Keeper,
+  turn: Turn,
+  cause: Election['cause'],
+  claimSince: number | null,
+  readSince: number,
+  fast = false,
+): void {
+  const giveUpAt = claimSince === null ? null : claimSince + failoverTimeMs(k.settings);
+  k.role = {
+    kind: 'electing',
+    cause,
+    fast,
+    phase: 'gather',
+    startedAt: readSince,
+    phaseAt: k.now,
+    since: k.now,
+    giveUpAt,
+    round: 0,
+    pauseUntil: k.now,
+    oldMaster: k.registry?.master ?? null,
+    epoch: 0,
+    keepEpoch: false,
+    frozen: new Set(),
+    balloted: new Set(),
+    aheadOf: null,
+    file: null,
+    wishRead: false,
+    hookAsked: false,
+    renewedFor: 0,
+    sent: new Set(),
+    writtenLsn: null,
+    sync: null,
+    blocked: null,
+    marks: new Map(),
+  };
+  wake(k, turn, k.now);
+}
+
+export function enterPhase(k: Keeper, e: Election, phase: ElectionPhase): void {
+  e.marks.set(e.phase, Math.round(k.now - e.since));
+  e.phase = phase;
+  e.phaseAt = k.now;
+  e.sent.clear();
+}
+
+/** Gives everything back. A failover goes back to watching; a claim tries again until its time is up. */
+export function abandon(
+  k: Keeper,
+  turn: Turn,
+  e: Election,
+  pauseMs: number,
+  blocked: string | null = null,
+): void {
+  releaseVotes(k, turn);
+  if (e.cause === 'failover') {
+    enterStandby(k, k.now + pauseMs);
+    if (k.role.kind === 'standby') k.role.blocked = blocked;
+    wake(k, turn, k.now + pauseMs);
+    return;
+  }
+  enterPhase(k, e, 'gather');
+  // What was frozen or marked in this round was so under votes that are given back now.
+  e.frozen.clear();
+  e.balloted.clear();
+  e.epoch = 0;
+  e.pauseUntil = k.now + pauseMs;
+  e.startedAt = k.now + pauseMs;
+  e.round += 1;
+}
+
+/** A claim that did not succeed at once, or follows a lapse: until it succeeds this server acknowledges nothing. */
+export function holdMeanwhile(k: Keeper, turn: Turn): void {
+  const own = ownLink(k);
+  if (own.obs === null || own.obs.inRecovery || own.obs.names === holdNames) return;
+  if (!send(k, turn, own, { kind: 'set-names', names: holdNames })) wake(k, turn, k.now + 5);
+}
+
+/** A claim that cannot succeed: the server may not stay writable. */
+export function failClaim(k: Keeper, turn: Turn, why: string): void {
+  note(k, turn, 'claim-failed', { why });
+  releaseVotes(k, turn);
+  retire(k, turn);
+}
+
+/** Is what is known of that voter of this round, and asked for since its vote is held? Before, others could change it. */
+export function isFresh(e: Election, link: Link): boolean {
+  return link.vote !== null && seenSince(link, Math.max(link.vote.grantedAt, e.startedAt));
+}
+
+/**
+ * Promoted, and the epoch cannot be put on a majority: commits wait, so this server hurts nobody while it asks again
+ * without a bound. The others may be copied from it meanwhile; a newer epoch ends it.
+ */
+export function waitUnderHold(k: Keeper, turn: Turn): void {
+  releaseVotes(k, turn);
+  startElection(k, turn, 'claim', null, k.now);
+  if (k.role.kind === 'electing') k.role.round = 2;
+}
+
+/** A master whose lease lapsed while sync is on: hold, end sessions, ask again for a bounded time. */
+export function enterReclaim(k: Keeper, turn: Turn, lapsedAt: number): void {
+  startElection(k, turn, 'claim', lapsedAt - k.settings.leaseTtlMs, k.now);
+  if (k.role.kind === 'electing') k.role.round = 1;
+  holdMeanwhile(k, turn);
+}

@@ -1,0 +1,62 @@
+/** Second phase of an election: a majority of the votes, the own one included, or nothing. */
+import { abandon, enterPhase, isFresh } from './election-round.js';
+import { heldVoters, isGivenUpBy, neededVotes, tryVotes } from './lease.js';
+import { linkOf, masterLink, observe, votersOf } from './links.js';
+import type { Election, Keeper } from './state.js';
+import { due, note, randomBetween, type Turn } from './turn.js';
+import { failoverTimeMs } from './types.js';
+
+/** How long to try for votes that a dying worker is about to give back. */
+const voteBoundMs = 400;
+
+export function walkVote(k: Keeper, turn: Turn, e: Election): void {
+  const voters = votersOf(k);
+  const claim = e.cause === 'claim';
+  // Waiting under hold for nodes that are to be copied from here: their votes are left to their own workers.
+  const patient = claim && e.giveUpAt === null;
+  const asked = voters.filter(({ name }) => {
+    const obs = linkOf(k, name)?.obs;
+    return !patient || name === k.settings.name || !(obs?.inRecovery === true && obs.fenced);
+  });
+  tryVotes(k, turn, asked, claim ? 50 : 8);
+  const needed = neededVotes(k);
+  const held = heldVoters(k);
+  // The looks that the freeze needs, while the other votes are still on their way.
+  for (const voter of held) {
+    const link = linkOf(k, voter.name);
+    if (link !== undefined && !isFresh(e, link)) observe(k, turn, link, 0);
+  }
+  const tookMs = Math.round(k.now - e.phaseAt);
+  const ownHeld = held.some((voter) => voter.name === k.settings.name);
+  if (ownHeld && held.length >= needed) {
+    const undecided = asked.filter((voter) => {
+      const link = linkOf(k, voter.name);
+      return (
+        link !== undefined && link.session === 'open' && link.vote === null && link.refusedAt < e.phaseAt
+      );
+    });
+    if (undecided.length > 0 && !due(k, turn, e.phaseAt + 100)) return;
+    note(k, turn, 'votes-held', { held: held.length, voters: voters.length, needed, tookMs });
+    const silentAt = (masterLink(k)?.lastAlive ?? k.now) + failoverTimeMs(k.settings);
+    if (k.now < silentAt && leaseMayRun(k, e)) {
+      note(k, turn, 'election-aborted', { why: `the lease of ${e.oldMaster} may still run; waiting for T` });
+      return abandon(k, turn, e, silentAt - k.now);
+    }
+    return enterPhase(k, e, 'freeze');
+  }
+  if (due(k, turn, e.phaseAt + voteBoundMs)) {
+    const pauseMs = Math.round(randomBetween(k, 50, 250));
+    if (e.round < 2) note(k, turn, 'votes-refused', { held: held.length, needed, tookMs, pauseMs });
+    abandon(k, turn, e, pauseMs);
+  }
+}
+
+/**
+ * With sync on, what the former master acknowledges needs nodes that follow this one by then. With sync off only its
+ * lease stops it, and before T that may still run: a fast election needs to know that it was given up.
+ */
+function leaseMayRun(k: Keeper, e: Election): boolean {
+  const { registry } = k;
+  if (!e.fast || e.oldMaster === null || registry === null || registry.syncNeeded > 0) return false;
+  return !isGivenUpBy(k, e.oldMaster);
+}
