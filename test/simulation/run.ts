@@ -130,7 +130,9 @@ function mendBroken(cluster: Cluster): void {
   const master = cluster.writable[0]?.server;
   if (master === undefined) return;
   for (const { server } of cluster.hosts) {
-    if (!server.broken || server.life !== 'down') continue;
+    if (server.life !== 'down') continue;
+    if (server.cleanShutdown && !server.broken) server.start();
+    if (!server.broken) continue;
     server.say('gets a fresh copy from an operator');
     server.branch = master.branch;
     server.end = master.end;
