@@ -49,6 +49,7 @@ create table pgkeeper.cluster_state (
   epoch             bigint      not null default 0,
   version           bigint      not null default 0,
   promotion_id      uuid,
+  promotions        jsonb       not null default '[]',
   system_identifier text,
   master            text,
   sync_wish         text        not null default '',
@@ -67,7 +68,8 @@ insert into pgkeeper.cluster_state default values;
 comment on table pgkeeper.cluster_state is 'One row: who is master, who votes, who must have every commit. Written by triggers and by the master''s worker.';
 comment on column pgkeeper.cluster_state.epoch is '+1 at every change of master.';
 comment on column pgkeeper.cluster_state.version is '+1 for every transaction that changes the registry; never goes back.';
-comment on column pgkeeper.cluster_state.promotion_id is 'Fresh with every epoch: tells two promotions from the same point apart.';
+comment on column pgkeeper.cluster_state.promotion_id is 'Fresh with every promotion: tells two promotions from the same point apart.';
+comment on column pgkeeper.cluster_state.promotions is 'The promotion behind each timeline of this history, oldest first: [{"timeline","id"}].';
 comment on column pgkeeper.cluster_state.system_identifier is 'System identifier of the cluster, set by the first add_node.';
 comment on column pgkeeper.cluster_state.master is 'Name of the master of this epoch.';
 comment on column pgkeeper.cluster_state.sync_wish is 'The user''s synchronous_standby_names as understood by the worker.';
@@ -877,9 +879,10 @@ set search_path = pg_catalog, pg_temp
 set lock_timeout = '60s'
 as $$
 declare
-  facts    jsonb;
-  first    boolean;
-  identity text;
+  facts     jsonb;
+  first     boolean;
+  identity  text;
+  promotion uuid := gen_random_uuid();
 begin
   perform pgkeeper.refuse_on_standby('add_node');
   if conninfo is null or btrim(conninfo) = '' then
@@ -917,7 +920,9 @@ begin
   perform pgkeeper.refresh_flags();
   if first then
     update pgkeeper.cluster_state c
-      set epoch = c.epoch + 1, promotion_id = gen_random_uuid(), system_identifier = facts ->> 'identifier',
+      set epoch = c.epoch + 1, promotion_id = promotion, system_identifier = facts ->> 'identifier',
+          promotions = jsonb_build_array(jsonb_build_object(
+            'timeline', ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int, 'id', promotion)),
           master = node_name, voters = pgkeeper.registry_json();
   end if;
   insert into pgkeeper.events (epoch, node, code, sentence, details)

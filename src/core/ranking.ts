@@ -72,12 +72,17 @@ export function isComparable(theirs: Observation, ours: Observation): boolean {
 }
 
 /**
- * A higher timeline number than `target`'s, or the same one without its promotion: another history, which can only be
- * copied afresh. PostgreSQL sees numbers alone and would stream into the second kind (protocol section 7).
+ * A higher timeline number than `target`'s, or a timeline with another promotion behind it than the one of that number in
+ * `target`'s history: it can only be copied afresh. PostgreSQL sees numbers alone and would stream into it (protocol
+ * section 7).
  */
 export function isOtherHistory(obs: Observation, target: Observation): boolean {
-  if (obs.timeline !== target.timeline) return obs.timeline > target.timeline;
-  return obs.registry !== null && obs.registry.promotionId !== target.registry?.promotionId;
+  if (obs.timeline > target.timeline) return true;
+  if (obs.registry === null || target.registry === null) return false;
+  const { promotions, promotionId } = target.registry;
+  const known = promotions.find((promotion) => promotion.timeline === obs.timeline)?.id;
+  const expected = known ?? (obs.timeline === target.timeline ? promotionId : undefined);
+  return expected !== undefined && obs.registry.promotionId !== expected;
 }
 
 /** Best first: former master with its data, members of R, received WAL, priority, next master, seqno. */

@@ -14,11 +14,20 @@ export interface Voter {
   readonly seqno: number;
 }
 
+/** Tells a timeline from another one of the same number. */
+export interface Promotion {
+  readonly timeline: number;
+  readonly id: string;
+}
+
 /** The one-row table `pgkeeper.cluster_state`. */
 export interface Registry {
   readonly epoch: number;
   readonly version: number;
+  /** Fresh with every promotion: the last one of this history. */
   readonly promotionId: string | null;
+  /** The promotion behind each timeline of this history, oldest first. */
+  readonly promotions: readonly Promotion[];
   readonly systemIdentifier: string;
   readonly master: string | null;
   /** The user's synchronous_standby_names. */

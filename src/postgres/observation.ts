@@ -37,7 +37,7 @@ select set_config('application_name', $1, false),
   current_setting('pg_keeper.priority', true) as priority,
   (select json_agg(json_build_object('name', application_name, 'state', state, 'flush', flush_lsn::text,
     'replay', replay_lsn::text, 'priority', sync_priority)) from pg_stat_replication) as replication,
-  ${withRegistry ? "(select json_build_object('epoch', epoch, 'version', version, 'promotionId', promotion_id, 'systemIdentifier', system_identifier, 'master', master, 'syncWish', sync_wish, 'syncMembers', sync_members, 'syncNeeded', sync_needed, 'syncWished', sync_wished, 'voters', voters, 'nodes', nodes) from pgkeeper.cluster_state)" : 'null::json'} as registry
+  ${withRegistry ? "(select json_build_object('epoch', epoch, 'version', version, 'promotionId', promotion_id, 'promotions', promotions, 'systemIdentifier', system_identifier, 'master', master, 'syncWish', sync_wish, 'syncMembers', sync_members, 'syncNeeded', sync_needed, 'syncWished', sync_wished, 'voters', voters, 'nodes', nodes) from pgkeeper.cluster_state)" : 'null::json'} as registry
 from (select pg_is_in_recovery() as recovering offset 0) r`;
 
 export interface ObservationRow {

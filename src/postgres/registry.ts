@@ -53,6 +53,7 @@ async function readRow(db: Kysely<Database>): Promise<RegistryJson> {
     epoch: Number(row.epoch),
     version: Number(row.version),
     promotionId: row.promotion_id,
+    promotions: row.promotions,
     systemIdentifier: row.system_identifier,
     master: row.master,
     syncWish: row.sync_wish,
@@ -101,13 +102,27 @@ export function writeEpoch(
       .set({
         epoch: String(epoch),
         version: nextVersion,
-        ...(promoted ? { promotion_id: sql<string>`gen_random_uuid()` } : {}),
+        ...(promoted ? await promotionColumns(trx) : {}),
         master,
         ...syncColumns(sync),
         changed_at: sql`clock_timestamp()`,
       })
       .execute();
   });
+}
+
+/** Only timelines a node may still come back with are kept. */
+const keptPromotions = 50;
+
+/** A fresh id for the timeline this server writes, at the end of the list. */
+async function promotionColumns(trx: Transaction<Database>) {
+  const { rows } = await sql<{ id: string; timeline: number }>`select gen_random_uuid()::text as id,
+    ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int as timeline`.execute(trx);
+  const fresh = rows[0];
+  if (fresh === undefined) throw new CommandError('speaks', 'the timeline is not known');
+  const { promotions } = await readRow(trx);
+  const list = [...promotions, fresh].slice(-keptPromotions);
+  return { promotion_id: fresh.id, promotions: sql<string>`${JSON.stringify(list)}::jsonb` };
 }
 
 export function writeSync(session: SessionContext, sync: SyncRow): Promise<Answer> {

@@ -40,6 +40,7 @@ export interface ClusterStateTable {
   readonly epoch: BigintColumn;
   readonly version: BigintColumn;
   readonly promotion_id: string | null;
+  readonly promotions: JsonColumn<readonly { readonly timeline: number; readonly id: string }[]>;
   readonly system_identifier: string | null;
   readonly master: string | null;
   readonly sync_wish: Generated<string>;

@@ -50,6 +50,7 @@ const described: Described = {
     epoch: ['bigint', 'NOT NULL', 'may be left out'],
     version: ['bigint', 'NOT NULL', 'may be left out'],
     promotion_id: ['uuid', 'NULL', 'may be left out'],
+    promotions: ['jsonb', 'NOT NULL', 'may be left out'],
     system_identifier: ['text', 'NULL', 'may be left out'],
     master: ['text', 'NULL', 'may be left out'],
     sync_wish: ['text', 'NOT NULL', 'may be left out'],

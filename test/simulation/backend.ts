@@ -207,7 +207,11 @@ function withEpoch(
   master: string,
 ): Registry {
   const promotionId = command.promoted ? `promotion ${server.branch.id} ${server.end}` : row.promotionId;
-  return { ...row, epoch: command.epoch, master, promotionId, ...syncColumns(command.sync) };
+  const promotions =
+    command.promoted && promotionId !== null
+      ? [...row.promotions, { timeline: server.branch.tli, id: promotionId }]
+      : row.promotions;
+  return { ...row, epoch: command.epoch, master, promotionId, promotions, ...syncColumns(command.sync) };
 }
 
 /** is_nextmaster and is_sync live in node_info; a change of them raises the version. */

@@ -151,6 +151,7 @@ export class Cluster implements Surroundings {
       epoch: 1,
       version: 1,
       promotionId: 'first',
+      promotions: [{ timeline: 1, id: 'first' }],
       systemIdentifier,
       master: 'n1',
       syncWish: '',

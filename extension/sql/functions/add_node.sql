@@ -9,9 +9,10 @@ set search_path = pg_catalog, pg_temp
 set lock_timeout = '60s'
 as $$
 declare
-  facts    jsonb;
-  first    boolean;
-  identity text;
+  facts     jsonb;
+  first     boolean;
+  identity  text;
+  promotion uuid := gen_random_uuid();
 begin
   perform pgkeeper.refuse_on_standby('add_node');
   if conninfo is null or btrim(conninfo) = '' then
@@ -49,7 +50,9 @@ begin
   perform pgkeeper.refresh_flags();
   if first then
     update pgkeeper.cluster_state c
-      set epoch = c.epoch + 1, promotion_id = gen_random_uuid(), system_identifier = facts ->> 'identifier',
+      set epoch = c.epoch + 1, promotion_id = promotion, system_identifier = facts ->> 'identifier',
+          promotions = jsonb_build_array(jsonb_build_object(
+            'timeline', ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int, 'id', promotion)),
           master = node_name, voters = pgkeeper.registry_json();
   end if;
   insert into pgkeeper.events (epoch, node, code, sentence, details)

@@ -6,6 +6,7 @@ create table pgkeeper.cluster_state (
   epoch             bigint      not null default 0,
   version           bigint      not null default 0,
   promotion_id      uuid,
+  promotions        jsonb       not null default '[]',
   system_identifier text,
   master            text,
   sync_wish         text        not null default '',
@@ -24,7 +25,8 @@ insert into pgkeeper.cluster_state default values;
 comment on table pgkeeper.cluster_state is 'One row: who is master, who votes, who must have every commit. Written by triggers and by the master''s worker.';
 comment on column pgkeeper.cluster_state.epoch is '+1 at every change of master.';
 comment on column pgkeeper.cluster_state.version is '+1 for every transaction that changes the registry; never goes back.';
-comment on column pgkeeper.cluster_state.promotion_id is 'Fresh with every epoch: tells two promotions from the same point apart.';
+comment on column pgkeeper.cluster_state.promotion_id is 'Fresh with every promotion: tells two promotions from the same point apart.';
+comment on column pgkeeper.cluster_state.promotions is 'The promotion behind each timeline of this history, oldest first: [{"timeline","id"}].';
 comment on column pgkeeper.cluster_state.system_identifier is 'System identifier of the cluster, set by the first add_node.';
 comment on column pgkeeper.cluster_state.master is 'Name of the master of this epoch.';
 comment on column pgkeeper.cluster_state.sync_wish is 'The user''s synchronous_standby_names as understood by the worker.';
