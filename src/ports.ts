@@ -4,6 +4,7 @@
  */
 import type { Command } from './core/effects.js';
 import type { KeeperEvent } from './core/events.js';
+import type { GuardOrder } from './core/guard-deadline.js';
 import type { ReasonRecord } from './core/reasons.js';
 
 /** Where adapters put what happened. */
@@ -66,6 +67,12 @@ export interface DecisionLog {
   decision(record: ReasonRecord, state: string): void;
 }
 
+/** A process of its own that ends the server when a deadline passes and nothing is heard of the worker. */
+export interface Guard {
+  tell(order: GuardOrder): void;
+  end(): Promise<void>;
+}
+
 export interface Ports {
   readonly clock: Clock;
   readonly voters: VoterSessions;
@@ -74,4 +81,5 @@ export interface Ports {
   readonly server: OwnServer;
   readonly hooks: Hooks;
   readonly log: DecisionLog;
+  readonly guard?: Guard;
 }

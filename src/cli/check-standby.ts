@@ -1,3 +1,4 @@
+/** Prerequisites of a server as a standby, and of the connections that workers keep to it. Pure: facts in, findings out. */
 import { type ServerFacts, settingOf } from './check-facts.js';
 import type { ServerContext } from './check-server.js';
 import { type Finding, finding } from './finding.js';

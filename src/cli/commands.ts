@@ -11,6 +11,7 @@ export type Finish = (code: ExitCode) => void;
 
 export function addCommands(program: Command, finish: Finish): void {
   addWorker(program, finish);
+  addGuard(program, finish);
   addStatus(program, finish);
   addMigrate(program, finish);
   addNodes(program, finish);
@@ -29,6 +30,18 @@ function addWorker(program: Command, finish: Finish): void {
     const { runWorker } = await import('./worker.js');
     finish(await runWorker(loadRequestOf(options)));
   });
+}
+
+/** Not for people: the worker of a master starts it. */
+function addGuard(program: Command, finish: Finish): void {
+  program
+    .command('guard', { hidden: true })
+    .requiredOption('-D, --data-directory <dir>', 'data directory of the server')
+    .requiredOption('--node-name <name>', 'for the log and the process title')
+    .action(async (options) => {
+      const { runGuardCommand } = await import('./guard.js');
+      finish(await runGuardCommand(options));
+    });
 }
 
 function addStatus(program: Command, finish: Finish): void {

@@ -12,6 +12,7 @@ import { PostgresNotifications } from '../postgres/notifications.js';
 import { PostgresProbe } from '../postgres/probe.js';
 import { PostgresVoterSessions } from '../postgres/voter-sessions.js';
 import { systemClock } from '../process/clock.js';
+import { GuardLink } from '../process/guard-link.js';
 import { CommandHooks } from '../process/hook.js';
 import { LocalServer } from '../process/own-server.js';
 import { createServerControl } from '../process/server-control.js';
@@ -137,6 +138,19 @@ class Daemon {
         emit,
       ),
       probe: new PostgresProbe(ownConninfo, emit),
+      guard: new GuardLink({
+        dataDirectory,
+        command: [
+          process.execPath,
+          process.argv[1] ?? '',
+          'guard',
+          '-D',
+          dataDirectory(),
+          '--node-name',
+          nodeName,
+        ],
+        log: (message) => this.#logger.warn(message),
+      }),
       notifications: new PostgresNotifications(ownConninfo, deadlineMs, emit),
       server: new LocalServer(control, emit),
       hooks: new CommandHooks(hooks, emit),

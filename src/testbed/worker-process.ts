@@ -67,7 +67,9 @@ export class TestWorker {
 
   /** Nothing of the caller's PostgreSQL settings reaches a testbed. */
   #environment(): NodeJS.ProcessEnv {
-    return Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(PG|PGKEEPER_)/.test(name)));
+    const own = Object.entries(process.env).filter(([name]) => !/^(PG|PGKEEPER_)/.test(name));
+    // A mark by which what the worker starts can be found.
+    return { ...Object.fromEntries(own), TESTBED_NODE: this.#options.server.folder };
   }
 
   signal(signal: NodeJS.Signals): void {

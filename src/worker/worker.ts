@@ -2,6 +2,7 @@
  * The loop: take an event, step, hand the effects out, log the reasons. No decision and no I/O of its own.
  */
 import type { KeeperEvent } from '../core/events.js';
+import { guardOrder } from '../core/guard-deadline.js';
 import { voterNamed, votersOf } from '../core/links.js';
 import { type Keeper, newKeeper } from '../core/state.js';
 import { stateName, step } from '../core/step.js';
@@ -65,7 +66,7 @@ export class Worker {
     this.#stopped = true;
     this.#cancelWake();
     for (const effect of releaseAllOnStop(this.#keeper).effects) perform(effect, this.#ports, () => null);
-    await Promise.all([this.#ports.voters.end(), this.#ports.notifications.end()]);
+    await Promise.all([this.#ports.voters.end(), this.#ports.notifications.end(), this.#ports.guard?.end()]);
   }
 
   #receive(event: KeeperEvent): void {
@@ -90,6 +91,7 @@ export class Worker {
     for (const record of turn.reasons) log.decision(record, state);
     const conninfoOf = (name: string) => voterNamed(this.#keeper, name)?.conninfo ?? null;
     this.#show(state);
+    this.#ports.guard?.tell(guardOrder(this.#keeper));
     for (const effect of turn.effects) perform(effect, this.#ports, conninfoOf);
     this.#cancelWake();
     if (Number.isFinite(turn.wakeAt))
