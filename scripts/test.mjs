@@ -20,6 +20,7 @@ const args = process.argv.slice(2);
 const quick = args.includes('--quick');
 const pattern = args.find((arg) => !arg.startsWith('--')) ?? '';
 
+let styleFailed = false;
 installDependencies();
 if (!quick) installNpmServer();
 if (pattern === '') {
@@ -27,7 +28,7 @@ if (pattern === '') {
     cwd: root,
     stdio: 'inherit',
   });
-  if (lint.status !== 0) process.exit(1);
+  if (lint.status !== 0) styleFailed = true;
 }
 compile();
 build();
@@ -92,6 +93,10 @@ if (!quick) {
       timeoutMs: 10 * minute,
     });
   }
+}
+if (styleFailed) {
+  console.log('\n!! biome found something, see the beginning of this output');
+  total.failed += 1;
 }
 console.log(`\n${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
 process.exit(total.failed === 0 && total.passed > 0 ? 0 : 1);

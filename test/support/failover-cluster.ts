@@ -121,9 +121,7 @@ export class FailoverCluster {
 }
 
 /** Epoch and master as the server's own registry has them. */
-export async function registryOf(
-  node: TestNode,
-): Promise<{
+export async function registryOf(node: TestNode): Promise<{
   readonly epoch: number;
   readonly master: string;
   readonly syncNeeded: number;
