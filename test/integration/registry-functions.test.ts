@@ -1,6 +1,6 @@
 /**
  * add_node and del_node on real servers without workers: who may be registered and under which name, what is refused and in
- * which words, the flags, and what the tables themselves refuse. Polling and notifications: registry-messages.test.ts; rights:
+ * which words, and the flags. The tables: registry-tables.test.ts; polling: registry-polling.test.ts; rights:
  * registry-rights.test.ts.
  */
 import assert from 'node:assert/strict';

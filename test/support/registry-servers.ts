@@ -61,6 +61,7 @@ export class RegistryServers {
 
   async #newServer(name: string): Promise<TestServer> {
     const settings = {
+      'pg_keeper.node_name': name,
       'pg_keeper.keepalive_time': '1s',
       password_encryption: 'scram-sha-256',
       wal_retrieve_retry_interval: '100ms',
