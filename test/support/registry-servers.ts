@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import pg from 'pg';
 import { withKeywords } from '../../src/core/conninfo.js';
 import { migrateUp } from '../../src/postgres/migrations.js';
 import { makeTestFolder } from '../../src/testbed/cluster.js';
@@ -15,7 +16,7 @@ import { type Refusal, refusal } from './refusal.js';
 const host = '127.0.0.1';
 export const installation = findPostgres(process.env['PGKEEPER_TEST_BIN'] ?? null);
 
-/** Needs every kind of quoting there is. Servers ask `secretive` for it, and trust everybody else. */
+/** Needs every kind of quoting there is. Servers ask `secretive` (superuser) and `guarded` (no rights yet) for it, and trust everybody else. */
 export const password = `hush: it's a \\ "secret"`;
 const traceOfPassword = /hush/;
 
@@ -36,15 +37,15 @@ export class RegistryServers {
     const [first = '', ...others] = names;
     const master = await this.initialise(first);
     const rules = join(master.dataDirectory, 'pg_hba.conf');
-    writeFileSync(rules, `host all secretive all scram-sha-256\n${readFileSync(rules, 'utf8')}`);
+    writeFileSync(rules, `host all secretive,guarded all scram-sha-256\n${readFileSync(rules, 'utf8')}`);
     await master.start();
     const outcome = await migrateUp({
       connection: { host, port: master.port, user: 'postgres', database: 'postgres' },
     });
     assert.equal(outcome.kind, 'done');
-    await master.query(
-      `create role secretive login superuser password '${password.replaceAll("'", "''")}'; create role stranger login`,
-    );
+    const secret = pg.escapeLiteral(password);
+    await master.query(`create role secretive login superuser password ${secret};
+      create role guarded login password ${secret}; create role stranger login`);
     for (const name of others) {
       const standby = await this.#newServer(name);
       await standby.copyOf(master, 'postgres');
@@ -85,9 +86,9 @@ export class RegistryServers {
     return first;
   }
 
-  /** As `secretive`, with the password. */
-  secretConninfo(name: string): string {
-    return withKeywords(this.get(name).conninfo('secretive'), { password });
+  /** With the password. */
+  secretConninfo(name: string, role = 'secretive'): string {
+    return withKeywords(this.get(name).conninfo(role), { password });
   }
 
   async add(

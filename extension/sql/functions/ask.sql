@@ -20,7 +20,11 @@ begin
   end if;
   raise exception 'cannot ask another server within a bound: this server does not let a second session of its own in'
     using errcode = 'object_not_in_prerequisite_state',
-          hint = format('Run SET statement_timeout = %s in this session and try again.', quote_literal(timeout_ms || 'ms'));
+          hint = format('%sOr run SET statement_timeout = %L in this session and try again.',
+                        case when (select r.rolsuper from pg_roles r where r.rolname = current_user)
+                             then 'Let the superuser in by local socket or from its own address in pg_hba.conf. '
+                             else 'A role that is not superuser needs a password in the conninfo, or the right to connect without one '
+                                  '(deploy/grants.sql). ' end, timeout_ms || 'ms');
 end
 $$;
 
