@@ -7,7 +7,8 @@ import type { Answer } from '../../src/core/events.js';
 import type { Lsn } from '../../src/core/lsn.js';
 import { holdNames, type LinkFailure, type Observation, type Registry } from '../../src/core/types.js';
 import { namesOf } from './configuration.js';
-import type { Server, Session } from './server.js';
+import type { Server } from './server.js';
+import type { Session } from './session.js';
 
 export class StatementFailure extends Error {
   readonly kind: LinkFailure;
@@ -64,8 +65,8 @@ export function* runCommand(session: Session, command: Command, context: Backend
     case 'resume-replay':
       requireRecovery(server, true);
       yield null;
-      server.replayPaused = false;
-      server.scheduleReplay();
+      server.recovery.paused = false;
+      server.recovery.scheduleReplay();
       yield null;
       server.endClients(session);
       return done;
@@ -73,7 +74,7 @@ export function* runCommand(session: Session, command: Command, context: Backend
       requireRecovery(server, true);
       yield null;
       server.say('is asked to promote');
-      server.requestPromotion();
+      server.recovery.requestPromotion();
       return done;
     case 'prove-hold':
       return yield* proveHold(session, context.deadlineMs);
@@ -126,7 +127,7 @@ function isReached(server: Server, wait: Awaited): boolean {
     case 'writable':
       return !server.inRecovery;
     case 'streaming':
-      return server.receiver?.sender != null && server.receiver.host === wait.host;
+      return server.recovery.receiver?.sender != null && server.recovery.receiver.host === wait.host;
     case 'flushed':
       return (
         server.senders.filter((sender) => BigInt(Math.round(sender.flushed)) >= wait.lsn).length >= wait.count
@@ -249,18 +250,25 @@ function* proveHold(session: Session, deadlineMs: number): Steps {
 function observe(session: Session): Observation {
   const { server } = session;
   const { world } = server.around;
-  const { receiver, configuration } = { receiver: server.receiver, configuration: session.configuration };
+  const { receiver, configuration } = {
+    receiver: server.recovery.receiver,
+    configuration: session.configuration,
+  };
   const streams = receiver !== null && receiver.sender !== null;
-  const received = server.inRecovery ? (server.receiverRan ? server.end : server.replayed) : server.end;
+  const received = server.inRecovery
+    ? server.recovery.receiverRan
+      ? server.end
+      : server.recovery.replayed
+    : server.end;
   return {
     systemIdentifier: server.systemIdentifier,
     nodeName: server.kind === 'node' ? server.name : null,
     inRecovery: server.inRecovery,
     timeline: server.branch.tli,
     received: toLsn(received),
-    replayed: toLsn(server.inRecovery ? server.replayed : server.end),
-    readToEnd: !server.inRecovery || server.receiverRan || server.atEnd,
-    replayPaused: server.replayPaused,
+    replayed: toLsn(server.inRecovery ? server.recovery.replayed : server.end),
+    readToEnd: !server.inRecovery || server.recovery.receiverRan || server.recovery.atEnd,
+    replayPaused: server.recovery.paused,
     walReceiver: streams
       ? {
           status: 'streaming',
@@ -284,14 +292,4 @@ function observe(session: Session): Observation {
     registry: server.kind === 'node' ? server.row : null,
     retryOverride: configuration.shortRetry,
   };
-}
-
-/** add_node and del_node as an operator runs them on the master: the wish only, locally committed. */
-export function changeNodes(server: Server, change: (row: Registry) => Registry | null): boolean {
-  const row = server.row;
-  if (!server.writable || row === null) return false;
-  const next = change(row);
-  if (next === null) return false;
-  server.writeRow({ ...next, version: row.version + 1 });
-  return true;
 }

@@ -10,7 +10,8 @@
 import { isSameName } from '../../src/core/standby-names.js';
 import type { Registry } from '../../src/core/types.js';
 import type { WalSender } from './replication.js';
-import type { Server, ServerWatcher } from './server.js';
+import type { Server } from './server.js';
+import type { ServerWatcher } from './surroundings.js';
 import { type Branch, branchAt, holds, type RowRecord, rowAt } from './wal.js';
 import type { World } from './world.js';
 

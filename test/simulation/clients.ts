@@ -3,7 +3,8 @@
  * acknowledges counts from the moment it does, whether or not the answer reaches anybody.
  */
 import { Connection } from './network.js';
-import type { Server, Session } from './server.js';
+import type { Server } from './server.js';
+import type { Session } from './session.js';
 import { waitForStandbys } from './sync-replication.js';
 import type { World } from './world.js';
 

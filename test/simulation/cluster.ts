@@ -6,8 +6,9 @@ import type { Configuration } from './configuration.js';
 import { Host, type WorkerClass } from './host.js';
 import { type Machine, Network } from './network.js';
 import { Random } from './random.js';
-import { Server, type Surroundings } from './server.js';
+import { Server } from './server.js';
 import { heardFatal } from './sessions-model.js';
+import type { Surroundings } from './surroundings.js';
 import { Branch } from './wal.js';
 import { World } from './world.js';
 
@@ -82,9 +83,9 @@ export class Cluster implements Surroundings {
         workerClass,
         watcher,
       );
-      host.rate = this.#clockRate();
+      host.clock.rate = this.#clockRate();
       host.server = this.#makeServer(name, 'node', host, first, i === 0 ? '' : streamConninfo(name, 'n1'));
-      host.server.rate = host.rate;
+      host.server.rate = host.clock.rate;
       this.hosts.push(host);
     }
     for (let i = 0; i < topology.witnesses; i++) {

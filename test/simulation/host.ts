@@ -5,8 +5,9 @@
 import type { KeeperEvent } from '../../src/core/events.js';
 import { type ReasonRecord, sentence } from '../../src/core/reasons.js';
 import type { CoreSettings } from '../../src/core/types.js';
-import type { Clock, Emit, HookCall, Ports } from '../../src/ports.js';
+import type { Emit, HookCall, Ports } from '../../src/ports.js';
 import type { Worker } from '../../src/worker/worker.js';
+import { HostClock } from './host-clock.js';
 import type { Machine } from './network.js';
 import { OwnServerModel } from './own-server-model.js';
 import { ProbeModel } from './probe-model.js';
@@ -42,13 +43,8 @@ export class Host implements Machine {
   /** Does fencing_command succeed? */
   hookWorks = true;
   listensTo: string | null = null;
-  /** Clock: monotonic = base + rate * true time; wall = monotonic + offset. */
-  rate = 1;
-  #monotonicBase = 0;
-  #wallOffset = 1.7e12;
+  readonly clock: HostClock;
   #backlog: (() => void)[] = [];
-  #wake: { at: number; callback: () => void } | null = null;
-  #wakeScheduledAt = Number.POSITIVE_INFINITY;
   #sessions: SessionsModel | null = null;
   #ownServer: OwnServerModel | null = null;
 
@@ -66,60 +62,7 @@ export class Host implements Machine {
     this.settings = settings;
     this.#workerClass = workerClass;
     this.#watcher = watcher;
-    this.#monotonicBase = world.random.between(0, 1e6);
-  }
-
-  // ---- clocks ----
-
-  monotonicMs(): number {
-    return this.#monotonicBase + this.world.now * this.rate;
-  }
-
-  wallMs(): number {
-    return this.#wallOffset + this.monotonicMs();
-  }
-
-  jumpWall(ms: number): void {
-    this.#wallOffset += ms;
-  }
-
-  /** The machine slept: nothing ran, monotonic time stood still, wall time went on. */
-  loseMonotonic(ms: number): void {
-    this.#monotonicBase -= ms * this.rate;
-    this.#wallOffset += ms * this.rate;
-  }
-
-  #clock(): Clock {
-    return {
-      monotonicMs: () => this.monotonicMs(),
-      wallMs: () => this.wallMs(),
-      wakeAt: (atMs, callback) => {
-        const wake = { at: (atMs - this.#monotonicBase) / this.rate + this.world.random.unit(), callback };
-        this.#wake = wake;
-        this.#scheduleWake(wake.at);
-        return () => {
-          if (this.#wake === wake) this.#wake = null;
-        };
-      },
-    };
-  }
-
-  /** One pending look at a time: timers are set anew with nearly every event. */
-  #scheduleWake(at: number): void {
-    if (this.#wakeScheduledAt <= at) return;
-    this.#wakeScheduledAt = at;
-    const { generation } = this;
-    this.world.at(at, () => {
-      if (this.#wakeScheduledAt !== at || this.generation !== generation) return;
-      this.#wakeScheduledAt = Number.POSITIVE_INFINITY;
-      const wake = this.#wake;
-      if (wake === null) return;
-      if (wake.at > this.world.now) return this.#scheduleWake(wake.at);
-      if (this.monotonicMs() < (wake.at - 1) * this.rate + this.#monotonicBase)
-        return this.#scheduleWake(wake.at);
-      this.#wake = null;
-      this.run(wake.callback);
-    });
+    this.clock = new HostClock(world, (action) => this.run(action));
   }
 
   // ---- the worker process ----
@@ -148,8 +91,7 @@ export class Host implements Machine {
     this.stalled = false;
     this.runningSince = this.world.now;
     this.#backlog = [];
-    this.#wake = null;
-    this.#wakeScheduledAt = Number.POSITIVE_INFINITY;
+    this.clock.forget();
     this.listensTo = null;
     const settings = { ...this.settings, seed: this.world.random.integer(1, 0x7fff_ffff) };
     this.world.say(this.name, 'worker starts');
@@ -176,7 +118,7 @@ export class Host implements Machine {
     this.#sessions = new SessionsModel(this, guarded);
     this.#ownServer = new OwnServerModel(this, guarded);
     return {
-      clock: this.#clock(),
+      clock: this.clock,
       voters: this.#sessions,
       probe: new ProbeModel(this, guarded),
       notifications: {
@@ -229,7 +171,7 @@ export class Host implements Machine {
     this.generation += 1;
     this.stalled = false;
     this.#backlog = [];
-    this.#wake = null;
+    this.clock.forget();
     this.#ownServer?.workerGone();
   }
 
@@ -257,10 +199,7 @@ export class Host implements Machine {
     this.#backlog = [];
     // Timers first, then sockets, or the other way round: both orders happen.
     for (const action of backlog) this.world.after(0.01, action);
-    if (this.#wake !== null) {
-      this.#wakeScheduledAt = Number.POSITIVE_INFINITY;
-      this.#scheduleWake(this.world.now + (this.world.random.chance(0.5) ? 0 : 0.02));
-    }
+    this.clock.resume();
   }
 
   /** What is done to a paused machine happens when it goes on. */
@@ -279,7 +218,7 @@ export class Host implements Machine {
   unpause(lostMs: number): void {
     if (!this.paused) return;
     this.paused = false;
-    this.loseMonotonic(lostMs);
+    this.clock.loseMonotonic(lostMs);
     this.server.thaw();
     this.resumeWorker();
     const waiting = this.#onAwake;

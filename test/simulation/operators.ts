@@ -1,7 +1,8 @@
 /** What operators do meanwhile: nodes added and removed, the wish for synchronous replication changed, priorities set. */
-import { changeNodes } from './backend.js';
+import type { Registry } from '../../src/core/types.js';
 import { type Cluster, type Topology, voterOf } from './cluster.js';
 import type { Random } from './random.js';
+import type { Server } from './server.js';
 
 export interface OperatorPlan {
   readonly at: number;
@@ -88,4 +89,14 @@ function addNode(cluster: Cluster, place: number): void {
       ? null
       : { ...row, nodes: [...row.nodes, voterOf(host.name, 'node', 50 + place)] },
   );
+}
+
+/** add_node and del_node as an operator runs them on the master: the wish only, locally committed. */
+function changeNodes(server: Server, change: (row: Registry) => Registry | null): boolean {
+  const row = server.row;
+  if (!server.writable || row === null) return false;
+  const next = change(row);
+  if (next === null) return false;
+  server.writeRow({ ...next, version: row.version + 1 });
+  return true;
 }

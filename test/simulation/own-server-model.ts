@@ -149,10 +149,10 @@ export class OwnServerModel implements OwnServer {
   endWalReceiver(): void {
     const { server, world } = this.#host;
     this.#later(world.random.tail(5, 50), () => {
-      const { receiver } = server;
+      const { receiver } = server.recovery;
       if (receiver === null) return;
       receiver.end();
-      server.receiverGone(receiver);
+      server.recovery.receiverGone(receiver);
     });
   }
 }

@@ -69,7 +69,7 @@ export class WalReceiver {
         if (this.#ended) return;
         this.sender = sender;
         this.lastMessageAt = standby.around.world.now;
-        standby.receiverRan = true;
+        standby.recovery.receiverRan = true;
         standby.say(`streams from ${upstream.name} at ${standby.branch.tli}:${standby.end}`);
         this.#watch();
         sender.confirm(standby.end);
@@ -90,7 +90,7 @@ export class WalReceiver {
           standby.say('the stream went on with another history; it ends');
           return this.#gone();
         }
-        standby.received(branch, lsn);
+        standby.recovery.received(branch, lsn);
       }
       this.sender?.confirm(standby.end);
     });
@@ -123,7 +123,7 @@ export class WalReceiver {
   #gone(): void {
     if (this.#ended) return;
     this.end();
-    this.standby.receiverGone(this);
+    this.standby.recovery.receiverGone(this);
   }
 
   end(): void {

@@ -3,7 +3,8 @@
 import type { Violation } from './checkers.js';
 import { type Cluster, Cluster as ClusterClass, defaultSettings, type Topology } from './cluster.js';
 import { syncSetting } from './configuration.js';
-import { type Fault, healAll, type PlanOptions, planFaults, schedule } from './faults.js';
+import { type Fault, type PlanOptions, planFaults } from './fault-plan.js';
+import { healAll, schedule } from './faults.js';
 import type { WorkerClass } from './host.js';
 import { type OperatorPlan, planOperators, scheduleOperators } from './operators.js';
 import { Random } from './random.js';

@@ -7,7 +7,8 @@ import { runCommand, StatementFailure } from './backend.js';
 import { targetOf } from './configuration.js';
 import type { Host } from './host.js';
 import { Connection } from './network.js';
-import type { Server, Session } from './server.js';
+import type { Server } from './server.js';
+import type { Session } from './session.js';
 
 interface Kept {
   readonly voter: string;
@@ -56,7 +57,7 @@ export class SessionsModel implements VoterSessions {
     connection.onEnd[0] = () =>
       host.run(() => this.#lose(kept, kept.fatal ?? cutKind(kept), 'the session ended'));
     const timeoutMs = pollDeadlineMs(host.settings);
-    host.world.after(timeoutMs / host.rate, () =>
+    host.world.after(timeoutMs / host.clock.rate, () =>
       host.run(() => {
         if (kept.session === null) this.#lose(kept, 'timeout', `no connection in ${timeoutMs} ms`);
       }),
@@ -113,7 +114,7 @@ export class SessionsModel implements VoterSessions {
     };
     const steps = runCommand(session, command, context);
     let finished = false;
-    host.world.after(deadlineMs / host.rate, () => {
+    host.world.after(deadlineMs / host.clock.rate, () => {
       if (finished || kept.ended) return;
       host.run(() => {
         if (!finished) this.#lose(kept, 'timeout', `no answer to ${command.kind} in ${deadlineMs} ms`);

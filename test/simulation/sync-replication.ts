@@ -3,7 +3,8 @@
  * each walsender with its own copy of the names and of k.
  */
 import type { WalSender } from './replication.js';
-import type { Server, Session } from './server.js';
+import type { Server } from './server.js';
+import type { Session } from './session.js';
 
 export interface CommitWaiter {
   readonly lsn: number;

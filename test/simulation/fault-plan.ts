@@ -1,0 +1,120 @@
+/**
+ * What goes wrong, as a list made beforehand from the seed: each fault has a time and an end, so that a failing run can be
+ * repeated with fewer of them. What each does is faults.ts.
+ */
+import type { Random } from './random.js';
+
+export interface Fault {
+  readonly at: number;
+  readonly kind: FaultKind;
+  /** Which node it meets, by its place; for roles: see `aim`. */
+  readonly node: number;
+  readonly other: number;
+  /** 'master' and 'standby' are found when the fault begins. */
+  readonly aim: 'any' | 'master' | 'standby';
+  readonly forMs: number;
+  /** A number in [0, 1) for whatever the kind still has to choose. */
+  readonly choice: number;
+}
+
+const faultKinds = [
+  'cut-pair',
+  'cut-one-way',
+  'isolate',
+  'isolate-one-way',
+  'reject',
+  'partition',
+  'flap',
+  'slow-path',
+  'loss',
+  'kill-worker',
+  'stop-worker',
+  'stall-worker',
+  'crash-server',
+  'freeze-server',
+  'freeze-host',
+  'pause-machine',
+  'power-off',
+  'power-off-all',
+  'backend-crash',
+  'restart-server',
+  'stop-server',
+  'checkpointer-busy',
+  'pause-replay',
+  'block-replay',
+  'slow-replay',
+  'slow-disk',
+  'connections-full',
+  'jump-wall',
+  'start-fails',
+] as const;
+
+export type FaultKind = (typeof faultKinds)[number];
+
+/** Faults a cluster must bear without any change of master (L2). */
+export const harmlessKinds: readonly FaultKind[] = [
+  'cut-pair',
+  'slow-path',
+  'kill-worker',
+  'stop-worker',
+  'backend-crash',
+  'crash-server',
+  'stop-server',
+  'freeze-server',
+  'pause-replay',
+  'block-replay',
+  'slow-replay',
+  'jump-wall',
+];
+
+const longestMs = 90_000;
+
+/** Short ones around the bounds of the protocol and long ones beyond them. */
+function durationOf(random: Random): number {
+  const u = random.unit();
+  if (u < 0.3) return random.between(20, 2000);
+  if (u < 0.7) return random.between(2000, 20_000);
+  return random.between(20_000, longestMs);
+}
+
+export interface PlanOptions {
+  readonly from: number;
+  readonly until: number;
+  readonly nodes: number;
+  /** Mean time between bursts. */
+  readonly everyMs: number;
+  readonly kinds?: readonly FaultKind[];
+  readonly aims?: readonly Fault['aim'][];
+}
+
+/** Bursts of one to four faults that overlap, with pauses in which a cluster may or may not recover. */
+export function planFaults(random: Random, options: PlanOptions): readonly Fault[] {
+  const kinds = options.kinds ?? faultKinds;
+  const aims = options.aims ?? (['any', 'master', 'master', 'standby'] as const);
+  const faults: Fault[] = [];
+  let at = options.from + random.between(0, options.everyMs);
+  while (at < options.until) {
+    const size = random.pick([1, 1, 1, 2, 2, 3, 4]);
+    let time = at;
+    for (let i = 0; i < size; i++) {
+      const node = random.integer(0, options.nodes - 1);
+      faults.push({
+        at: Math.round(time),
+        kind: random.pick(kinds),
+        node,
+        other: (node + random.integer(1, Math.max(1, options.nodes - 1))) % options.nodes,
+        aim: random.pick(aims),
+        forMs: Math.round(durationOf(random)),
+        choice: Math.round(random.unit() * 1000) / 1000,
+      });
+      time += random.chance(0.4) ? random.between(0, 300) : random.between(0, 25_000);
+    }
+    at = time + random.between(0.2, 1.8) * options.everyMs;
+  }
+  return faults.filter((fault) => fault.at < options.until);
+}
+
+export function describeFault(fault: Fault): string {
+  const who = fault.aim === 'any' ? `n${fault.node + 1}` : fault.aim;
+  return `${fault.kind} ${who} (other n${fault.other + 1}, ${fault.choice}) for ${fault.forMs} ms`;
+}
