@@ -242,6 +242,9 @@ export function ingestLink(k: Keeper, turn: Turn, event: KeeperEvent): Arrived |
       k.brokenElections = 0;
     }
   }
+  // Answered once the session itself shows them: a look before would have them set again and again.
+  if (command.kind === 'set-names' && command.names !== null && link.obs !== null)
+    link.obs = { ...link.obs, names: command.names };
   if (event.answer.kind === 'written') adopt(k, event.answer.registry);
   return { voter: event.voter, command, sentAt, answer: event.answer };
 }
