@@ -36,7 +36,7 @@ export function walkGather(k: Keeper, turn: Turn, e: Election): void {
     return abandon(k, turn, e, randomBetween(k, 200, 500));
   }
   // Without the own vote there is nothing to win: the others' votes are left alone until then.
-  const youthMs = e.cause === 'failover' ? ownYouthMs(k) : 0;
+  const youthMs = ownYouthMs(k);
   if (youthMs > 0) return abandon(k, turn, e, youthMs);
   const other = writableElsewhere(k, e, registry);
   if (other !== null) return newerMaster(k, turn, e, other, registry);
