@@ -97,6 +97,11 @@ export class Checkers implements ServerWatcher {
           'S3',
           `row ${rowName(record.row)} was established without ${rowName(newest.row)} in its history`,
         );
+      if (newest !== null && record.row.epoch > newest.row.epoch) {
+        const basis = rowAt(record.branch, record.lsn - 1)?.row;
+        const wished = newest.row.syncWished > 0 && (basis?.syncWished ?? 0) > 0;
+        this.#noCommitMissing(record.branch, record.lsn, wished, `in epoch ${record.row.epoch}`);
+      }
       this.established = record;
     } else if (!holds(newest.branch, newest.lsn, record.branch, record.lsn)) {
       this.#rule('S3', `row ${rowName(record.row)} was established beside ${rowName(newest.row)}`);
