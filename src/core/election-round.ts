@@ -75,6 +75,7 @@ export function abandon(
   e.pauseUntil = k.now + pauseMs;
   e.startedAt = k.now + pauseMs;
   e.round += 1;
+  wake(k, turn, e.pauseUntil);
 }
 
 /** A claim that did not succeed at once, or follows a lapse: until it succeeds this server acknowledges nothing. */

@@ -45,10 +45,11 @@ export class GuardLink implements Guard {
     if (this.#timer !== null) clearTimeout(this.#timer);
     const socket = this.#socket;
     if (socket === null) return;
+    socket.ref();
     await new Promise<void>((resolve) => {
       socket.once('close', () => resolve());
       socket.end(encodeOrder({ kind: 'stand-down' }, performance.now()));
-      setTimeout(resolve, 500).unref();
+      setTimeout(resolve, 500);
     });
   }
 
