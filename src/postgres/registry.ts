@@ -154,14 +154,17 @@ export function writeFlags(
   syncNames: readonly string[],
 ): Promise<Answer> {
   return written(session, async (trx) => {
+    const next = nextMaster ?? ''; // nobody's name
     await trx
       .updateTable('node_info')
       .set({ is_nextmaster: false })
       .where('is_nextmaster', '=', true)
-      .where((eb) => eb('name', 'is distinct from', nextMaster ?? ''))
+      .where('name', '<>', next)
       .execute();
-    await sql`update pgkeeper.node_info set is_nextmaster = (name = ${nextMaster}::text and not is_master), is_sync = (name = any(${[...syncNames]}::text[]))
-      where (is_nextmaster, is_sync) is distinct from (coalesce(name = ${nextMaster}::text and not is_master, false), name = any(${[...syncNames]}::text[]))`.execute(
+    await sql`update pgkeeper.node_info n set is_nextmaster = want.nextmaster, is_sync = want.sync
+      from (select m.seqno, m.name = ${next} and not m.is_master as nextmaster,
+                   m.name = any(${[...syncNames]}::text[]) and not m.is_master as sync from pgkeeper.node_info m) want
+      where want.seqno = n.seqno and (n.is_nextmaster, n.is_sync) is distinct from (want.nextmaster, want.sync)`.execute(
       trx,
     );
   });

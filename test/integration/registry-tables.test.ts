@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type pg from 'pg';
 import { parseDuration } from '../../src/core/duration.js';
-import { report } from '../../src/postgres/registry.js';
+import { report, writeFlags } from '../../src/postgres/registry.js';
 import type { SessionContext } from '../../src/postgres/session-context.js';
 import { until } from '../../src/testbed/server.js';
 import { RegistryServers } from '../support/registry-servers.js';
@@ -177,23 +177,46 @@ describe('every change', { concurrency: false }, () => {
 });
 
 describe('what is written', { concurrency: false }, () => {
-  test('an event has the time of its decision, though it was written later and with others', async () => {
+  async function asWorker(use: (session: SessionContext) => Promise<unknown>): Promise<void> {
     const client = await servers.master.connect();
-    const session: SessionContext = {
-      ...{ client, conninfo: '', ownName: 'n1', leaseTtlMs: () => 1000, applicationName: () => 'n1' },
-      ...{ schemaKnown: true, backendPid: null },
-    };
+    try {
+      await use({
+        ...{ client, conninfo: '', ownName: 'n1', leaseTtlMs: () => 1000, applicationName: () => 'n1' },
+        ...{ schemaKnown: true, backendPid: null },
+      });
+    } finally {
+      await client.end();
+    }
+  }
+
+  test('the worker names the next master, or nobody, and an unchanged verdict changes nothing', async () => {
+    await sql(`insert into pgkeeper.node_info (name, conninfo) values ('n2', 'host=b'), ('n3', 'host=c')`);
+    const flags = async () =>
+      (await servers.nodes()).map(
+        (row) => `${row.name}${row.is_nextmaster ? ' next' : ''}${row.is_sync ? ' sync' : ''}`,
+      );
+    for (const [next, sync, expected] of [
+      ['n2', ['n1', 'n2'], ['n1', 'n2 next sync', 'n3']],
+      ['n3', ['n2', 'n3'], ['n1', 'n2 sync', 'n3 next sync']],
+      [null, ['n2'], ['n1', 'n2 sync', 'n3']],
+      ['n1', [], ['n1', 'n2', 'n3']],
+    ] as const) {
+      await asWorker((session) => writeFlags(session, next, sync));
+      assert.deepEqual(await flags(), expected);
+      const stored = await servers.stored();
+      await asWorker((session) => writeFlags(session, next, sync));
+      assert.deepEqual(await servers.stored(), stored);
+    }
+  });
+
+  test('an event has the time of its decision, though it was written later and with others', async () => {
     const agesMs = [3_600_000, 60_000, 0];
     const details = { role: 'a master' };
     const records = agesMs.map(
       (age) => ({ code: 'worker-started', at: performance.now() - age, epoch: 7, details }) as const,
     );
     const sentAt = Date.now();
-    try {
-      await report(session, records, 'master:ready');
-    } finally {
-      await client.end();
-    }
+    await asWorker((session) => report(session, records, 'master:ready'));
     const events = await sql<{ at: Date; code: string; epoch: string; sentence: string; details: object }>(
       `select at, code, epoch, sentence, details from pgkeeper.events where code = 'worker-started' order by id`,
     );
