@@ -6,7 +6,7 @@ import { chownSync, closeSync, fsyncSync, ftruncateSync, openSync, statSync, wri
 import { dirname, join } from 'node:path';
 import type pg from 'pg';
 import { openClient } from '../postgres/connect.js';
-import { replaceFile } from './configuration-file.js';
+import { replaceFile } from './configuration-change.js';
 import { makeFolder } from './kept-files.js';
 
 const chunkBytes = 8 * 1024 * 1024;

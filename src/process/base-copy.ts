@@ -6,7 +6,7 @@
 import { accessSync, constants, existsSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { copyThroughFunctions } from './backup-functions.js';
-import { replaceFile } from './configuration-file.js';
+import { replaceFile } from './configuration-change.js';
 import { makeFolder, restoreConfiguration, saveConfiguration } from './kept-files.js';
 import { describeFailure, runProgram } from './run-command.js';
 import { secretEnvironment, withoutSecrets } from './secrets.js';

@@ -1,98 +1,112 @@
 /**
- * Settings in a server's files while nobody runs to ask: postgresql.conf is read, postgresql.auto.conf is read and
- * written (as ALTER SYSTEM would). Include directives are followed for reading.
+ * The grammar of postgresql.conf: `name = value` lines, quotes, comments, include directives. Used for the file given
+ * with --config and, while a server is down, for the server's own files. Says what stands there; what it means is not here.
  */
-import {
-  chownSync,
-  closeSync,
-  existsSync,
-  fsyncSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  statSync,
-  writeSync,
-} from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, isAbsolute, join } from 'node:path';
 
-const line = /^\s*([A-Za-z_][\w.]*)\s*(?:=\s*|\s+)('(?:[^'\\\n]|\\.|'')*'|[^\s#']*)\s*(?:#.*)?$/;
-
-function unquote(raw: string): string {
-  if (!raw.startsWith("'")) return raw;
-  return raw.slice(1, -1).replace(/''|\\(.)/g, (_, escaped: string | undefined) => escaped ?? "'");
+export interface FileEntry {
+  /** Lower case. */
+  readonly name: string;
+  readonly value: string;
+  readonly path: string;
+  readonly line: number;
 }
 
-/** Settings of one text, names in lower case, later lines win; `include` directives come back in order. */
-function entriesOf(text: string): readonly (readonly [string, string])[] {
-  return text.split('\n').flatMap((raw) => {
-    const match = line.exec(raw.replace(/\r$/, ''));
-    return match === null ? [] : [[(match[1] ?? '').toLowerCase(), unquote(match[2] ?? '')] as const];
-  });
+export interface FileContents {
+  /** In the order in which they count: the last of one name wins. */
+  readonly entries: readonly FileEntry[];
+  readonly problems: readonly string[];
 }
 
+interface Line {
+  readonly name: string;
+  readonly value: string;
+}
+
+const linePattern =
+  /^\s*([A-Za-z_][\w$]*(?:\.[A-Za-z_][\w$]*)*)\s*(?:=\s*|\s+|(?='))('(?:[^'\\]|''|\\.)*'|[^\s'#]+)\s*(?:#.*)?$/s;
+
+const escapes: Readonly<Record<string, string>> = { b: '\b', f: '\f', n: '\n', r: '\r', t: '\t' };
+
+function unquote(value: string): string {
+  if (!value.startsWith("'")) return value;
+  return value
+    .slice(1, -1)
+    .replace(/''|\\([0-7]{1,3})|\\(.)/gs, (_, octal: string | undefined, char: string | undefined) => {
+      if (octal !== undefined) return String.fromCharCode(Number.parseInt(octal, 8));
+      return char === undefined ? "'" : (escapes[char] ?? char);
+    });
+}
+
+/** One line; null for an empty one, undefined for one that cannot be read. */
+export function parseLine(line: string): Line | null | undefined {
+  if (/^\s*(#.*)?$/s.test(line)) return null;
+  const match = linePattern.exec(line);
+  const [, name, value] = match ?? [];
+  if (name === undefined || value === undefined) return undefined;
+  return { name: name.toLowerCase(), value: unquote(value) };
+}
+
+/** As deep as PostgreSQL itself goes. */
 const deepestInclude = 10;
 
-/** All settings a server with that configuration file would read. A missing file holds none. */
-export function readConfiguration(path: string, depth = 0): ReadonlyMap<string, string> {
-  const found = new Map<string, string>();
-  if (!existsSync(path) || depth > deepestInclude) return found;
-  const take = (file: string) => {
-    for (const [name, value] of readConfiguration(
-      isAbsolute(file) ? file : join(dirname(path), file),
-      depth + 1,
-    ))
-      found.set(name, value);
-  };
-  for (const [name, value] of entriesOf(readFileSync(path, 'utf8'))) {
-    if (name === 'include' || name === 'include_if_exists') take(value);
-    else if (name === 'include_dir') {
-      const folder = isAbsolute(value) ? value : join(dirname(path), value);
-      const files = existsSync(folder)
-        ? readdirSync(folder).filter((file) => file.endsWith('.conf') && !file.startsWith('.'))
-        : [];
-      for (const file of files.sort()) take(join(folder, file));
-    } else found.set(name, value);
+/** Reads a file and all it includes. A file that cannot be read is a problem, not an exception. */
+export function readConfigurationFile(path: string): FileContents {
+  const entries: FileEntry[] = [];
+  const problems: string[] = [];
+  read(path, 0, false);
+  return { entries, problems };
+
+  function read(file: string, depth: number, mayBeMissing: boolean): void {
+    if (depth > deepestInclude) {
+      problems.push(`${file}: included too deep`);
+      return;
+    }
+    let text: string;
+    try {
+      text = readFileSync(file, 'utf8');
+    } catch (error) {
+      const code = (error as NodeJS.ErrnoException).code ?? String(error);
+      if (!(mayBeMissing && code === 'ENOENT')) problems.push(`cannot read ${file}: ${reasonOf(code)}`);
+      return;
+    }
+    for (const [index, raw] of text.split('\n').entries()) take(file, index + 1, raw, depth);
   }
-  return found;
+
+  function take(file: string, line: number, raw: string, depth: number): void {
+    const found = parseLine(raw.replace(/\r$/, ''));
+    if (found === null) return;
+    if (found === undefined) {
+      problems.push(`${file} line ${line}: not of the form name = value`);
+      return;
+    }
+    const target = isAbsolute(found.value) ? found.value : join(dirname(file), found.value);
+    if (found.name === 'include') read(target, depth + 1, false);
+    else if (found.name === 'include_if_exists') read(target, depth + 1, true);
+    else if (found.name === 'include_dir') readFolder(target, depth);
+    else entries.push({ ...found, path: file, line });
+  }
+
+  function readFolder(folder: string, depth: number): void {
+    try {
+      const names = readdirSync(folder).filter((name) => name.endsWith('.conf') && !name.startsWith('.'));
+      for (const name of names.sort()) read(join(folder, name), depth + 1, false);
+    } catch (error) {
+      problems.push(
+        `cannot read the folder ${folder}: ${reasonOf((error as NodeJS.ErrnoException).code ?? String(error))}`,
+      );
+    }
+  }
 }
 
-/** Sets or removes (null) settings in an existing file of postgresql.auto.conf's kind; the old file stays until the new one is on disk. */
-export function changeConfiguration(path: string, changes: Readonly<Record<string, string | null>>): void {
-  const before = existsSync(path) ? readFileSync(path, 'utf8') : '';
-  const kept = before.split('\n').filter((raw) => {
-    const name = line.exec(raw)?.[1]?.toLowerCase();
-    return raw !== '' && (name === undefined || !(name in changes));
-  });
-  const added = Object.entries(changes).flatMap(([name, value]) =>
-    value === null ? [] : [`${name} = ${quote(value)}`],
-  );
-  replaceFile(path, `${[...kept, ...added].join('\n')}\n`);
+function reasonOf(code: string): string {
+  if (code === 'ENOENT') return 'it does not exist';
+  if (code === 'EACCES') return 'permission denied';
+  return code === 'EISDIR' ? 'it is a folder' : code;
 }
 
-function quote(value: string): string {
-  return `'${value.replaceAll('\\', '\\\\').replaceAll("'", "''")}'`;
-}
-
-/** Writes a file of the data directory whole and durable, owned like the directory. */
-export function replaceFile(path: string, content: string | Uint8Array): void {
-  const folder = dirname(path);
-  const owner = statSync(folder);
-  const temporary = `${path}.pgkeeper`;
-  const file = openSync(temporary, 'w', 0o600);
-  try {
-    if (process.getuid?.() === 0) chownSync(temporary, owner.uid, owner.gid);
-    if (typeof content === 'string') writeSync(file, content);
-    else writeSync(file, content);
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
-  }
-  renameSync(temporary, path);
-  const directory = openSync(folder, 'r');
-  try {
-    fsyncSync(directory);
-  } finally {
-    closeSync(directory);
-  }
+/** The value that counts of one name. */
+export function lastValue(entries: readonly FileEntry[], name: string): string | undefined {
+  return entries.findLast((entry) => entry.name === name)?.value;
 }

@@ -4,7 +4,7 @@
  */
 import { chownSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
-import { replaceFile } from './configuration-file.js';
+import { replaceFile } from './configuration-change.js';
 
 export type KeptFiles = ReadonlyMap<string, Buffer>;
 

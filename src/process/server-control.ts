@@ -6,7 +6,8 @@ import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { openClient } from '../postgres/connect.js';
 import { copyFrom } from './base-copy.js';
-import { changeConfiguration, readConfiguration, replaceFile } from './configuration-file.js';
+import { changeConfiguration, replaceFile } from './configuration-change.js';
+import { lastValue, readConfigurationFile } from './configuration-file.js';
 import { isCleanEnd, readControlFile } from './control-file.js';
 import { restoreConfiguration, saveConfiguration } from './kept-files.js';
 import { endAllProcesses, endWalReceiver, serverProcesses } from './processes.js';
@@ -98,7 +99,7 @@ class LocalServerControl implements ServerControl {
   }
 
   followed(): string {
-    return readConfiguration(this.#autoConf).get('primary_conninfo') ?? '';
+    return lastValue(readConfigurationFile(this.#autoConf).entries, 'primary_conninfo') ?? '';
   }
 
   markStandbyOf(follow: string): void {
@@ -211,7 +212,7 @@ class LocalServerControl implements ServerControl {
 
   /** WAL that the rewind needs may be in the archive only. */
   #restoreOption(): readonly string[] {
-    return (readConfiguration(this.#autoConf).get('restore_command') ?? '') === ''
+    return (lastValue(readConfigurationFile(this.#autoConf).entries, 'restore_command') ?? '') === ''
       ? []
       : ['--restore-target-wal'];
   }

@@ -5,7 +5,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { formatConninfo } from '../core/conninfo.js';
-import { type FileContents, lastValue, readConfigurationFile } from './configuration-file.js';
+import { type FileContents, lastValue, readConfigurationFile } from '../process/configuration-file.js';
 
 export interface DataDirectory {
   /** With PG_VERSION in it. */

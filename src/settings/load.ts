@@ -4,8 +4,8 @@
  */
 import { realpathSync } from 'node:fs';
 import { classifyFailure, type Failure, speaksProtocol } from '../postgres/failure.js';
+import { readConfigurationFile } from '../process/configuration-file.js';
 import { judge } from './check.js';
-import { readConfigurationFile } from './configuration-file.js';
 import { type DataDirectory, localConninfo, readDataDirectory } from './data-directory.js';
 import { readServerSettings } from './server-source.js';
 import type { SettingName, Settings } from './settings.js';

@@ -4,7 +4,7 @@
  */
 import type pg from 'pg';
 import { openClient, queryWithDeadline } from '../postgres/connect.js';
-import type { FileEntry } from './configuration-file.js';
+import type { FileEntry } from '../process/configuration-file.js';
 import { definitions } from './settings.js';
 import type { SettingEntry } from './sources.js';
 

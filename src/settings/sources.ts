@@ -2,7 +2,7 @@
  * A setting as text together with where it came from, and the way from each source's own form to that. Nothing here
  * judges a value.
  */
-import type { FileEntry } from './configuration-file.js';
+import type { FileEntry } from '../process/configuration-file.js';
 import { type Definition, definitionOf, definitions, environmentName, type SettingName } from './settings.js';
 
 export type Source =

@@ -10,7 +10,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { withKeywords } from '../core/conninfo.js';
 import { copyFrom } from '../process/base-copy.js';
-import { changeConfiguration, replaceFile } from '../process/configuration-file.js';
+import { changeConfiguration, replaceFile } from '../process/configuration-change.js';
 import { endAllProcesses, serverProcesses } from '../process/processes.js';
 import { describeFailure, runProgram } from '../process/run-command.js';
 import type { PostgresInstallation } from './find-postgres.js';

@@ -1,9 +1,9 @@
 /** The master of three real servers crashes, freezes, is lost with its worker: who takes over, what is lost, what comes back. */
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { after, before, describe } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { until } from '../../src/testbed/server.js';
-import { FailoverCluster, failoverTimeMs, registryOf } from '../support/failover-cluster.js';
+import { FailoverCluster, failoverTimeMs, registryOf, stepsOn } from '../support/failover-cluster.js';
 
 describe('failover of three servers with synchronous replication', { concurrency: false }, () => {
   let three: FailoverCluster;
@@ -16,14 +16,7 @@ describe('failover of three servers with synchronous replication', { concurrency
     await three.remove();
   });
 
-  const step = (name: string, run: () => Promise<void>) =>
-    test(name, async () => {
-      try {
-        await run();
-      } catch (error) {
-        throw three.explain(error);
-      }
-    });
+  const step = stepsOn(() => three);
 
   step(
     'a crashed master is replaced, nothing acknowledged is lost, and it comes back as a standby by itself',

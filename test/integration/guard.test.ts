@@ -1,11 +1,11 @@
 /** A master whose worker cannot act: the guard ends the server when the lease runs out, and the others go on. */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
-import { after, before, describe, test } from 'node:test';
+import { after, before, describe } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { TestNode } from '../../src/testbed/cluster.js';
 import { until } from '../../src/testbed/server.js';
-import { FailoverCluster } from '../support/failover-cluster.js';
+import { FailoverCluster, stepsOn } from '../support/failover-cluster.js';
 
 /** Pids of the guards of that node's data directory. */
 function guardsOf(node: TestNode): readonly number[] {
@@ -36,14 +36,7 @@ describe('the guard beside a master', {
     await three.remove();
   });
 
-  const step = (name: string, run: () => Promise<void>) =>
-    test(name, async () => {
-      try {
-        await run();
-      } catch (error) {
-        throw three.explain(error);
-      }
-    });
+  const step = stepsOn(() => three);
 
   step('there is one for the master and none for a standby', async () => {
     await three.untilAllVote('n1');

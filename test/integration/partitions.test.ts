@@ -1,9 +1,9 @@
 /** Hosts that cannot reach each other: one network namespace a server, cuts that nobody answers. */
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { after, before, describe } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { until } from '../../src/testbed/server.js';
-import { FailoverCluster, failoverTimeMs } from '../support/failover-cluster.js';
+import { FailoverCluster, failoverTimeMs, stepsOn } from '../support/failover-cluster.js';
 import { Hosts, whyNoHosts } from '../support/hosts.js';
 
 const why = whyNoHosts();
@@ -28,16 +28,10 @@ describe('partitions of three hosts', { concurrency: false, skip }, () => {
     hosts.remove();
   });
 
-  const step = (name: string, run: () => Promise<void>) =>
-    test(name, async () => {
-      try {
-        await run();
-      } catch (error) {
-        throw three.explain(error);
-      } finally {
-        hosts.heal();
-      }
-    });
+  const step = stepsOn(
+    () => three,
+    () => hosts.heal(),
+  );
 
   step('a link cut between the master and one standby only is no failure of the master', async () => {
     const master = await three.master();

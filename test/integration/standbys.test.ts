@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { keeperRole } from '../../src/testbed/cluster.js';
 import { until } from '../../src/testbed/server.js';
-import { FailoverCluster, registryOf } from '../support/failover-cluster.js';
+import { FailoverCluster, registryOf, stepsOn } from '../support/failover-cluster.js';
 
 describe('standbys of a synchronous cluster', { concurrency: false }, () => {
   let three: FailoverCluster;
@@ -26,14 +26,7 @@ describe('standbys of a synchronous cluster', { concurrency: false }, () => {
     await three.remove();
   });
 
-  const step = (name: string, run: () => Promise<void>) =>
-    test(name, async () => {
-      try {
-        await run();
-      } catch (error) {
-        throw three.explain(error);
-      }
-    });
+  const step = stepsOn(() => three);
 
   step(
     'with its synchronous standby lost the master goes on asynchronously, and is synchronous again by itself',

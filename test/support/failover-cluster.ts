@@ -1,5 +1,6 @@
 /** What every failover test needs: a settled cluster, a client that follows the master, clients pinned to one server, the audit. */
 import assert from 'node:assert/strict';
+import { test } from 'node:test';
 import { type ClusterOptions, TestCluster, type TestNode } from '../../src/testbed/cluster.js';
 import { findPostgres } from '../../src/testbed/find-postgres.js';
 import { until } from '../../src/testbed/server.js';
@@ -139,5 +140,23 @@ export async function registryOf(node: TestNode): Promise<{
     master: row.master,
     syncNeeded: row.sync_needed,
     syncMembers: row.sync_members,
+  };
+}
+
+/** Tests that use one cluster after the other; a failed one tells what the workers thought. */
+export function stepsOn(
+  cluster: () => FailoverCluster,
+  afterEach: () => void = () => undefined,
+): (name: string, run: () => Promise<void>) => void {
+  return (name, run) => {
+    test(name, async () => {
+      try {
+        await run();
+      } catch (error) {
+        throw cluster().explain(error);
+      } finally {
+        afterEach();
+      }
+    });
   };
 }

@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { lastValue, parseLine, readConfigurationFile } from '../../src/settings/configuration-file.js';
+import { lastValue, parseLine, readConfigurationFile } from '../../src/process/configuration-file.js';
 import { localConninfo, readDataDirectory } from '../../src/settings/data-directory.js';
 import { loadSettings } from '../../src/settings/load.js';
 import { definitions, environmentName, flagName } from '../../src/settings/settings.js';
