@@ -46,11 +46,14 @@ export class RegistryServers {
     const secret = pg.escapeLiteral(password);
     await master.query(`create role secretive login superuser password ${secret};
       create role guarded login password ${secret}; create role stranger login`);
-    for (const name of others) {
-      const standby = await this.#newServer(name);
-      await standby.copyOf(master, 'postgres');
-      await standby.start();
-    }
+    const standbys = [];
+    for (const name of others) standbys.push(await this.#newServer(name));
+    await Promise.all(
+      standbys.map(async (standby) => {
+        await standby.copyOf(master, 'postgres');
+        await standby.start();
+      }),
+    );
   }
 
   /** A server of its own, with a system identifier of its own; not started. */
@@ -159,11 +162,14 @@ export class RegistryServers {
     }
   }
 
+  /** So many standbys stream under that name, and have replayed all that is written by now. */
   async untilStreaming(applicationName: string, count = 1): Promise<void> {
+    const [position] = await this.master.query<{ lsn: string }>('select pg_current_wal_lsn()::text as lsn');
     await until(`${count} servers stream as ${applicationName}`, async () => {
       const [row] = await this.master.query<{ streaming: number }>(
-        `select count(*)::integer as streaming from pg_stat_replication where application_name = $1 and state = 'streaming'`,
-        [applicationName],
+        `select count(*)::integer as streaming from pg_stat_replication
+         where application_name = $1 and state = 'streaming' and replay_lsn >= $2`,
+        [applicationName, position?.lsn],
       );
       return row?.streaming === count;
     });
