@@ -49,6 +49,8 @@ export class Cluster implements Surroundings {
   busyUntil = 0;
   /** All faults are over. */
   healed = false;
+  /** Told of every decision. */
+  onDecision: ((host: Host, code: string) => void) | null = null;
   /** Decisions by reason code, all hosts together. */
   readonly decisions = new Map<string, number>();
   readonly #servers = new Map<string, Server>();
@@ -68,8 +70,10 @@ export class Cluster implements Surroundings {
     const first = this.newBranch(1, null, 0, 'n1');
     first.tip = 1000;
     const watcher = {
-      decided: (_host: Host, record: { code: string }) =>
-        this.decisions.set(record.code, (this.decisions.get(record.code) ?? 0) + 1),
+      decided: (host: Host, record: { code: string }) => {
+        this.decisions.set(record.code, (this.decisions.get(record.code) ?? 0) + 1);
+        this.onDecision?.(host, record.code);
+      },
       workerFailed: (host: Host, error: unknown) =>
         this.watcher.violate('X1', `worker of ${host.name} broke: ${errorText(error)}`),
     };

@@ -2,16 +2,27 @@
  * What goes wrong, as a list made beforehand from the seed: each fault has a time and an end, so that a failing run can be
  * repeated with fewer of them. What each does is faults.ts.
  */
+import type { ReasonCode } from '../../src/core/reasons.js';
 import type { Random } from './random.js';
 
+/** A decision at which a fault strikes: the windows that matter are milliseconds wide. */
+export interface Ambush {
+  readonly code: ReasonCode;
+  /** How many such decisions pass first. */
+  readonly skip: number;
+  readonly delayMs: number;
+}
+
 export interface Fault {
+  /** With an ambush: not before. */
   readonly at: number;
+  readonly ambush: Ambush | null;
   readonly kind: FaultKind;
   /** Which node it meets, by its place; for roles: see `aim`. */
   readonly node: number;
   readonly other: number;
-  /** 'master' and 'standby' are found when the fault begins. */
-  readonly aim: 'any' | 'master' | 'standby';
+  /** 'master' and 'standby' are found when the fault begins; 'actor' is who decided, 'peer' somebody else. */
+  readonly aim: 'any' | 'master' | 'standby' | 'actor' | 'peer';
   readonly forMs: number;
   /** A number in [0, 1) for whatever the kind still has to choose. */
   readonly choice: number;
@@ -100,6 +111,7 @@ export function planFaults(random: Random, options: PlanOptions): readonly Fault
       const node = random.integer(0, options.nodes - 1);
       faults.push({
         at: Math.round(time),
+        ambush: null,
         kind: random.pick(kinds),
         node,
         other: (node + random.integer(1, Math.max(1, options.nodes - 1))) % options.nodes,
@@ -111,10 +123,58 @@ export function planFaults(random: Random, options: PlanOptions): readonly Fault
     }
     at = time + random.between(0.2, 1.8) * options.everyMs;
   }
-  return faults.filter((fault) => fault.at < options.until);
+  return [...faults.filter((fault) => fault.at < options.until), ...planAmbushes(random, options, kinds)];
+}
+
+const ambushCodes: readonly ReasonCode[] = [
+  'master-suspected',
+  'master-crashed',
+  'election-first',
+  'votes-held',
+  'nodes-frozen',
+  'peer-ahead',
+  'promoting',
+  'promoted',
+  'epoch-established',
+  'master-ready',
+  'lease-lapsed',
+  'lease-kept',
+  'claim-failed',
+  'server-retired',
+  'server-started',
+  'rejoin-started',
+  'rejoined',
+  'sync-change',
+  'sync-changed',
+  'went-async',
+  'node-following',
+  'voter-added',
+  'voter-removed',
+];
+
+function planAmbushes(random: Random, options: PlanOptions, kinds: readonly FaultKind[]): readonly Fault[] {
+  if (random.chance(0.3)) return [];
+  return Array.from({ length: random.integer(1, 8) }, () => {
+    const node = random.integer(0, options.nodes - 1);
+    return {
+      at: Math.round(random.between(options.from, options.until)),
+      ambush: {
+        code: random.pick(ambushCodes),
+        skip: random.pick([0, 0, 0, 1, 3]),
+        delayMs: random.chance(0.5) ? random.between(0, 3) : random.between(0, 60),
+      },
+      kind: random.pick(kinds),
+      node,
+      other: (node + random.integer(1, Math.max(1, options.nodes - 1))) % options.nodes,
+      aim: random.pick(['actor', 'actor', 'peer', 'master', 'any'] as const),
+      forMs: Math.round(durationOf(random)),
+      choice: Math.round(random.unit() * 1000) / 1000,
+    };
+  });
 }
 
 export function describeFault(fault: Fault): string {
   const who = fault.aim === 'any' ? `n${fault.node + 1}` : fault.aim;
-  return `${fault.kind} ${who} (other n${fault.other + 1}, ${fault.choice}) for ${fault.forMs} ms`;
+  const when = fault.ambush === null ? '' : ` at ${fault.ambush.code}`;
+  return `${fault.kind} ${who} (other n${fault.other + 1}, ${fault.choice}) for ${fault.forMs} ms${when}`;
 }

@@ -7,24 +7,47 @@ import { boot, processEffects } from './process-faults.js';
 
 const effects: Readonly<Record<FaultKind, Effect>> = { ...networkEffects, ...processEffects };
 
-function targetOf(cluster: Cluster, fault: Fault): Host {
+function targetOf(cluster: Cluster, fault: Fault, actor: Host | null): Host {
   const at = (i: number) => cluster.hosts[i % cluster.hosts.length] as Host;
   const any = at(fault.node);
-  if (fault.aim === 'any') return any;
   const master = cluster.hosts.find((host) => host.server.writable);
-  if (fault.aim === 'master') return master ?? any;
-  return any === master ? at(fault.node + 1) : any;
+  switch (fault.aim) {
+    case 'any':
+      return any;
+    case 'master':
+      return master ?? any;
+    case 'standby':
+      return any === master ? at(fault.node + 1) : any;
+    case 'actor':
+      return actor ?? any;
+    case 'peer':
+      return any === actor ? at(fault.node + 1) : any;
+  }
 }
 
-/** Schedules all of them. */
+/** Schedules all of them; those that wait for a decision strike once. */
 export function schedule(cluster: Cluster, faults: readonly Fault[]): void {
-  for (const fault of faults) cluster.world.at(fault.at, () => begin(cluster, fault));
+  const waiting = new Map<Fault, number>();
+  for (const fault of faults) {
+    if (fault.ambush === null) cluster.world.at(fault.at, () => begin(cluster, fault, null));
+    else waiting.set(fault, fault.ambush.skip);
+  }
+  cluster.onDecision = (actor, code) => {
+    for (const [fault, left] of waiting) {
+      const { ambush } = fault;
+      if (ambush === null || ambush.code !== code || cluster.world.now < fault.at || cluster.healed) continue;
+      waiting.set(fault, left - 1);
+      if (left > 0) continue;
+      waiting.delete(fault);
+      cluster.world.after(ambush.delayMs, () => begin(cluster, fault, actor));
+    }
+  };
 }
 
-function begin(cluster: Cluster, fault: Fault): void {
-  const host = targetOf(cluster, fault);
+function begin(cluster: Cluster, fault: Fault, actor: Host | null): void {
+  const host = targetOf(cluster, fault, actor);
   const { world } = cluster;
-  if (host.paused) return;
+  if (host.paused || cluster.healed) return;
   world.say('fault', `${describeFault(fault)} -> ${host.name}`);
   cluster.hurry(fault.forMs + 20_000);
   const end = effects[fault.kind](cluster, host, fault);

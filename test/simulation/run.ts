@@ -75,7 +75,7 @@ export function run(options: RunOptions): RunResult {
   cluster.start();
   schedule(cluster, faults);
   scheduleOperators(cluster, operations);
-  const end = Math.max(until, ...faults.map((fault) => fault.at));
+  const end = Math.max(until, ...faults.filter(({ ambush }) => ambush === null).map((fault) => fault.at));
   cluster.world.runUntil(end);
   healAll(cluster);
   judgeEnd(cluster);
