@@ -8,7 +8,8 @@ export type Answer =
   | { readonly kind: 'renewed' }
   | {
       readonly kind: 'vote';
-      readonly granted: boolean;
+      readonly granted: boolean /** lease_ttl set on the voter with this vote, ms. */;
+      readonly ttlMs?: number;
       readonly birthAgeMs: number;
       /** Nodes whose workers have a session on that voter right now. */
       readonly workers: readonly string[];

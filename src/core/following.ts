@@ -8,6 +8,7 @@ import { addressOf } from './suspicion.js';
 import type { Observation, Voter } from './types.js';
 
 const ballotPrefix = 'pgkeeper:';
+const noServer = '/pgkeeper-no-server';
 
 export function ballotOf(primaryConninfo: string): number {
   const parsed = parseConninfo(primaryConninfo);
@@ -45,11 +46,15 @@ export function followConninfo(
 export function ballotConninfo(node: Voter, epoch: number): string {
   return formatConninfo(
     new Map([
-      ['host', '/pgkeeper-no-server'],
+      ['host', noServer],
       ['application_name', node.name],
       ['fallback_application_name', `${ballotPrefix}${epoch}`],
     ]),
   );
+}
+
+export function followsNobody(obs: Observation): boolean {
+  return addressOf(obs.primaryConninfo)?.host === noServer;
 }
 
 export function isPointedAt(obs: Observation, target: Voter): boolean {

@@ -126,7 +126,7 @@ function holdLeftover(k: Keeper, turn: Turn, e: Election, link: Link): void {
 }
 
 /** Positive evidence only: a WAL receiver that streams from this node, under this ballot. */
-function isFrozen(link: Link, self: Voter, epoch: number): boolean {
+export function isFrozen(link: Link, self: Voter, epoch: number): boolean {
   const { obs } = link;
   return (
     obs !== null &&

@@ -2,7 +2,7 @@
  * Until when the own server may go on if nothing more is heard of this worker. The guard, a process of its own, ends the
  * server then: a worker that was killed or hangs cannot do it any more.
  */
-import { leaseUntil } from './lease.js';
+import { hasLease, leaseUntil } from './lease.js';
 import { ownLink } from './links.js';
 import type { Keeper } from './state.js';
 import { failoverTimeMs, leaseMarginMs } from './types.js';
@@ -42,10 +42,15 @@ export function guardOrder(k: Keeper): GuardOrder {
       const mayBeWritable =
         role.cause === 'claim' || role.sent.has('promote') || ownLink(k).obs?.inRecovery === false;
       if (!mayBeWritable) return { kind: 'stand-down' };
-      return role.giveUpAt === null ? endAt(leaseUntil(k) + graceMs, true) : endAt(role.giveUpAt, false);
+      if (role.giveUpAt !== null) return endAt(role.giveUpAt, false);
+      // A claim without an end waits under hold: nothing is acknowledged, and others are copied from this server.
+      return role.cause === 'claim' ? { kind: 'stand-down' } : endAt(leaseUntil(k) + graceMs, true);
     }
-    case 'down':
-      return role.wasMaster ? endAt(role.since + failoverTimeMs(k.settings), false) : { kind: 'stand-down' };
+    case 'down': {
+      if (!role.wasMaster) return { kind: 'stand-down' };
+      const atLatest = role.since + failoverTimeMs(k.settings);
+      return hasLease(k) ? endAt(Math.min(leaseUntil(k) + graceMs, atLatest), true) : endAt(atLatest, false);
+    }
     case 'starting':
       return { kind: 'unchanged' };
     case 'standby':

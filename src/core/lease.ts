@@ -24,7 +24,8 @@ export function isTwoNodeAuto(k: Keeper): boolean {
 
 function goodUntil(k: Keeper, link: Link): number {
   if (link.vote === null) return Number.NEGATIVE_INFINITY;
-  return link.vote.renewedAt + k.settings.leaseTtlMs - leaseMarginMs(k.settings);
+  // The voter frees it after the time that was set with it, whatever the settings say by now.
+  return link.vote.renewedAt + link.vote.ttlMs - leaseMarginMs(k.settings);
 }
 
 export function isVoteGood(k: Keeper, link: Link): boolean {
@@ -80,7 +81,9 @@ export function tryVotes(k: Keeper, turn: Turn, voters: readonly Voter[], everyM
  * on it: nobody takes its vote. Exceptions that cannot hurt: the own server, when the session that held its vote ended
  * with that restart; and a cluster of which the own server is the only voter.
  */
-function isTooYoung(k: Keeper, link: Link, birthAgeMs: number): boolean {
+function isTooYoung(k: Keeper, link: Link, shownAgeMs: number): boolean {
+  // Shown by that server's wall clock, which may have been set back; a session is never older than its server.
+  const birthAgeMs = Math.max(shownAgeMs, link.session === 'open' ? k.now - link.openedAt : 0);
   if (birthAgeMs >= k.settings.leaseTtlMs) return false;
   if (link.voter !== k.settings.name) return true;
   const soleVoter = votersOf(k).length <= 1;
@@ -91,7 +94,7 @@ function isTooYoung(k: Keeper, link: Link, birthAgeMs: number): boolean {
 export function ownYouthMs(k: Keeper): number {
   const link = linkOf(k, k.settings.name);
   if (link?.obs === undefined || link.obs === null || link.session !== 'open') return 0;
-  const ageMs = link.obs.birthAgeMs + (k.now - link.obsAt);
+  const ageMs = Math.max(link.obs.birthAgeMs + (k.now - link.obsAt), k.now - link.openedAt);
   return isTooYoung(k, link, ageMs) ? k.settings.leaseTtlMs - ageMs : 0;
 }
 
@@ -118,7 +121,12 @@ export function ingestVote(k: Keeper, turn: Turn, arrived: Arrived): void {
     send(k, turn, link, { kind: 'release' });
     return;
   }
-  link.vote = { renewedAt: arrived.sentAt, grantedAt: k.now, workers: arrived.answer.workers };
+  link.vote = {
+    renewedAt: arrived.sentAt,
+    grantedAt: k.now,
+    ttlMs: arrived.answer.ttlMs ?? k.settings.leaseTtlMs,
+    workers: arrived.answer.workers,
+  };
 }
 
 /** Does the majority hold without that voter's vote? */

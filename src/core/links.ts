@@ -99,6 +99,8 @@ function retryPauseMs(k: Keeper, link: Link): number {
 
 export function openLinks(k: Keeper, turn: Turn): void {
   for (const link of k.links.values()) {
+    if (link.session === 'opening' && due(k, turn, link.openingSince + openingBoundMs(k)))
+      giveUpOpening(k, turn, link);
     if (link.session !== 'none') continue;
     if (!due(k, turn, link.retryAt)) continue;
     link.session = 'opening';
@@ -113,6 +115,24 @@ export function openLinks(k: Keeper, turn: Turn): void {
       attempt,
     });
   }
+}
+
+/** Longer than any attempt should take: each of its parts has a deadline of its own. */
+function openingBoundMs(k: Keeper): number {
+  return 4 * pollDeadlineMs(k.settings) + 1000;
+}
+
+function giveUpOpening(k: Keeper, turn: Turn, link: Link): void {
+  const { voter, attempt } = link;
+  turn.effects.push({ kind: 'close', voter });
+  lost(k, turn, link, {
+    kind: 'session-lost',
+    voter,
+    attempt,
+    failure: 'timeout',
+    detail: 'the connection never got ready',
+  });
+  link.attempt += 1;
 }
 
 /** Looks at a server when the last look is `everyMs` old. */
@@ -195,6 +215,7 @@ export function ingestLink(k: Keeper, turn: Turn, event: KeeperEvent): Arrived |
     // The first attempt after the cut succeeds: that server was not down, and others may have had its vote meanwhile.
     if (link.failedAt === link.cutAt) link.lastHeldAt = Number.NEGATIVE_INFINITY;
     link.session = 'open';
+    link.openedAt = k.now;
     link.failure = null;
     link.startingSince = null;
     link.obsAt = Number.NEGATIVE_INFINITY;
@@ -216,7 +237,8 @@ export function ingestLink(k: Keeper, turn: Turn, event: KeeperEvent): Arrived |
     const { observation } = event.answer;
     if (
       k.registry !== null &&
-      observation.systemIdentifier !== k.registry.systemIdentifier &&
+      (observation.systemIdentifier !== k.registry.systemIdentifier ||
+        (observation.nodeName !== null && observation.nodeName !== link.voter)) &&
       voterNamed(k, link.voter)?.kind === 'node'
     ) {
       note(k, turn, 'foreign-server', { voter: link.voter, identifier: observation.systemIdentifier });

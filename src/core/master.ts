@@ -6,7 +6,7 @@
 import { enterReclaim } from './election-round.js';
 import { isEstablished } from './established.js';
 import type { KeeperEvent } from './events.js';
-import { followConninfo, isPointedAt } from './following.js';
+import { ballotConninfo, ballotOf, followConninfo, followsNobody, isPointedAt } from './following.js';
 import {
   canSpare,
   hasLease,
@@ -22,7 +22,7 @@ import { heartbeatMs, linkOf, observe, ownLink, seenSince, voterNamed, votersOf 
 import { decideSync, ingestSync } from './master-sync.js';
 import { decideMembership, ingestMembership } from './membership.js';
 import { enterDown, probeOwnServer, retire } from './own-server.js';
-import { isOtherHistory } from './ranking.js';
+import { isOtherHistory, isSettled } from './ranking.js';
 import type { Arrived, Keeper, Link, Master } from './state.js';
 import { streamsFrom } from './suspicion.js';
 import { due, isIdle, note, send, type Turn, wake } from './turn.js';
@@ -112,6 +112,7 @@ function leaves(k: Keeper, m: Master, voter: Voter): boolean {
   const ours = ownLink(k).obs;
   const self = voterNamed(k, k.settings.name);
   if (!obs?.inRecovery || ours === null || self === undefined) return false;
+  if (isOutvoted(k, obs)) return false;
   if (obs.fenced) return true;
   // Pointed elsewhere: it has to be pointed here first, by whoever holds its vote.
   const hopeless = isPointedAt(obs, self) || isOtherHistory(obs, ours);
@@ -149,7 +150,8 @@ function tend(k: Keeper, turn: Turn, link: Link): void {
   } else if (resting === '' && obs.names === holdNames) {
     obsStale(link, send(k, turn, link, { kind: 'set-names', names: null }));
   } else if (obs.fenced) {
-    // Its own worker checks its history first; until then it follows nobody.
+    // Its own worker checks its history first; until then it follows nobody. It must not wait for an election that failed.
+    if (isOutvoted(k, obs)) pointNowhere(k, turn, link, voter, registry.epoch);
   } else if (!isPointedAt(obs, self)) {
     pointHere(k, turn, link, obs, voter, self, ours);
   } else if (obs.retryOverride && streamsFrom(obs, self)) {
@@ -164,6 +166,24 @@ function obsStale(link: Link, sent: boolean): void {
   link.obsAt = Number.NEGATIVE_INFINITY;
 }
 
+/**
+ * A ballot above the present epoch: whoever fought for that epoch is in the majority that elected this master, with votes
+ * and rows, so nothing can come of it any more.
+ */
+function isOutvoted(k: Keeper, obs: Observation): boolean {
+  return ballotOf(obs.primaryConninfo) > (k.registry?.epoch ?? 0);
+}
+
+/** Until it is copied afresh a lost branch may stream from nobody: PostgreSQL would not tell its history from this one. */
+function keepAway(k: Keeper, turn: Turn, link: Link, obs: Observation, voter: Voter, epoch: number): void {
+  if (obs.primaryConninfo.trim() === '' || !isSettled(obs)) return;
+  if (!followsNobody(obs) || isOutvoted(k, obs)) pointNowhere(k, turn, link, voter, epoch);
+}
+
+function pointNowhere(k: Keeper, turn: Turn, link: Link, voter: Voter, epoch: number): void {
+  obsStale(link, send(k, turn, link, { kind: 'follow', conninfo: ballotConninfo(voter, epoch) }));
+}
+
 /** The same timeline number without this promotion is another history: its worker must copy it afresh first. */
 function pointHere(
   k: Keeper,
@@ -176,7 +196,7 @@ function pointHere(
 ): void {
   const { registry } = k;
   if (registry === null) return;
-  if (isOtherHistory(obs, ours)) return;
+  if (isOtherHistory(obs, ours)) return keepAway(k, turn, link, obs, voter, registry.epoch);
   const conninfo = followConninfo(voter, obs.primaryConninfo, self, registry.epoch, ours.primaryConninfo);
   if (!send(k, turn, link, { kind: 'follow', conninfo })) return;
   note(k, turn, 'node-following', { voter: voter.name });

@@ -25,6 +25,8 @@ type Rejoining = Extract<Role, { kind: 'rejoining' }>;
 
 /** The others are electing now; a server that comes up fenced is of no use to them before they are done. */
 const restartPauseMs = 500;
+/** Ending the own server is tried again so soon at the latest: the votes are kept until it has worked. */
+const longestRetirePauseMs = 5000;
 const longestPauseMs = 60_000;
 
 /** 1, 2, 4 ... s, one minute at most. */
@@ -83,6 +85,12 @@ export function decideDown(k: Keeper, turn: Turn, role: Down): void {
   // The others are looked at all the while: who is master may have changed when this server comes back.
   for (const other of k.links.values()) if (other !== link) observe(k, turn, other, heartbeatMs(k));
   if (role.server === 'retiring' || role.server === 'starting') return;
+  if (role.server === 'retire-again') {
+    if (!due(k, turn, role.retryAt)) return;
+    role.server = 'retiring';
+    turn.effects.push({ kind: 'retire-server', names: fencedNames(k) });
+    return;
+  }
   if (link.session === 'open') return back(k, turn, role.wasMaster);
   if (role.wasMaster && role.server === 'unknown' && mustFence(k)) return lapseWhileDown(k, turn);
   switch (role.server) {
@@ -153,7 +161,9 @@ export function ingestDown(k: Keeper, turn: Turn, role: Down, event: KeeperEvent
     case 'server-retired':
       if (!event.ok) {
         note(k, turn, 'server-retire-failed', { detail: event.detail });
-        turn.effects.push({ kind: 'retire-server', names: fencedNames(k) });
+        role.tries += 1;
+        role.server = 'retire-again';
+        role.retryAt = k.now + Math.min(longestRetirePauseMs, 50 * 2 ** role.tries);
         return;
       }
       note(k, turn, 'server-retired');

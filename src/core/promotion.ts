@@ -7,8 +7,9 @@ import type { Command, SyncRow } from './effects.js';
 import { abandon, enterPhase, waitUnderHold } from './election-round.js';
 import { awaitFlush, flushedBy, isEstablished } from './established.js';
 import type { KeeperEvent } from './events.js';
+import { isFrozen } from './freeze.js';
 import { canSpare, hasLease, heldVoters, letLeave, neededVotes, tryVotes } from './lease.js';
-import { linkOf, observe, ownLink, seenSince, votersOf } from './links.js';
+import { linkOf, observe, ownLink, seenSince, voterNamed, votersOf } from './links.js';
 import { formatLsn } from './lsn.js';
 import { newMaster } from './master.js';
 import { retire } from './own-server.js';
@@ -140,14 +141,22 @@ function prepareOwnServer(k: Keeper, turn: Turn, e: Election): void {
 
 /** A majority of the votes answered a renewal that was sent in this phase, on the sessions held since the vote. */
 function allRenewed(k: Keeper, turn: Turn, e: Election): boolean {
+  const self = voterNamed(k, k.settings.name);
   const renewed = heldVoters(k).filter((voter) => {
     const link = linkOf(k, voter.name);
     if (link === undefined || link.vote === null) return false;
-    if (link.vote.renewedAt >= e.phaseAt) return true;
-    send(k, turn, link, { kind: 'renew' });
+    if (!e.frozen.has(voter.name)) {
+      if (link.vote.renewedAt >= e.phaseAt) return true;
+      send(k, turn, link, { kind: 'renew' });
+      return false;
+    }
+    // A look renews as well, and shows that nobody has pointed it elsewhere meanwhile.
+    if (self !== undefined && seenSince(link, e.phaseAt)) return isFrozen(link, self, e.epoch);
+    observe(k, turn, link, 0);
     return false;
   });
-  return renewed.length >= neededVotes(k);
+  const names = new Set(renewed.map((voter) => voter.name));
+  return renewed.length >= neededVotes(k) && [...e.frozen].every((name) => names.has(name));
 }
 
 /** The wish on this node: its own files first, else what the registry remembers of the last master's. */

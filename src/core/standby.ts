@@ -27,6 +27,8 @@ function strayBoundMs(k: Keeper): number {
 }
 
 const replayBoundMs = 30_000;
+/** A lost branch is certain: it must not stream from whoever next answers at the address it points to. */
+const otherHistoryMs = 2000;
 
 export function decideStandby(k: Keeper, turn: Turn, role: Standby): void {
   const own = ownLink(k);
@@ -110,7 +112,7 @@ function comeBack(
   }
   role.strayedSince ??= k.now;
   endWrongReceiver(k, turn, role, ours, masterVoter.conninfo);
-  if (!due(k, turn, role.strayedSince + strayBoundMs(k))) return false;
+  if (!due(k, turn, role.strayedSince + (sameNumberTwice ? otherHistoryMs : strayBoundMs(k)))) return false;
   if (!lacksPromotion && !sameNumberTwice) {
     // The same history: nothing that a rewind could mend. Removed WAL, rights, the network: a matter for people.
     if (role.saidStrayed) return false;

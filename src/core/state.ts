@@ -20,6 +20,8 @@ import type { CoreSettings, LinkFailure, Observation, Registry } from './types.j
 export interface Vote {
   /** When the last answered renewal was sent (the holder's clock). */
   renewedAt: number;
+  /** lease_ttl as the voter has it for this vote. */
+  readonly ttlMs: number;
   readonly grantedAt: number;
   /** Workers with a session on that voter when it was granted: they know that they do not hold it. */
   readonly workers: readonly string[];
@@ -33,6 +35,8 @@ export interface Link {
   session: 'none' | 'opening' | 'open';
   attempt: number;
   openingSince: number;
+  /** When the present session was ready. */
+  openedAt: number;
   /** Earliest time of the next attempt. */
   retryAt: number;
   /** How the last session or attempt ended, and when; null after a success. */
@@ -180,7 +184,7 @@ export type Role =
       readonly kind: 'down';
       readonly wasMaster: boolean;
       readonly since: number;
-      server: 'unknown' | 'stopped-clean' | 'crashed' | 'retiring' | 'retired' | 'starting';
+      server: 'unknown' | 'stopped-clean' | 'crashed' | 'retiring' | 'retire-again' | 'retired' | 'starting';
       retryAt: number;
       tries: number;
     }
@@ -230,6 +234,7 @@ export function newLink(voter: string, now: number): Link {
     session: 'none',
     attempt: 0,
     openingSince: now,
+    openedAt: now,
     retryAt: now,
     failure: null,
     failedAt: now,

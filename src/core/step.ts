@@ -167,7 +167,7 @@ function decide(k: Keeper, turn: Turn): void {
 function decideStarting(k: Keeper, turn: Turn): void {
   const own = ownLink(k);
   if (own.session === 'none' && own.failure !== null && own.failure !== 'speaks')
-    return enterDown(k, turn, false);
+    return enterDown(k, turn, k.role.kind === 'starting' && k.role.wasMaster === true);
   if (own.session !== 'open') return;
   observe(k, turn, own, Math.min(1000, heartbeatMs(k)));
   if (own.obs === null || !Number.isFinite(own.obsAt)) return;
@@ -243,7 +243,10 @@ export function stateName(k: Keeper): string {
     case 'master':
       return masterState(k, role);
     case 'down':
-      return role.server === 'retiring' || role.server === 'retired' || role.server === 'starting'
+      return role.server === 'retiring' ||
+        role.server === 'retire-again' ||
+        role.server === 'retired' ||
+        role.server === 'starting'
         ? 'fenced'
         : 'unreachable';
     case 'rejoining':

@@ -78,7 +78,10 @@ export function send(k: Keeper, turn: Turn, link: Link, command: Command): boole
     command,
     deadlineMs: slowCommands.has(command.kind)
       ? Math.min(changeDeadlineMs, Math.max(k.settings.leaseTtlMs / 2, pollDeadlineMs(k.settings)))
-      : pollDeadlineMs(k.settings),
+      : // A lock or a slow disk under the own server is no reason to drop its session and with it a vote.
+        link.voter === k.settings.name
+        ? Math.max(pollDeadlineMs(k.settings), k.settings.leaseTtlMs / 2)
+        : pollDeadlineMs(k.settings),
   });
   return true;
 }
