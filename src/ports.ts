@@ -15,6 +15,8 @@ export interface Clock {
   monotonicMs(): number;
   /** Wall time, ms since 1970: for display, and to notice that the machine slept. */
   wallMs(): number;
+  /** Time since the machine started, ms, its sleep included; where unknown, wall time stands in. */
+  bootMs?(): number;
   /** Calls back once, not before `atMs` of the monotonic clock. Returns a cancel. */
   wakeAt(atMs: number, callback: () => void): () => void;
 }

@@ -1,10 +1,12 @@
 /** One round of an election: how it begins, changes its phase, is given up, and what of it may be believed. */
+import { ballotOf, isPointedAt } from './following.js';
 import { releaseVotes } from './lease.js';
 import { ownLink, seenSince } from './links.js';
 import { enterStandby, retire } from './own-server.js';
 import type { Election, ElectionPhase, Keeper, Link } from './state.js';
+import { streamsFrom } from './suspicion.js';
 import { note, send, type Turn, wake } from './turn.js';
-import { failoverTimeMs, holdNames } from './types.js';
+import { failoverTimeMs, holdNames, type Voter } from './types.js';
 
 export function startElection(
   k: Keeper,
@@ -112,4 +114,15 @@ export function enterReclaim(k: Keeper, turn: Turn, lapsedAt: number): void {
   startElection(k, turn, 'claim', lapsedAt - k.settings.leaseTtlMs, k.now);
   if (k.role.kind === 'electing') k.role.round = 1;
   holdMeanwhile(k, turn);
+}
+
+/** Positive evidence only: a WAL receiver that streams from this node, under this ballot. */
+export function isFrozen(link: Link, self: Voter, epoch: number): boolean {
+  const { obs } = link;
+  return (
+    obs !== null &&
+    isPointedAt(obs, self) &&
+    ballotOf(obs.primaryConninfo) === epoch &&
+    streamsFrom(obs, self)
+  );
 }

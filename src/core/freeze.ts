@@ -3,15 +3,15 @@
  * acknowledged commit could be missing. Nothing here can be undone by an old decision: all goes through vote sessions.
  */
 import { yieldOrCatchUp } from './catch-up.js';
-import { abandon, enterPhase, failClaim, isFresh } from './election-round.js';
-import { ballotConninfo, ballotOf, followConninfo, isPointedAt } from './following.js';
+import { abandon, enterPhase, failClaim, isFresh, isFrozen } from './election-round.js';
+import { ballotConninfo, ballotOf, followConninfo } from './following.js';
 import { heldVoters, neededVotes } from './lease.js';
 import { linkOf, observe, ownLink, seenSince, voterNamed, votersOf } from './links.js';
 import { formatLsn } from './lsn.js';
 import { firstOfPromotion, won } from './promotion.js';
 import { compareWal, isComparable, isOtherHistory, isSettled, logEndOf, restriction } from './ranking.js';
 import type { Arrived, Election, Keeper, Link } from './state.js';
-import { addressOf, streamsFrom } from './suspicion.js';
+import { addressOf } from './suspicion.js';
 import { due, note, randomBetween, send, type Turn } from './turn.js';
 import { holdNames, type Observation, pollDeadlineMs, type Voter } from './types.js';
 
@@ -123,17 +123,6 @@ function helpReplay(k: Keeper, turn: Turn, e: Election, link: Link): boolean {
 function holdLeftover(k: Keeper, turn: Turn, e: Election, link: Link): void {
   if (link.obs?.names === holdNames || e.sent.has(link.voter)) return;
   if (send(k, turn, link, { kind: 'set-names', names: holdNames })) e.sent.add(link.voter);
-}
-
-/** Positive evidence only: a WAL receiver that streams from this node, under this ballot. */
-export function isFrozen(link: Link, self: Voter, epoch: number): boolean {
-  const { obs } = link;
-  return (
-    obs !== null &&
-    isPointedAt(obs, self) &&
-    ballotOf(obs.primaryConninfo) === epoch &&
-    streamsFrom(obs, self)
-  );
 }
 
 /** All frozen: own replay done, registry read after it, the old master silent, nobody missing. */

@@ -4,10 +4,9 @@
  */
 
 import type { Command, SyncRow } from './effects.js';
-import { abandon, enterPhase, waitUnderHold } from './election-round.js';
+import { abandon, enterPhase, isFrozen, waitUnderHold } from './election-round.js';
 import { awaitFlush, flushedBy, isEstablished } from './established.js';
 import type { KeeperEvent } from './events.js';
-import { isFrozen } from './freeze.js';
 import { canSpare, hasLease, heldVoters, letLeave, neededVotes, tryVotes } from './lease.js';
 import { linkOf, observe, ownLink, seenSince, voterNamed, votersOf } from './links.js';
 import { formatLsn } from './lsn.js';

@@ -146,9 +146,8 @@ async function renew(session: SessionContext): Promise<Answer> {
 /** The key is the cluster's system identifier; the lock's holders are counted over all databases. */
 async function tryVote(session: SessionContext): Promise<Answer> {
   const { client } = session;
-  await client.query(`select set_config('idle_session_timeout', $1, false)`, [
-    String(Math.round(session.leaseTtlMs())),
-  ]);
+  const ttlMs = Math.round(session.leaseTtlMs());
+  await client.query(`select set_config('idle_session_timeout', $1, false)`, [String(ttlMs)]);
   const { rows } = await client.query<{ got: boolean }>(
     'select pg_try_advisory_lock((pg_control_system()).system_identifier) as got',
   );
@@ -163,6 +162,7 @@ async function tryVote(session: SessionContext): Promise<Answer> {
   if (!granted) await giveBack(session);
   return {
     kind: 'vote',
+    ttlMs,
     granted,
     birthAgeMs: Number(facts[0]?.age ?? 0),
     workers: facts[0]?.workers ?? [],

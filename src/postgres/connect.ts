@@ -188,7 +188,8 @@ export async function queryWithDeadline(
       reject(new Error(`timeout: no answer in ${Math.round(deadlineMs)} ms`));
     }, deadlineMs);
   });
-  const query = client.query(text, [...values]);
+  // Without values the text may hold several statements.
+  const query = values.length === 0 ? client.query(text) : client.query(text, [...values]);
   query.catch(() => undefined);
   try {
     return await Promise.race([query, late]);

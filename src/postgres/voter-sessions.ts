@@ -7,7 +7,7 @@ import { withKeywords } from '../core/conninfo.js';
 import type { Command } from '../core/effects.js';
 import type { Emit, VoterSessions } from '../ports.js';
 import { runCommand } from './commands.js';
-import { discardClient, openClient } from './connect.js';
+import { discardClient, openClient, queryWithDeadline } from './connect.js';
 import { classifyFailure } from './failure.js';
 import { linkFailureOf } from './link-failure.js';
 import { CommandError, type SessionContext } from './session-context.js';
@@ -77,7 +77,12 @@ export class PostgresVoterSessions implements VoterSessions {
     session.client = client;
     client.on('error', (error) => this.#lose(session, error));
     client.on('end', () => this.#lose(session, new Error('the session ended')));
-    await client.query(sessionSettingsSql(this.#options.leaseTtlMs()));
+    await queryWithDeadline(
+      client,
+      sessionSettingsSql(this.#options.leaseTtlMs()),
+      [],
+      this.#options.connectTimeoutMs(),
+    );
     if (session.ended) return;
     session.context = {
       client,

@@ -4,6 +4,7 @@
  */
 import { createServer, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
+import { setTimeout as delay } from 'node:timers/promises';
 import { holdNames } from '../core/types.js';
 import { decodeOrder, type GuardMessage, guardSocket } from './guard-protocol.js';
 import { createServerControl } from './server-control.js';
@@ -11,6 +12,7 @@ import { createServerControl } from './server-control.js';
 /** Looked at so often, since a timer that was set before the machine slept fires late. */
 const lookMs = 1000;
 const endBoundMs = 10_000;
+const markTries = 600;
 
 export interface GuardOptions {
   readonly dataDirectory: string;
@@ -91,17 +93,21 @@ class ServerGuard {
       stopCommand: () => '',
     });
     log('guard-ends-server', 'the lease ran out and nothing was heard of the worker: ending the server');
-    try {
-      control.forbidWritableStart();
-      const ended = await control.endAllProcesses(endBoundMs);
-      control.markFenced(syncWished ? holdNames : null);
-      log(
-        ended ? 'guard-ended-server' : 'guard-failed',
-        ended ? 'the server is gone; it comes back as a standby only' : 'processes of the server are left',
-      );
-    } catch (error) {
-      log('guard-failed', error instanceof Error ? error.message : String(error));
-    }
+    // The end comes first, whatever the disk says; the marks are tried until they stand.
+    const marked = () => {
+      try {
+        control.forbidWritableStart();
+        control.markFenced(syncWished ? holdNames : null);
+        return true;
+      } catch {
+        return false;
+      }
+    };
+    marked();
+    while (!(await control.endAllProcesses(endBoundMs)))
+      log('guard-failed', 'processes of the server are left; trying on');
+    for (let tries = 0; !marked() && tries < markTries; tries++) await delay(lookMs);
+    log('guard-ended-server', 'the server is gone; it comes back as a standby only');
     this.#leave();
   }
 

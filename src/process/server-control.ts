@@ -72,13 +72,13 @@ class LocalServerControl implements ServerControl {
     return join(this.#data, 'postgresql.auto.conf');
   }
 
-  inspect(): Promise<ServerCondition> {
-    if (serverProcesses(this.#data).length > 0) return Promise.resolve({ kind: 'running' });
+  async inspect(): Promise<ServerCondition> {
+    if (serverProcesses(this.#data).length > 0) return { kind: 'running' };
     const standbySignal = existsSync(join(this.#data, 'standby.signal'));
     const clean = isCleanEnd(readControlFile(this.#data).state);
     // Looked at again after the files: a server that was started meanwhile is not stopped.
-    if (serverProcesses(this.#data).length > 0) return Promise.resolve({ kind: 'running' });
-    return Promise.resolve({ kind: 'stopped', clean, standbySignal });
+    if (serverProcesses(this.#data).length > 0) return { kind: 'running' };
+    return { kind: 'stopped', clean, standbySignal };
   }
 
   endAllProcesses(boundMs: number): Promise<boolean> {
@@ -108,6 +108,8 @@ class LocalServerControl implements ServerControl {
   }
 
   async start(boundMs: number): Promise<void> {
+    // Whoever was here before, and wherever it broke off: this program starts standbys only.
+    this.forbidWritableStart();
     if (serverProcesses(this.#data).length === 0) removeStaleLocks(this.#data);
     const command = this.#options.startCommand();
     const seconds = String(Math.ceil(boundMs / 1000));
@@ -205,6 +207,8 @@ class LocalServerControl implements ServerControl {
       asOwnerOf: this.#data,
       environment,
     });
+    // pg_rewind removes it first and writes it last.
+    this.forbidWritableStart();
     restoreConfiguration(this.#data, kept);
     if (!result.ok) return { kind: 'failed', reason: describeFailure('pg_rewind', result, rewindBoundMs) };
     return { kind: /no rewind required/.test(result.output) ? 'nothing-to-do' : 'rewound' };
@@ -221,9 +225,8 @@ class LocalServerControl implements ServerControl {
     return copyFrom({ source, dataDirectory: this.#data, binDirectory: this.#binDirectory() });
   }
 
-  endWalReceiver(): Promise<void> {
+  async endWalReceiver(): Promise<void> {
     endWalReceiver(this.#data);
-    return Promise.resolve();
   }
 }
 

@@ -41,7 +41,7 @@ export class Worker {
     this.#ports = portsFor((event) => this.#receive(event));
     this.#keeper = newKeeper(settings, this.#ports.clock.monotonicMs());
     this.#onView = onView;
-    this.#offsetMs = this.#ports.clock.wallMs() - this.#ports.clock.monotonicMs();
+    this.#offsetMs = this.#outerMs() - this.#ports.clock.monotonicMs();
   }
 
   start(): void {
@@ -112,12 +112,18 @@ export class Worker {
 
   /** Monotonic time that stood still while wall time went on means the votes may be older than they look. */
   #noticeSleep(now: number): void {
-    const offset = this.#ports.clock.wallMs() - now;
+    const offset = this.#outerMs() - now;
     if (offset - this.#offsetMs > jumpMs) {
       for (const link of this.#keeper.links.values())
         if (link.vote !== null) link.vote.renewedAt = Number.NEGATIVE_INFINITY;
     }
     this.#offsetMs = offset;
+  }
+
+  /** A clock that goes on while the machine sleeps. */
+  #outerMs(): number {
+    const { clock } = this.#ports;
+    return clock.bootMs === undefined ? clock.wallMs() : clock.bootMs();
   }
 
   #remember(event: KeeperEvent): void {
