@@ -16,6 +16,8 @@ export type Answer =
     }
   | { readonly kind: 'released' }
   | { readonly kind: 'done' }
+  /** Somebody holds a lock that this command can wait for. */
+  | { readonly kind: 'busy' }
   | { readonly kind: 'proven'; readonly proven: boolean; readonly detail: string }
   | { readonly kind: 'written'; readonly lsn: Lsn; readonly registry: Registry }
   | { readonly kind: 'wish'; readonly file: string | null; readonly effective: string };

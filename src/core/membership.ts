@@ -116,5 +116,8 @@ function writeFlags(k: Keeper, turn: Turn, m: Master, registry: Registry): void 
 }
 
 export function ingestMembership(_k: Keeper, _turn: Turn, m: Master, arrived: Arrived): void {
-  if (arrived.command.kind === 'write-voters' || arrived.command.kind === 'write-flags') m.writing = false;
+  if (arrived.command.kind === 'write-voters' || arrived.command.kind === 'write-flags') {
+    m.writing = false;
+    if (arrived.answer.kind === 'busy') m.flagsSent = '';
+  }
 }

@@ -36,6 +36,8 @@ export async function runCommand(
     case 'reset-retry':
       await alterSystem(session, 'wal_retrieve_retry_interval', null);
       return reload(session);
+    case 'clear-fence':
+      return clearFence(session);
     case 'set-names':
       return setNames(session, command.names, deadlineMs);
     case 'end-sessions':
@@ -58,8 +60,7 @@ export async function runCommand(
     case 'read-wish':
       return readWish(session);
     case 'report':
-      await report(session, command.events, command.state);
-      return done;
+      return report(session, command.events, command.state);
   }
 }
 
@@ -214,6 +215,18 @@ async function follow(session: SessionContext, conninfo: string): Promise<Answer
   await requireRecovery(session, true);
   await alterSystem(session, 'primary_conninfo', conninfo);
   await alterSystem(session, 'wal_retrieve_retry_interval', shortRetryInterval);
+  return reload(session);
+}
+
+/** Known to the server only from its file; a role that may not reset it leaves it there, and the node is rejoined instead. */
+async function clearFence(session: SessionContext): Promise<Answer> {
+  try {
+    await alterSystem(session, 'pg_keeper.fenced', null);
+  } catch (error) {
+    const code = (error as { code?: string }).code;
+    if (code !== '42501' && code !== '42704') throw error;
+    return done;
+  }
   return reload(session);
 }
 

@@ -23,7 +23,48 @@ function databaseOf(session: SessionContext): Kysely<Database> {
   return new Kysely<Database>({ dialect }).withSchema('pgkeeper');
 }
 
+const lockTimeout = '55P03';
+
+function isLockTimeout(error: unknown): boolean {
+  return (error as { readonly code?: unknown } | null)?.code === lockTimeout;
+}
+
+/**
+ * What cannot wait: an open transaction of somebody's psql that holds the row is ended when it idles, since the cluster
+ * must not stand still for it. A second lock timeout is an error like any other.
+ */
 async function written(
+  session: SessionContext,
+  change: (trx: Transaction<Database>) => Promise<void>,
+): Promise<Answer> {
+  try {
+    return await writtenOnce(session, change);
+  } catch (error) {
+    if (!isLockTimeout(error)) throw error;
+    await session.client.query(`select count(pg_terminate_backend(a.pid)) from pg_stat_activity a
+      where a.pid <> pg_backend_pid() and a.state like 'idle in transaction%'
+        and exists (select from pg_locks l where l.pid = a.pid and l.granted and l.locktype = 'relation'
+          and l.relation in ('pgkeeper.cluster_state'::regclass, 'pgkeeper.node_info'::regclass))
+        and exists (select from pg_roles me, pg_roles theirs where me.rolname = current_user and theirs.oid = a.usesysid
+          and (me.rolsuper or not theirs.rolsuper))`);
+    return writtenOnce(session, change);
+  }
+}
+
+/** What can wait: when somebody holds the row, it is asked for again later. */
+async function writtenOrBusy(
+  session: SessionContext,
+  change: (trx: Transaction<Database>) => Promise<void>,
+): Promise<Answer> {
+  try {
+    return await writtenOnce(session, change);
+  } catch (error) {
+    if (isLockTimeout(error)) return { kind: 'busy' };
+    throw error;
+  }
+}
+
+async function writtenOnce(
   session: SessionContext,
   change: (trx: Transaction<Database>) => Promise<void>,
 ): Promise<Answer> {
@@ -135,7 +176,7 @@ export function writeSync(session: SessionContext, sync: SyncRow): Promise<Answe
 }
 
 export function writeVoters(session: SessionContext, voters: readonly Voter[]): Promise<Answer> {
-  return written(session, async (trx) => {
+  return writtenOrBusy(session, async (trx) => {
     await trx
       .updateTable('cluster_state')
       .set({
@@ -153,7 +194,7 @@ export function writeFlags(
   nextMaster: string | null,
   syncNames: readonly string[],
 ): Promise<Answer> {
-  return written(session, async (trx) => {
+  return writtenOrBusy(session, async (trx) => {
     const next = nextMaster ?? ''; // nobody's name
     await trx
       .updateTable('node_info')
@@ -177,6 +218,20 @@ function wallTimeOf(record: ReasonRecord): Date {
 
 /** Decisions and the last known state of a worker, written on the master for everybody to read. */
 export async function report(
+  session: SessionContext,
+  events: readonly ReasonRecord[],
+  state: string,
+): Promise<Answer> {
+  try {
+    await reportOnce(session, events, state);
+    return { kind: 'done' };
+  } catch (error) {
+    if (isLockTimeout(error)) return { kind: 'busy' };
+    throw error;
+  }
+}
+
+async function reportOnce(
   session: SessionContext,
   events: readonly ReasonRecord[],
   state: string,

@@ -5,6 +5,7 @@
  */
 import { accessSync, constants, existsSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { openClient } from '../postgres/connect.js';
 import { copyThroughFunctions } from './backup-functions.js';
 import { replaceFile } from './configuration-change.js';
 import { makeFolder, restoreConfiguration, saveConfiguration } from './kept-files.js';
@@ -18,6 +19,7 @@ export interface CopyRequest {
   readonly binDirectory: string;
 }
 
+const connectBoundMs = 10_000;
 const copyBoundMs = 6 * 3_600_000;
 
 /** Resolves with how it was done; the server must be stopped. On failure the old data directory is as it was, unless the copy had to be made in place. */
@@ -25,6 +27,7 @@ export async function copyFrom(request: CopyRequest): Promise<string> {
   const { dataDirectory } = request;
   const kept = existsSync(dataDirectory) ? saveConfiguration(dataDirectory) : new Map<string, Buffer>();
   const beside = `${dataDirectory}.pgkeeper-copy`;
+  await askSource(request);
   if (hasTablespaces(dataDirectory) || !canReplace(dataDirectory)) {
     emptyFolder(dataDirectory);
     const how = await fill(request, dataDirectory);
@@ -45,6 +48,22 @@ export async function copyFrom(request: CopyRequest): Promise<string> {
   } catch (error) {
     rmSync(beside, { recursive: true, force: true });
     throw error;
+  }
+}
+
+/** Nothing is taken away for a source that does not even answer, or has no right to be copied. */
+async function askSource({ source }: CopyRequest): Promise<void> {
+  const client = await openClient(source, {
+    applicationName: 'pgkeeper copy',
+    connectTimeoutMs: connectBoundMs,
+  });
+  try {
+    const { rows } = await client.query<{ may: boolean }>(
+      'select rolreplication or rolsuper as may from pg_roles where rolname = current_user',
+    );
+    if (rows[0]?.may !== true) throw new Error('the role may not copy the master: it needs REPLICATION');
+  } finally {
+    await client.end().catch(() => undefined);
   }
 }
 

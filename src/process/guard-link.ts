@@ -7,7 +7,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { connect, type Socket } from 'node:net';
 import type { GuardOrder } from '../core/guard-deadline.js';
 import type { Guard } from '../ports.js';
-import { encodeOrder, guardSocket } from './guard-protocol.js';
+import { encodeOrder, type GuardMeeting, guardMeeting } from './guard-protocol.js';
 
 export interface GuardLinkOptions {
   readonly dataDirectory: () => string;
@@ -27,6 +27,8 @@ export class GuardLink implements Guard {
   #startedAt = Number.NEGATIVE_INFINITY;
   #timer: NodeJS.Timeout | null = null;
   #ended = false;
+  #connecting = false;
+  #secret = '';
 
   constructor(options: GuardLinkOptions) {
     this.#options = options;
@@ -35,8 +37,8 @@ export class GuardLink implements Guard {
   tell(order: GuardOrder): void {
     if (process.platform !== 'linux' || order.kind === 'unchanged' || isSame(order, this.#last)) return;
     this.#last = order;
-    if (this.#socket !== null) this.#socket.write(encodeOrder(order, performance.now()));
-    else if (this.#timer === null) this.#connect();
+    if (this.#socket !== null) this.#socket.write(encodeOrder(order, performance.now(), this.#secret));
+    else if (this.#timer === null && !this.#connecting) this.#connect();
   }
 
   /** A worker that is stopped on purpose takes its guard along. */
@@ -48,7 +50,7 @@ export class GuardLink implements Guard {
     socket.ref();
     await new Promise<void>((resolve) => {
       socket.once('close', () => resolve());
-      socket.end(encodeOrder({ kind: 'stand-down' }, performance.now()));
+      socket.end(encodeOrder({ kind: 'stand-down' }, performance.now(), this.#secret));
       setTimeout(resolve, 500);
     });
   }
@@ -56,15 +58,21 @@ export class GuardLink implements Guard {
   #connect(): void {
     this.#timer = null;
     if (this.#ended) return;
-    const socket = connect({ path: guardSocket(this.#options.dataDirectory()) });
+    const meeting = this.#meeting();
+    if (meeting === null) return;
+    this.#secret = meeting.secret;
+    const socket = connect({ path: meeting.socket });
+    this.#connecting = true;
     socket.unref();
     socket.once('connect', () => {
+      this.#connecting = false;
       this.#socket = socket;
-      socket.write(encodeOrder(this.#last, performance.now()));
+      socket.write(encodeOrder(this.#last, performance.now(), this.#secret));
     });
     // 'close' follows every error.
     socket.on('error', () => undefined);
     socket.once('close', () => {
+      this.#connecting = false;
       this.#socket = null;
       if (this.#ended) return;
       // Nothing to guard: no process for it. The next order asks again.
@@ -72,6 +80,19 @@ export class GuardLink implements Guard {
       this.#start();
       this.#timer = setTimeout(() => this.#connect(), retryMs);
     });
+  }
+
+  /** Null while the data directory cannot be read; tried again. */
+  #meeting(): GuardMeeting | null {
+    try {
+      return guardMeeting(this.#options.dataDirectory());
+    } catch (error) {
+      this.#options.log(
+        `the guard cannot be reached: ${error instanceof Error ? error.message : String(error)}`,
+      );
+      this.#timer = setTimeout(() => this.#connect(), startBoundMs);
+      return null;
+    }
   }
 
   #start(): void {

@@ -6,7 +6,7 @@ import { createServer, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import { holdNames } from '../core/types.js';
-import { decodeOrder, type GuardMessage, guardSocket } from './guard-protocol.js';
+import { decodeOrder, type GuardMessage, guardMeeting } from './guard-protocol.js';
 import { createServerControl } from './server-control.js';
 
 /** Looked at so often, since a timer that was set before the machine slept fires late. */
@@ -30,6 +30,7 @@ export function runGuard(options: GuardOptions): Promise<void> {
 class ServerGuard {
   readonly #options: GuardOptions;
   readonly #finish: () => void;
+  readonly #meeting;
   readonly #sockets = new Set<Socket>();
   readonly #server = createServer((socket) => this.#accept(socket));
   #order: GuardMessage = { kind: 'stand-down' };
@@ -38,12 +39,13 @@ class ServerGuard {
 
   constructor(options: GuardOptions, finish: () => void) {
     this.#options = options;
+    this.#meeting = guardMeeting(options.dataDirectory);
     this.#finish = finish;
   }
 
   listen(): void {
     this.#server.once('error', () => this.#leave());
-    this.#server.listen(guardSocket(this.#options.dataDirectory), () => this.#look());
+    this.#server.listen(this.#meeting.socket, () => this.#look());
   }
 
   #accept(socket: Socket): void {
@@ -54,7 +56,7 @@ class ServerGuard {
       this.#look();
     });
     createInterface({ input: socket }).on('line', (line) => {
-      const order = decodeOrder(line);
+      const order = decodeOrder(line, this.#meeting.secret);
       if (order === null) return;
       this.#order = this.#earlier(order);
       this.#look();

@@ -2,7 +2,7 @@
  * A server's own configuration inside its data directory: kept when its data are replaced by another server's
  * (pg_rewind and a base copy bring the other's port, name and addresses along).
  */
-import { chownSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { chownSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { replaceFile } from './configuration-change.js';
 
@@ -49,4 +49,38 @@ export function makeFolder(path: string): void {
   mkdirSync(path, { mode: 0o700 });
   const parent = statSync(dirname(path));
   if (process.getuid?.() === 0) chownSync(path, parent.uid, parent.gid);
+}
+
+function asideOf(dataDirectory: string): string {
+  return `${dataDirectory}.pgkeeper-kept`;
+}
+
+/**
+ * The same on disk, beside the data directory, for the case that this program does not live to put them back. Where the
+ * parent belongs to somebody else there is no place for it.
+ */
+export function keepAside(dataDirectory: string, kept: KeptFiles): void {
+  try {
+    const aside = asideOf(dataDirectory);
+    makeFolder(aside);
+    for (const [name, content] of kept) {
+      makeFolder(dirname(join(aside, name)));
+      replaceFile(join(aside, name), content);
+    }
+    replaceFile(join(aside, 'complete'), '');
+  } catch {
+    forgetAside(dataDirectory);
+  }
+}
+
+export function forgetAside(dataDirectory: string): void {
+  rmSync(asideOf(dataDirectory), { recursive: true, force: true });
+}
+
+/** Puts back what an earlier run left aside. Half a set counts for nothing: the files were still in place then. */
+export function restoreFromAside(dataDirectory: string): void {
+  const aside = asideOf(dataDirectory);
+  if (!existsSync(aside)) return;
+  if (existsSync(join(aside, 'complete'))) restoreConfiguration(dataDirectory, saveConfiguration(aside));
+  forgetAside(dataDirectory);
 }

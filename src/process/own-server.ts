@@ -24,7 +24,8 @@ export class LocalServer implements OwnServer {
           return this.#emit({ kind: 'server-inspected', server: 'running', standby: false });
         this.#emit({
           kind: 'server-inspected',
-          server: server.clean ? 'stopped-clean' : 'crashed',
+          // A fenced server was stopped by a worker that did not live to go on: it is started, not left alone.
+          server: server.clean && !server.fenced ? 'stopped-clean' : 'crashed',
           standby: server.standbySignal,
         });
       },

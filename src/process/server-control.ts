@@ -9,14 +9,25 @@ import { copyFrom } from './base-copy.js';
 import { changeConfiguration, replaceFile } from './configuration-change.js';
 import { lastValue, readConfigurationFile } from './configuration-file.js';
 import { isCleanEnd, readControlFile } from './control-file.js';
-import { restoreConfiguration, saveConfiguration } from './kept-files.js';
+import {
+  forgetAside,
+  keepAside,
+  restoreConfiguration,
+  restoreFromAside,
+  saveConfiguration,
+} from './kept-files.js';
 import { endAllProcesses, endWalReceiver, serverProcesses } from './processes.js';
 import { type CommandResult, describeFailure, runProgram, runShell } from './run-command.js';
 import { secretEnvironment, withoutSecrets } from './secrets.js';
 
 export type ServerCondition =
   | { readonly kind: 'running' }
-  | { readonly kind: 'stopped'; readonly clean: boolean; readonly standbySignal: boolean };
+  | {
+      readonly kind: 'stopped';
+      readonly clean: boolean;
+      readonly standbySignal: boolean;
+      readonly fenced: boolean;
+    };
 
 export type RewindOutcome =
   | { readonly kind: 'rewound' }
@@ -74,11 +85,13 @@ class LocalServerControl implements ServerControl {
 
   async inspect(): Promise<ServerCondition> {
     if (serverProcesses(this.#data).length > 0) return { kind: 'running' };
+    restoreFromAside(this.#data);
     const standbySignal = existsSync(join(this.#data, 'standby.signal'));
     const clean = isCleanEnd(readControlFile(this.#data).state);
     // Looked at again after the files: a server that was started meanwhile is not stopped.
     if (serverProcesses(this.#data).length > 0) return { kind: 'running' };
-    return { kind: 'stopped', clean, standbySignal };
+    const fenced = lastValue(readConfigurationFile(this.#autoConf).entries, 'pg_keeper.fenced') === 'on';
+    return { kind: 'stopped', clean, standbySignal, fenced };
   }
 
   endAllProcesses(boundMs: number): Promise<boolean> {
@@ -110,6 +123,7 @@ class LocalServerControl implements ServerControl {
   async start(boundMs: number): Promise<void> {
     // Whoever was here before, and wherever it broke off: this program starts standbys only.
     this.forbidWritableStart();
+    restoreFromAside(this.#data);
     if (serverProcesses(this.#data).length === 0) removeStaleLocks(this.#data);
     const command = this.#options.startCommand();
     const seconds = String(Math.ceil(boundMs / 1000));
@@ -193,6 +207,7 @@ class LocalServerControl implements ServerControl {
     const late = await settleTimeline(source);
     if (late !== null) return { kind: 'failed', reason: late };
     const kept = saveConfiguration(this.#data);
+    keepAside(this.#data, kept);
     const environment = secretEnvironment(source);
     // -R: never without standby.signal, also when this program dies right after.
     const args = [
@@ -210,6 +225,7 @@ class LocalServerControl implements ServerControl {
     // pg_rewind removes it first and writes it last.
     this.forbidWritableStart();
     restoreConfiguration(this.#data, kept);
+    forgetAside(this.#data);
     if (!result.ok) return { kind: 'failed', reason: describeFailure('pg_rewind', result, rewindBoundMs) };
     return { kind: /no rewind required/.test(result.output) ? 'nothing-to-do' : 'rewound' };
   }

@@ -3,9 +3,11 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import pg from 'pg';
 import { keeperRole } from '../../src/testbed/cluster.js';
 import { until } from '../../src/testbed/server.js';
-import { FailoverCluster, registryOf, stepsOn } from '../support/failover-cluster.js';
+import { FailoverCluster, leaseTtlMs, registryOf, stepsOn } from '../support/failover-cluster.js';
 
 describe('standbys of a synchronous cluster', { concurrency: false }, () => {
   let three: FailoverCluster;
@@ -96,6 +98,30 @@ describe('standbys of a synchronous cluster', { concurrency: false }, () => {
     await three.cluster.register('n4', master.server);
     await added.worker.untilDecision('standby-connected');
     await three.cluster.untilSettled(master.name);
+    await three.assertNothingLost(master);
+  });
+
+  step('a registry row locked by an open transaction does not cost the master its lease', async () => {
+    const master = await three.master();
+    await three.cluster.untilSettled(master.name);
+    const wall = Date.now();
+    const { host, port } = master.server;
+    const open = new pg.Client({ host, port, user: 'postgres', database: 'postgres' });
+    open.on('error', () => undefined);
+    await open.connect();
+    try {
+      await open.query('begin; select from pgkeeper.cluster_state for update');
+      // Something for the master to write meanwhile.
+      const [idle] = three.cluster.nodes.filter(({ name }) => name !== master.name && name !== 'n2');
+      await idle?.server.restart();
+      await delay(leaseTtlMs + 1000);
+      await three.untilWriting();
+    } finally {
+      await open.end().catch(() => undefined);
+    }
+    await three.cluster.untilSettled(master.name);
+    const bad = master.worker.decisions(wall).filter(({ reason }) => /lapsed|server-lost|claim/.test(reason));
+    assert.deepEqual(bad, []);
     await three.assertNothingLost(master);
   });
 
