@@ -75,6 +75,8 @@ begin
     'grant execute on function pg_catalog.pg_reload_conf() to %1$s',
     'grant execute on function pg_catalog.pg_wal_replay_pause(), pg_catalog.pg_wal_replay_resume() to %1$s',
     'grant alter system on parameter synchronous_standby_names, primary_conninfo, primary_slot_name, wal_retrieve_retry_interval to %1$s',
+    -- take the mark off a former master that follows again
+    'grant alter system on parameter pg_keeper.fenced to %1$s',
 
     -- read pg_keeper.* from the configuration files
     'grant select on pg_catalog.pg_file_settings to %1$s',

@@ -24,6 +24,8 @@ export type Command =
   | { readonly kind: 'shorten-retry' }
   | { readonly kind: 'reset-retry' }
   | { readonly kind: 'set-names'; readonly names: string | null }
+  /** The mark of a server that may only come back as a standby goes: it follows, or leads, again. */
+  | { readonly kind: 'clear-fence' }
   | { readonly kind: 'end-sessions' }
   | { readonly kind: 'resume-replay' }
   | { readonly kind: 'promote' }

@@ -51,6 +51,7 @@ export function newMaster(k: Keeper, oldMaster: string | null, fileWish: string 
     probedAt: k.now,
     ownAliveAt: k.now,
     async: false,
+    fenceCleared: false,
   };
 }
 
@@ -91,6 +92,7 @@ export function decideMaster(k: Keeper, turn: Turn, m: Master): void {
     if (link !== own) tend(k, turn, link);
   }
   if (own.obs === null || !seenSince(own, m.since)) return;
+  if (own.obs.fenced && !m.fenceCleared) m.fenceCleared = send(k, turn, own, { kind: 'clear-fence' });
   trackEstablished(k, turn, m, own.obs);
   decideSync(k, turn, m, own.obs);
   decideMembership(k, turn, m, own.obs);
@@ -113,7 +115,7 @@ function leaves(k: Keeper, m: Master, voter: Voter): boolean {
   const self = voterNamed(k, k.settings.name);
   if (!obs?.inRecovery || ours === null || self === undefined) return false;
   if (isOutvoted(k, obs)) return false;
-  if (obs.fenced) return true;
+  if (obs.fenced) return !streamsFrom(obs, self);
   // Pointed elsewhere: it has to be pointed here first, by whoever holds its vote.
   const hopeless = isPointedAt(obs, self) || isOtherHistory(obs, ours);
   return hopeless && k.now - (m.streamingAt.get(voter.name) ?? m.since) >= strayMs;
@@ -151,7 +153,9 @@ function tend(k: Keeper, turn: Turn, link: Link): void {
     obsStale(link, send(k, turn, link, { kind: 'set-names', names: null }));
   } else if (obs.fenced) {
     // Its own worker checks its history first; until then it follows nobody. It must not wait for an election that failed.
-    if (isOutvoted(k, obs)) pointNowhere(k, turn, link, voter, registry.epoch);
+    if (streamsFrom(obs, self) && isSettled(obs) && !isOtherHistory(obs, ours))
+      obsStale(link, send(k, turn, link, { kind: 'clear-fence' }));
+    else if (isOutvoted(k, obs)) pointNowhere(k, turn, link, voter, registry.epoch);
   } else if (!isPointedAt(obs, self)) {
     pointHere(k, turn, link, obs, voter, self, ours);
   } else if (obs.retryOverride && streamsFrom(obs, self)) {

@@ -90,6 +90,9 @@ function comeBack(
   const sameNumberTwice = isOtherHistory(ours, theirs) && isSettled(ours);
   if (ours.fenced) {
     role.strayedSince ??= k.now;
+    // An election made it follow again: the mark goes by the hand that holds its vote, nothing needs to be rewound.
+    const follows = streamsFrom(ours, masterVoter) && !lacksPromotion;
+    if (follows && !due(k, turn, role.strayedSince + replayBoundMs)) return false;
     // Which history this is shows once all of it is replayed; a replay that hangs must not keep it out for ever.
     const unknown = isOtherHistory(ours, theirs) && !isSettled(ours);
     if (unknown && !due(k, turn, role.strayedSince + replayBoundMs)) return true;

@@ -160,6 +160,8 @@ export interface Master {
   probedAt: number;
   ownAliveAt: number;
   async: boolean;
+  /** The mark of the own server's last fencing was asked to go. */
+  fenceCleared: boolean;
 }
 
 export type Role =

@@ -53,6 +53,7 @@ const slowCommands: ReadonlySet<Command['kind']> = new Set<Command['kind']>([
   'follow',
   'shorten-retry',
   'reset-retry',
+  'clear-fence',
   'set-names',
   'end-sessions',
   'resume-replay',

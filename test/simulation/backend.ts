@@ -57,6 +57,11 @@ export function* runCommand(session: Session, command: Command, context: Backend
       yield null;
       server.reload();
       return done;
+    case 'clear-fence':
+      server.alterSystem({ fenced: false });
+      yield null;
+      server.reload();
+      return done;
     case 'set-names':
       return yield* setNames(session, command.names, context.deadlineMs);
     case 'end-sessions':
