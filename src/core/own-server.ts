@@ -139,7 +139,9 @@ function inspectAgain(k: Keeper, turn: Turn, role: Down): void {
     note(k, turn, 'server-frozen', { silentMs: Math.round(silentMs) });
     return retire(k, turn);
   }
-  role.retryAt = k.now + Math.min(500, k.settings.keepaliveTimeMs / 4);
+  // A crash is over within milliseconds, and the others wait for the votes; after a second it is something slower.
+  const pauseMs = k.now - role.since < 1000 ? 15 : Math.min(500, k.settings.keepaliveTimeMs / 4);
+  role.retryAt = k.now + pauseMs;
   turn.effects.push({ kind: 'inspect-server' });
 }
 

@@ -53,7 +53,11 @@ export function step(k: Keeper, event: KeeperEvent, now: number): Turn {
 }
 
 function ingest(k: Keeper, turn: Turn, event: KeeperEvent): Arrived | null {
-  if (event.kind === 'settings') k.settings = event.settings;
+  if (event.kind === 'settings') {
+    k.settings = event.settings;
+    // A shorter T is not held against what was asked for at the old pace.
+    if (k.role.kind === 'master') k.role.ownAliveAt = k.now;
+  }
   if (event.kind === 'hint') for (const link of k.links.values()) hintLink(k, link.voter);
   if (event.kind === 'hook-done' && event.ran) {
     const { hook, event: cause, detail } = event;

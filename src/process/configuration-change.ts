@@ -37,7 +37,8 @@ function quote(value: string): string {
 export function replaceFile(path: string, content: string | Uint8Array): void {
   const folder = dirname(path);
   const owner = statSync(folder);
-  const temporary = `${path}.pgkeeper`;
+  // Worker and guard may write the same file at the same time.
+  const temporary = `${path}.${process.pid}.pgkeeper`;
   const file = openSync(temporary, 'w', 0o600);
   try {
     if (process.getuid?.() === 0) chownSync(temporary, owner.uid, owner.gid);

@@ -103,7 +103,7 @@ describe('standbys of a synchronous cluster', { concurrency: false }, () => {
 
   step('a registry row locked by an open transaction does not cost the master its lease', async () => {
     const master = await three.master();
-    await three.cluster.untilSettled(master.name);
+    await three.untilAllVote(master.name);
     const wall = Date.now();
     const { host, port } = master.server;
     const open = new pg.Client({ host, port, user: 'postgres', database: 'postgres' });
