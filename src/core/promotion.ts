@@ -18,6 +18,8 @@ import { holdNames } from './types.js';
 
 /** pg_promote waits for replay, which is done by then; disks may be slow. */
 const promoteBoundMs = 30_000;
+/** What was frozen is found so once more within that time, or the election begins anew. */
+const renewBoundMs = 3000;
 
 /** Nothing can be missing: with which phase the promotion begins. */
 export function firstOfPromotion(k: Keeper, e: Election): ElectionPhase {
@@ -97,6 +99,10 @@ function walkPromote(k: Keeper, turn: Turn, e: Election): void {
   prepareOwnServer(k, turn, e);
   // Asked for at once, so that the answers of the others come while the own server is busy.
   const renewed = allRenewed(k, turn, e);
+  if (!renewed && due(k, turn, e.phaseAt + renewBoundMs)) {
+    note(k, turn, 'election-aborted', { why: 'a node that followed this one does so no more' });
+    return abandon(k, turn, e, randomBetween(k, 50, 250));
+  }
   if (!renewed || !e.sent.has('end-sessions') || !isIdle(own)) return;
   const { registry } = k;
   const details = {
@@ -135,8 +141,9 @@ function allRenewed(k: Keeper, turn: Turn, e: Election): boolean {
       return false;
     }
     // A look renews as well, and shows that nobody has pointed it elsewhere meanwhile.
-    if (self !== undefined && seenSince(link, e.phaseAt)) return isFrozen(link, self, e.epoch);
-    observe(k, turn, link, 0);
+    if (self !== undefined && seenSince(link, e.phaseAt) && isFrozen(link, self, e.epoch)) return true;
+    // Its receiver may just be starting anew under the ballot: once more.
+    observe(k, turn, link, 5);
     return false;
   });
   const names = new Set(renewed.map((voter) => voter.name));
