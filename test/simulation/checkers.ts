@@ -245,8 +245,12 @@ export class Checkers implements ServerWatcher {
     }
   }
 
-  merged(_server: Server, why: string): void {
-    this.#rule('S5', why);
+  merged(server: Server, why: string): void {
+    const row = this.established?.row;
+    const managed =
+      row === undefined || [...row.nodes, ...row.voters].some(({ name }) => name === server.name);
+    // A removed node runs on as it is; nobody looks after it.
+    if (managed) this.#rule('S5', why);
   }
 
   /** At the end: the present master holds everything, and every node's history is part of the master's. */
