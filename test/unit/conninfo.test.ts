@@ -1,0 +1,110 @@
+/** libpq connection strings: both forms, quoting, masking. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { formatConninfo, maskConninfo, parseConninfo, withKeywords } from '../../src/core/conninfo.js';
+import { ballotOf, followConninfo } from '../../src/core/following.js';
+import { formatLsn, parseLsn } from '../../src/core/lsn.js';
+
+function keywords(text: string): Readonly<Record<string, string>> {
+  const parsed = parseConninfo(text);
+  assert.equal(parsed.kind, 'parsed', JSON.stringify(parsed));
+  return parsed.kind === 'parsed' ? Object.fromEntries(parsed.keywords) : {};
+}
+
+test('key/value form: quotes, escapes, blanks around the sign, the last of one keyword wins', () => {
+  assert.deepEqual(keywords(`host = a port=1 port=2 password='it\\'s \\\\ x'`), {
+    host: 'a',
+    port: '2',
+    password: "it's \\ x",
+  });
+});
+
+test('URI form: several hosts, IPv6, percent-encoding, parameters', () => {
+  assert.deepEqual(keywords('postgresql://u:p%40ss@h1:1,[::1]:2/db?connect_timeout=3'), {
+    user: 'u',
+    password: 'p@ss',
+    dbname: 'db',
+    host: 'h1,::1',
+    port: '1,2',
+    connect_timeout: '3',
+  });
+});
+
+test('what libpq refuses is refused, with the keyword but without a value', () => {
+  for (const text of [
+    'host',
+    'hots=a',
+    "password='open",
+    'postgresql://h/db?nonsense=1',
+    'postgresql://u:%zz@h',
+  ]) {
+    assert.equal(parseConninfo(text).kind, 'problem', text);
+  }
+});
+
+test('what is written is read back the same', () => {
+  const values = fc.dictionary(
+    fc.constantFrom('host', 'user', 'password', 'dbname', 'options'),
+    fc.string({ minLength: 1, unit: 'grapheme' }),
+  );
+  fc.assert(
+    fc.property(values, (found) => {
+      const map = new Map(Object.entries(found).filter(([, value]) => !value.includes('\0')));
+      assert.deepEqual(keywords(formatConninfo(map)), Object.fromEntries(map));
+    }),
+  );
+});
+
+test('no secret survives masking, in either form and however it is quoted', () => {
+  fc.assert(
+    fc.property(
+      fc
+        .string({ minLength: 6, maxLength: 20 })
+        .filter((text) => /^[\w!#$%*+,;<>^~ '\\-]+$/.test(text) && text.trim().length > 5),
+      (secret) => {
+        const text = `failed: ${formatConninfo(
+          new Map([
+            ['host', 'h'],
+            ['password', secret],
+            ['user', 'u'],
+          ]),
+        )}`;
+        assert.ok(!maskConninfo(text).includes(secret), maskConninfo(text));
+      },
+    ),
+  );
+  assert.equal(maskConninfo('postgresql://u:geheim@h/db'), 'postgresql://u:***@h/db');
+});
+
+test('a re-pointed standby keeps its own credentials and carries the ballot', () => {
+  const voter = (name: string) => ({
+    name,
+    kind: 'node' as const,
+    conninfo: `host=${name}.example port=6000 user=k`,
+    database: 'd',
+    seqno: 1,
+  });
+  const text = followConninfo(voter('n2'), "host=old user=rep password='a b' dbname=x", voter('n3'), 7);
+  assert.deepEqual(keywords(text), {
+    host: 'n3.example',
+    port: '6000',
+    user: 'rep',
+    password: 'a b',
+    application_name: 'n2',
+    fallback_application_name: 'pgkeeper:7',
+  });
+  assert.equal(ballotOf(text), 7);
+  assert.equal(ballotOf(withKeywords(text, { fallback_application_name: 'psql' })), 0);
+});
+
+test('WAL positions are 64 bit and come back as PostgreSQL writes them', () => {
+  fc.assert(
+    fc.property(fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }), (position) => {
+      const text = `${(position >> 32n).toString(16).toUpperCase()}/${(position & 0xffffffffn).toString(16).toUpperCase()}`;
+      assert.equal(parseLsn(text), position);
+      assert.equal(formatLsn(parseLsn(text)), text);
+    }),
+  );
+  assert.throws(() => parseLsn('16/B374D84G'), RangeError);
+});
