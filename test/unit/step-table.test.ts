@@ -114,31 +114,29 @@ const roles: Readonly<Record<string, () => Keeper>> = {
       (server) => [
         `down, ${server}`,
         () =>
-          keeperIn(
-            (k) =>
-              void (k.role = {
-                kind: 'down',
-                wasMaster: true,
-                since: k.now,
-                server,
-                retryAt: k.now,
-                tries: 0,
-              }),
-          ),
+          keeperIn((k) => {
+            k.role = {
+              kind: 'down',
+              wasMaster: true,
+              since: k.now,
+              server,
+              retryAt: k.now,
+              tries: 0,
+            };
+          }),
       ],
     ),
   ),
   rejoining: () =>
-    keeperIn(
-      (k) =>
-        void (k.role = {
-          kind: 'rejoining',
-          since: k.now,
-          source: 'n2',
-          pausedUntil: Number.POSITIVE_INFINITY,
-          tries: 0,
-        }),
-    ),
+    keeperIn((k) => {
+      k.role = {
+        kind: 'rejoining',
+        since: k.now,
+        source: 'n2',
+        pausedUntil: Number.POSITIVE_INFINITY,
+        tries: 0,
+      };
+    }),
 };
 
 const events: readonly KeeperEvent[] = [
