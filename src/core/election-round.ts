@@ -14,13 +14,11 @@ export function startElection(
   cause: Election['cause'],
   claimSince: number | null,
   readSince: number,
-  fast = false,
 ): void {
   const giveUpAt = claimSince === null ? null : claimSince + failoverTimeMs(k.settings);
   k.role = {
     kind: 'electing',
     cause,
-    fast,
     phase: 'gather',
     startedAt: readSince,
     phaseAt: k.now,

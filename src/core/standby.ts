@@ -58,8 +58,6 @@ export function decideStandby(k: Keeper, turn: Turn, role: Standby): void {
   }
   watchMaster(k, turn, role);
   const since = role.suspicion?.since;
-  // Evidence of a crash does not shorten the wait once T has passed all the same.
-  const fast = role.suspicion?.fast === true;
   const verdict = role.suspicion === null ? 'seen' : judgeSuspicion(k, turn, role);
   if (verdict !== 'gone' || since === undefined) return;
   note(k, turn, 'election-started', { master: k.registry.master ?? '-', askedMs: Math.round(k.now - since) });
@@ -69,7 +67,7 @@ export function decideStandby(k: Keeper, turn: Turn, role: Standby): void {
     return;
   }
   if (isTwoNodeAuto(k)) note(k, turn, 'two-nodes');
-  startElection(k, turn, 'failover', null, since, fast);
+  startElection(k, turn, 'failover', null, since);
 }
 
 /** Fenced, on a lost branch, or stuck: rejoin. Returns true when it does. */

@@ -89,8 +89,6 @@ export interface Election {
   readonly kind: 'electing';
   /** failover: the master is gone. claim: the own server is writable and asks to stay (start, or after a gap). */
   readonly cause: 'failover' | 'claim';
-  /** Called on the evidence of a crash, before T has passed. */
-  readonly fast: boolean;
   phase: ElectionPhase;
   /** Everything read for this round is read after this time. */
   startedAt: number;
@@ -209,6 +207,8 @@ export interface Keeper {
   /** Epoch whose master this worker has itself seen writable. */
   seenMasterEpoch: number;
   seenMasterAt: number;
+  /** When another node last said, or its WAL receiver showed, that it sees the master. */
+  seenByPeerAt: number;
   nextId: number;
   random: number;
   listening: string | null;
@@ -266,6 +266,7 @@ export function newKeeper(settings: CoreSettings, now: number): Keeper {
     role: { kind: 'starting' },
     seenMasterEpoch: -1,
     seenMasterAt: Number.NEGATIVE_INFINITY,
+    seenByPeerAt: Number.NEGATIVE_INFINITY,
     nextId: 1,
     random: settings.seed >>> 0 || 1,
     listening: null,

@@ -32,9 +32,17 @@ export function streamsFrom(obs: Observation, source: Voter): boolean {
   );
 }
 
+/** It answers, and is a standby: its server lives, the master it was does not. */
+function isMasterNoMore(link: Link): boolean {
+  return link.session === 'open' && link.obs?.inRecovery === true && Number.isFinite(link.obsAt);
+}
+
 /** Time of the last sign of life from the master; before the first one the startup grace counts from our start. */
 function lastMasterLife(k: Keeper, link: Link): number {
   const { startupGraceMs } = k.settings;
+  // It is the one to become master again: others stand only when it has had its time and did not.
+  if (isMasterNoMore(link))
+    return Math.max(k.seenMasterAt, k.startedAt + startupGraceMs) + failoverTimeMs(k.settings);
   const seen = k.registry !== null && k.seenMasterEpoch === k.registry.epoch;
   return seen
     ? Math.max(link.lastAlive, k.seenMasterAt)
@@ -54,7 +62,9 @@ function hasCrashEvidence(k: Keeper, link: Link): boolean {
   );
 }
 
-function peersToAsk(k: Keeper): readonly Voter[] {
+/** What others would say of a master that is seen to be a standby is no news. */
+function peersToAsk(k: Keeper, link: Link): readonly Voter[] {
+  if (isMasterNoMore(link)) return [];
   return votersOf(k).filter(
     (voter) =>
       voter.kind === 'node' &&
@@ -80,7 +90,7 @@ export function watchMaster(k: Keeper, turn: Turn, role: Standby): void {
   const silentAt = lastMasterLife(k, link) + failoverTimeMs(k.settings);
   const askMs = pollDeadlineMs(k.settings);
   if (!fast && !due(k, turn, silentAt - askMs)) return;
-  const peers = peersToAsk(k);
+  const peers = peersToAsk(k, link);
   role.suspicion = {
     round: k.nextId++,
     since: k.now,
@@ -139,7 +149,8 @@ export function judgeSuspicion(k: Keeper, turn: Turn, role: Standby): Verdict {
   const link = masterLink(k);
   const master = link === undefined ? undefined : voterNamed(k, link.voter);
   if (suspicion === null || link === undefined || master === undefined) return 'seen';
-  if (link.session === 'open' && link.lastAlive > suspicion.since)
+  const noMore = isMasterNoMore(link);
+  if (link.session === 'open' && link.lastAlive > suspicion.since && !noMore)
     return ended(k, turn, role, 'master-back', '');
   for (const [peer, answer] of suspicion.answers) {
     if (answer === 'sees') return ended(k, turn, role, 'master-seen-by-peer', peer);
@@ -150,7 +161,7 @@ export function judgeSuspicion(k: Keeper, turn: Turn, role: Standby): Verdict {
     const peer = linkOf(k, voter.name);
     if (peer !== undefined && voter.name !== master.name) observe(k, turn, peer, every);
   }
-  const hearer = hearsMaster(k, suspicion, master);
+  const hearer = noMore ? null : hearsMaster(k, suspicion, master);
   const late = k.now >= suspicion.deadline;
   if (hearer !== null) {
     // A silent master's last message ages past T by itself: stay on it, so that the verdict falls on time.
@@ -176,6 +187,7 @@ function ended(
   peer: string,
 ): Verdict {
   note(k, turn, code, { peer, master: k.registry?.master ?? '-' });
+  if (code === 'master-seen-by-peer') k.seenByPeerAt = k.now;
   role.suspicion = null;
   role.suspectAfter = k.now + Math.min(1000, k.settings.keepaliveTimeMs / 2);
   return 'seen';

@@ -37,8 +37,8 @@ export function walkVote(k: Keeper, turn: Turn, e: Election): void {
     });
     if (undecided.length > 0 && !due(k, turn, e.phaseAt + 100)) return;
     note(k, turn, 'votes-held', { held: held.length, voters: voters.length, needed, tookMs });
-    const silentAt = (masterLink(k)?.lastAlive ?? k.now) + failoverTimeMs(k.settings);
-    if (k.now < silentAt && leaseMayRun(k, e)) {
+    const silentAt = leaseEndsAt(k, e);
+    if (k.now < silentAt) {
       note(k, turn, 'election-aborted', { why: `the lease of ${e.oldMaster} may still run; waiting for T` });
       return abandon(k, turn, e, silentAt - k.now);
     }
@@ -53,10 +53,15 @@ export function walkVote(k: Keeper, turn: Turn, e: Election): void {
 
 /**
  * With sync on, what the former master acknowledges needs nodes that follow this one by then. With sync off only its
- * lease stops it, and before T that may still run: a fast election needs to know that it was given up.
+ * lease stops it, and that may run until T (> ttl) after anybody last saw it, unless it is known to have given it up.
  */
-function leaseMayRun(k: Keeper, e: Election): boolean {
+function leaseEndsAt(k: Keeper, e: Election): number {
   const { registry } = k;
-  if (!e.fast || e.oldMaster === null || registry === null || registry.syncNeeded > 0) return false;
-  return !isGivenUpBy(k, e.oldMaster);
+  const never = Number.NEGATIVE_INFINITY;
+  if (e.oldMaster === null || e.oldMaster === k.settings.name || registry === null) return never;
+  const link = masterLink(k);
+  const isStandby = link?.session === 'open' && link.obs?.inRecovery === true;
+  if (e.cause === 'claim' || registry.syncNeeded > 0 || isStandby || isGivenUpBy(k, e.oldMaster))
+    return never;
+  return Math.max(link?.lastAlive ?? k.now, k.seenByPeerAt) + failoverTimeMs(k.settings);
 }
