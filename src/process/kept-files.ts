@@ -8,8 +8,11 @@ import { replaceFile } from './configuration-change.js';
 
 export type KeptFiles = ReadonlyMap<string, Buffer>;
 
-/** postmaster.opts too: it tells how and from where this server is started. */
-const kinds = /\.(conf|crt|key|pem|crl)$|^postmaster\.opts$/;
+/**
+ * postmaster.opts too: it tells how and from where this server is started. And the word by which worker and guard know each
+ * other: with another one the next worker would not find the guard that is armed.
+ */
+const kinds = /\.(conf|crt|key|pem|crl)$|^postmaster\.opts$|^pgkeeper\.guard$/;
 /** PostgreSQL's own folders hold no configuration. */
 const dataFolders = /^(base|global|pg_.*|log)$/;
 const deepest = 2;
