@@ -35,7 +35,20 @@ export function isUri(conninfo: string): boolean {
   return /^postgres(ql)?:\/\//.test(conninfo);
 }
 
+/** A worker meets the same few strings again and again, many times in every step. */
+const recent = new Map<string, ParsedConninfo>();
+const recentMost = 500;
+
 export function parseConninfo(conninfo: string): ParsedConninfo {
+  const known = recent.get(conninfo);
+  if (known !== undefined) return known;
+  const parsed = parse(conninfo);
+  if (recent.size >= recentMost) recent.clear();
+  recent.set(conninfo, parsed);
+  return parsed;
+}
+
+function parse(conninfo: string): ParsedConninfo {
   const parsed = isUri(conninfo) ? parseUri(conninfo) : parseKeyValue(conninfo);
   if (parsed.kind === 'problem') return parsed;
   for (const keyword of parsed.keywords.keys()) {

@@ -37,11 +37,17 @@ export function votersOf(k: Keeper): readonly Voter[] {
   return k.registry?.voters ?? [];
 }
 
+/** Made once for each registry row, which is never changed: asked for many times in every step. */
+const everybodyOf = new WeakMap<Registry, ReadonlyMap<string, Voter>>();
+
 /** Voters in force and nodes that ask to become one: everybody this worker talks to. */
-function everybody(registry: Registry | null): Map<string, Voter> {
+function everybody(registry: Registry | null): ReadonlyMap<string, Voter> {
+  const known = registry === null ? undefined : everybodyOf.get(registry);
+  if (known !== undefined) return known;
   const all = new Map<string, Voter>();
   for (const voter of registry?.voters ?? []) all.set(voter.name, voter);
   for (const node of registry?.nodes ?? []) if (!all.has(node.name)) all.set(node.name, node);
+  if (registry !== null) everybodyOf.set(registry, all);
   return all;
 }
 
@@ -51,6 +57,8 @@ export function voterNamed(k: Keeper, name: string): Voter | undefined {
 
 /** Links follow the registry: new voters get one, removed ones lose theirs. The own one always stays. */
 export function matchLinks(k: Keeper, turn: Turn): void {
+  if (k.linksMatch === k.registry) return;
+  k.linksMatch = k.registry;
   const all = everybody(k.registry);
   for (const voter of all.values()) {
     let link = k.links.get(voter.name);

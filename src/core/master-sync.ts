@@ -88,11 +88,19 @@ function restoreNames(
   return sent;
 }
 
+/** Asked for in every step, changed hardly ever. */
+function resolved(k: Keeper, m: Master, text: string, registry: Registry): ReturnType<typeof resolveWish> {
+  const { nodes } = registry;
+  if (m.resolved?.text !== text || m.resolved.nodes !== nodes)
+    m.resolved = { text, nodes, wish: resolveWish(text, k.settings.name, m.oldMaster, nodes) };
+  return m.resolved.wish;
+}
+
 /** The wish resolved for this master, or null while it is not known. */
 function wishOf(k: Keeper, turn: Turn, m: Master, registry: Registry): Wish | null {
   if (m.wishText === null) return null;
   const former = m.oldMaster;
-  const wish = resolveWish(m.wishText, k.settings.name, former, registry.nodes);
+  const wish = resolved(k, m, m.wishText, registry);
   if (wish.kind === 'wish') return wish;
   if (m.refusedWish !== m.wishText) {
     m.refusedWish = m.wishText;

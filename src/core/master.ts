@@ -52,6 +52,7 @@ export function newMaster(k: Keeper, oldMaster: string | null, fileWish: string 
     ownAliveAt: k.now,
     async: false,
     fenceCleared: false,
+    resolved: null,
   };
 }
 

@@ -14,7 +14,8 @@ import type { Command, SyncRow } from './effects.js';
 import type { Answer } from './events.js';
 import type { Lsn } from './lsn.js';
 import type { ReasonRecord } from './reasons.js';
-import type { CoreSettings, LinkFailure, Observation, Registry } from './types.js';
+import type { Wish, WishProblem } from './sync-plan.js';
+import type { CoreSettings, LinkFailure, Observation, Registry, Voter } from './types.js';
 
 /** A held vote; good until renewedAt + lease_ttl - margin. */
 export interface Vote {
@@ -160,6 +161,12 @@ export interface Master {
   async: boolean;
   /** The mark of the own server's last fencing was asked to go. */
   fenceCleared: boolean;
+  /** The wish as last resolved, and from what. */
+  resolved: {
+    readonly text: string;
+    readonly nodes: readonly Voter[];
+    readonly wish: Wish | WishProblem;
+  } | null;
 }
 
 export type Role =
@@ -203,6 +210,8 @@ export interface Keeper {
   readonly links: Map<string, Link>;
   /** Newest (epoch, version) row seen anywhere. */
   registry: Registry | null;
+  /** The row that `links` were last matched with; undefined = none yet. */
+  linksMatch: Registry | null | undefined;
   role: Role;
   /** Epoch whose master this worker has itself seen writable. */
   seenMasterEpoch: number;
@@ -263,6 +272,7 @@ export function newKeeper(settings: CoreSettings, now: number): Keeper {
     startedAt: now,
     links: new Map([[settings.name, newLink(settings.name, now)]]),
     registry: null,
+    linksMatch: undefined,
     role: { kind: 'starting' },
     seenMasterEpoch: -1,
     seenMasterAt: Number.NEGATIVE_INFINITY,
