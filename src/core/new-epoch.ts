@@ -120,6 +120,8 @@ function isFencedNode(k: Keeper, voter: Voter): boolean {
 export function walkNames(k: Keeper, turn: Turn, e: Election): void {
   const { registry } = k;
   if (registry === null || e.sync === null || e.sent.has('names')) return;
-  const names = namesFor(e.sync, wishFor(k, registry, e.file, e.oldMaster).method);
+  // Off says the registry: what the user's own files say stands, it may be a wish that is not taken over yet.
+  const { method } = wishFor(k, registry, e.file, e.oldMaster);
+  const names = e.sync.wished === 0 ? null : namesFor(e.sync, method);
   if (send(k, turn, ownLink(k), { kind: 'set-names', names })) e.sent.add('names');
 }

@@ -147,6 +147,11 @@ export class Checkers implements ServerWatcher {
       this.longestGap = Math.max(this.longestGap, now - this.lastAcknowledged);
     this.lastAcknowledged = now;
     this.acknowledgements += 1;
+    const newest = this.established;
+    if (newest !== null && this.#excuses.asyncPause(server) && !this.#includes(server.branch, server.end, newest)) {
+      this.allowedOverlaps += 1;
+      return;
+    }
     const last = this.reigns.at(-1);
     if (last !== undefined && last.branch === branch) {
       last.lastAt = now;
@@ -161,12 +166,6 @@ export class Checkers implements ServerWatcher {
   /** False when what was acknowledged counts for nothing: a stated limit explains it. */
   #newReign(server: Server, branch: Branch, lsn: number): boolean {
     const { now } = this.#world;
-    const newest = this.established;
-    const outdated = newest !== null && !this.#includes(server.branch, server.end, newest);
-    if (outdated && this.#excuses.asyncPause(server)) {
-      this.allowedOverlaps += 1;
-      return false;
-    }
     const earlier = this.reigns.find((reign) => reign.branch === branch);
     if (earlier !== undefined) {
       const present = this.reigns.at(-1);

@@ -48,7 +48,9 @@ export function topologyOf(seed: number): Topology {
   if (nodes > 3) wishes.push(`ANY 2 (${names})`, `FIRST 2 (${names})`, 'ANY 1 (n1, n2, n3)');
   else wishes.push(`ANY 2 (${names})`);
   const quick = random.chance(0.3);
-  const base = { ...defaultSettings, quorum: random.pick(['auto', 'strict'] as const) };
+  const quorum = random.pick(['auto', 'strict'] as const);
+  // While the only witness of two nodes is replaced, auto would mean: no guarantees.
+  const base = { ...defaultSettings, quorum: nodes === 2 ? ('strict' as const) : quorum };
   return {
     nodes,
     witnesses,
