@@ -5,6 +5,7 @@
 import type { Awaited, WitnessKey } from './effects.js';
 import type { KeeperEvent } from './events.js';
 import { isForeign } from './foreign-server.js';
+import { isRowless } from './ranking.js';
 import { type Arrived, type Keeper, type Link, newLink } from './state.js';
 import { due, isIdle, note, send, type Turn } from './turn.js';
 import {
@@ -36,7 +37,8 @@ export function livingMaster(k: Keeper): Link | undefined {
   const link = masterLink(k);
   if (link === undefined || link.voter === k.settings.name || link.session !== 'open' || link.obs === null)
     return undefined;
-  const usable = !link.obs.inRecovery && link.obs.registry?.epoch === k.registry?.epoch;
+  const { inRecovery, registry } = link.obs;
+  const usable = !inRecovery && registry?.epoch === k.registry?.epoch && !isRowless(link.obs);
   return usable ? link : undefined;
 }
 

@@ -1,5 +1,6 @@
 /** The master's synchronous set: what the user wishes, what is alive, which step comes next. */
 import { observe, ownLink } from './links.js';
+import { isSameName, parseStandbyNames } from './standby-names.js';
 import type { Arrived, Keeper, Master } from './state.js';
 import { ingestSyncChange, startSyncChange, walkSyncChange } from './sync-change.js';
 import {
@@ -37,14 +38,26 @@ export function decideSync(k: Keeper, turn: Turn, m: Master, obs: Observation): 
     lost: (name) => k.now - (m.streamingAt.get(name) ?? m.since) >= failoverTimeMs(k.settings),
     registered: (name) => registry.nodes.some((node) => node.name === name),
   });
-  // Until enough of the wished standbys are registered and stream, the user's own setting stays as it is.
-  if (!managed && desired.needed < desired.wished) return;
+  if (!managed && desired.needed < desired.wished && isSettingUp(k, turn, m, obs, wish)) return;
   if (!managed && desired.wished === 0 && registry.syncWished === 0 && registry.syncWish === desired.wish)
     return;
   const step = nextSyncStep(syncRowOf(registry), desired);
   if (step === null || !due(k, turn, m.changeAfter)) return;
   startSyncChange(k, turn, m, step);
   walkSyncChange(k, turn, m, wish);
+}
+
+/**
+ * While a cluster is being registered the user's own setting stays as it is: for T, and as long as a wished standby
+ * streams that is no node yet. Afterwards what is missing is missing, and commits must not wait for it for ever.
+ */
+function isSettingUp(k: Keeper, turn: Turn, m: Master, obs: Observation, wish: Wish): boolean {
+  if (!due(k, turn, m.since + failoverTimeMs(k.settings))) return true;
+  const parsed = parseStandbyNames(wish.text);
+  const names = parsed.kind === 'parsed' ? parsed.value.names : [];
+  return obs.replication.some(
+    (row) => names.some((name) => isSameName(name, row.name)) && !wish.members.includes(row.name),
+  );
 }
 
 /** Streams and is close enough that waiting for it under hold is short. */

@@ -186,6 +186,8 @@ export type Role =
       suspectAfter: number;
       /** Since when this server should stream from the master but does not. */
       strayedSince: number | null;
+      /** Since when it follows somebody's unfinished promotion, and that one is not writable. */
+      deadEndSince: number | null;
       /** Told once per stray. */
       saidStrayed: boolean;
       receiverEndedAt: number;

@@ -222,9 +222,10 @@ function withEpoch(
   command: Extract<Command, { kind: 'write-epoch' }>,
   master: string,
 ): Registry {
-  const promotionId = command.promoted ? `promotion ${server.branch.id} ${server.end}` : row.promotionId;
+  const isNew = command.promoted || row.promotions.at(-1)?.timeline !== server.branch.tli;
+  const promotionId = isNew ? `promotion ${server.branch.id} ${server.end}` : row.promotionId;
   const promotions =
-    command.promoted && promotionId !== null
+    isNew && promotionId !== null
       ? [...row.promotions, { timeline: server.branch.tli, id: promotionId }]
       : row.promotions;
   const { epoch, basis } = command;

@@ -3,6 +3,7 @@ import type { Registry } from '../../src/core/types.js';
 import { type Cluster, type Topology, voterOf, witnessOf } from './cluster.js';
 import type { Random } from './random.js';
 import type { Server } from './server.js';
+import { forgetOriginal } from './witness-faults.js';
 
 export interface OperatorPlan {
   readonly at: number;
@@ -119,6 +120,7 @@ export function addWitness(cluster: Cluster, place: number): void {
   if (master === undefined || witness === undefined || witness.life !== 'up') return;
   if (!cluster.network.connected(master, witness.machine)) return;
   cluster.added += 1;
+  forgetOriginal(witness);
   const fresh = witnessOf(witness, 1000 + cluster.added);
   changeNodes(master.server, (row) =>
     row.nodes.filter(({ kind }) => kind === 'node').length < 2

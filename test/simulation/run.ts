@@ -8,6 +8,7 @@ import { healAll, schedule } from './faults.js';
 import type { WorkerClass } from './host.js';
 import { addWitness, type OperatorPlan, planOperators, scheduleOperators } from './operators.js';
 import { Random } from './random.js';
+import { bringBack } from './witness-faults.js';
 
 export interface RunOptions {
   readonly seed: number;
@@ -35,6 +36,8 @@ const faultsFrom = 30_000;
 /** After the end of all faults: how long until writes are taken, and until everything is as wished. */
 /** When operators look after nodes that cannot help themselves. */
 const operatorAfterMs = 120_000;
+/** When they bring a witness back whose place another server has, if nobody can be master without it. */
+const witnessAfterMs = 40_000;
 const writesBoundMs = 120_000;
 const wholeBoundMs = 420_000;
 
@@ -101,6 +104,8 @@ function judgeEnd(cluster: Cluster): void {
   let wholeAt = -1;
   while (world.now < healed + wholeBoundMs && wholeAt < 0 && watcher.violations.length === 0) {
     world.runUntil(world.now + step);
+    if (world.now > healed + witnessAfterMs && cluster.writable.length === 0)
+      for (const witness of cluster.witnesses) bringBack(witness);
     if (world.now > healed + operatorAfterMs) mendBroken(cluster);
     const writes = watcher.lastAcknowledged > world.now - step - 4000 && watcher.lastAcknowledged > healed;
     if (writes && writesAt < 0) writesAt = world.now;
