@@ -41,11 +41,16 @@ export function heldVoters(k: Keeper): readonly Voter[] {
 
 /** Until when a majority of votes is good: the needed-th best expiry. */
 export function leaseUntil(k: Keeper): number {
-  const expiries = votersOf(k)
-    .map((voter) => linkOf(k, voter.name))
-    .map((link) => (link === undefined ? Number.NEGATIVE_INFINITY : goodUntil(k, link)))
-    .sort((a, b) => b - a);
-  return expiries[neededVotes(k) - 1] ?? Number.NEGATIVE_INFINITY;
+  const best: number[] = [];
+  for (const voter of votersOf(k)) {
+    const link = linkOf(k, voter.name);
+    const until = link === undefined ? Number.NEGATIVE_INFINITY : goodUntil(k, link);
+    let place = best.length;
+    for (let above = best[place - 1]; above !== undefined && above < until; above = best[place - 1])
+      best[place--] = above;
+    best[place] = until;
+  }
+  return best[neededVotes(k) - 1] ?? Number.NEGATIVE_INFINITY;
 }
 
 export function hasLease(k: Keeper): boolean {

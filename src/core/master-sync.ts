@@ -5,7 +5,7 @@ import { ingestSyncChange, startSyncChange, walkSyncChange } from './sync-change
 import {
   describeSync,
   desiredSync,
-  namesFor,
+  namesForRow,
   nextSyncStep,
   resolveWish,
   syncRowOf,
@@ -68,7 +68,7 @@ function restoreNames(
   registry: Registry,
   wish: Wish,
 ): boolean {
-  const expected = namesFor(syncRowOf(registry), wish.method);
+  const expected = namesForRow(registry, wish.method);
   if (obs.names === expected) {
     m.appliedNames = expected;
     return false;

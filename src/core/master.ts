@@ -18,7 +18,16 @@ import {
   releaseVotes,
   tryVotes,
 } from './lease.js';
-import { heartbeatMs, linkOf, observe, ownLink, seenSince, voterNamed, votersOf } from './links.js';
+import {
+  everybody,
+  heartbeatMs,
+  linkOf,
+  observe,
+  ownLink,
+  seenSince,
+  voterNamed,
+  votersOf,
+} from './links.js';
 import { decideSync, ingestSync } from './master-sync.js';
 import { decideMembership, ingestMembership } from './membership.js';
 import { enterDown, probeOwnServer, retire } from './own-server.js';
@@ -48,6 +57,7 @@ export function newMaster(k: Keeper, oldMaster: string | null, fileWish: string 
     streamingAt,
     wishAt: Number.NEGATIVE_INFINITY,
     flagsSent: '',
+    heirs: null,
     probedAt: k.now,
     ownAliveAt: k.now,
     async: false,
@@ -84,7 +94,7 @@ export function decideMaster(k: Keeper, turn: Turn, m: Master): void {
   tryVotes(
     k,
     turn,
-    [...votersOf(k), ...joining(k)].filter((voter) => !leaves(k, m, voter)),
+    callable(k).filter((voter) => linkOf(k, voter.name)?.vote === null && !leaves(k, m, voter)),
     Math.min(500, k.settings.leaseTtlMs / 6),
   );
   letLeave(k, turn, (voter) => leaves(k, m, voter));
@@ -99,10 +109,9 @@ export function decideMaster(k: Keeper, turn: Turn, m: Master): void {
   decideMembership(k, turn, m, own.obs);
 }
 
-/** Nodes that ask to become voters: their vote is needed before they count. */
-function joining(k: Keeper): readonly Voter[] {
-  const voters = votersOf(k);
-  return (k.registry?.nodes ?? []).filter((node) => !voters.some((voter) => voter.name === node.name));
+/** The voters, then nodes that ask to become one: their vote is needed before they count. */
+function callable(k: Keeper): readonly Voter[] {
+  return k.registry === null ? [] : [...everybody(k.registry).values()];
 }
 
 /** How long a node may not stream before its vote is left to its own worker, which may have to copy it afresh. */
@@ -110,16 +119,16 @@ const strayMs = 10_000;
 
 /** A node that waits to be rewound or copied: needed no longer once the majority holds without its vote. */
 function leaves(k: Keeper, m: Master, voter: Voter): boolean {
-  if (voter.kind !== 'node' || voter.name === k.settings.name || !canSpare(k, voter)) return false;
+  if (voter.kind !== 'node' || voter.name === k.settings.name) return false;
   const obs = linkOf(k, voter.name)?.obs;
   const ours = ownLink(k).obs;
   const self = voterNamed(k, k.settings.name);
   if (!obs?.inRecovery || ours === null || self === undefined) return false;
   if (isOutvoted(k, obs)) return false;
-  if (obs.fenced) return !streamsFrom(obs, self);
+  if (obs.fenced) return !streamsFrom(obs, self) && canSpare(k, voter);
+  if (k.now - (m.streamingAt.get(voter.name) ?? m.since) < strayMs) return false;
   // Pointed elsewhere: it has to be pointed here first, by whoever holds its vote.
-  const hopeless = isPointedAt(obs, self) || isOtherHistory(obs, ours);
-  return hopeless && k.now - (m.streamingAt.get(voter.name) ?? m.since) >= strayMs;
+  return (isPointedAt(obs, self) || isOtherHistory(obs, ours)) && canSpare(k, voter);
 }
 
 function lapse(k: Keeper, turn: Turn): void {
@@ -258,8 +267,9 @@ export function masterState(k: Keeper, _m: Master): string {
   const { registry } = k;
   if (registry !== null && registry.syncWished > 0 && registry.syncNeeded === 0 && registry.voters.length > 1)
     return 'master:async';
-  const rows = ownLink(k).obs?.replication ?? [];
-  const names = new Set(rows.filter((row) => row.state === 'streaming').map((row) => row.name));
-  const streams = votersOf(k).some((voter) => names.has(voter.name) && linkOf(k, voter.name) !== undefined);
-  return streams ? 'master:connected' : 'master:ready';
+  for (const row of ownLink(k).obs?.replication ?? []) {
+    if (row.state !== 'streaming' || linkOf(k, row.name) === undefined) continue;
+    if (votersOf(k).some((voter) => voter.name === row.name)) return 'master:connected';
+  }
+  return 'master:ready';
 }

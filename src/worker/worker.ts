@@ -29,9 +29,10 @@ export class Worker {
   #running = false;
   #stopped = false;
   #cancelWake: () => void = () => undefined;
-  #shown = '';
-  #recent: string[] = [];
+  #shown: WorkerView = { state: '', nodes: 0 };
+  #recent: KeeperEvent[] = [];
   #offsetMs: number;
+  readonly #conninfoOf = (node: string) => voterNamed(this.#keeper, node)?.conninfo ?? null;
 
   constructor(
     settings: CoreSettings,
@@ -50,7 +51,7 @@ export class Worker {
 
   /** How others reach a node, as the registry says; null = not registered, or not known yet. */
   conninfoOf(node: string): string | null {
-    return voterNamed(this.#keeper, node)?.conninfo ?? null;
+    return this.#conninfoOf(node);
   }
 
   hint(): void {
@@ -89,10 +90,9 @@ export class Worker {
     const turn = this.#step(event, now);
     const state = stateName(this.#keeper);
     for (const record of turn.reasons) log.decision(record, state);
-    const conninfoOf = (name: string) => voterNamed(this.#keeper, name)?.conninfo ?? null;
     this.#show(state);
     this.#ports.guard?.tell(guardOrder(this.#keeper));
-    for (const effect of turn.effects) perform(effect, this.#ports, conninfoOf);
+    for (const effect of turn.effects) perform(effect, this.#ports, this.#conninfoOf);
     this.#cancelWake();
     if (Number.isFinite(turn.wakeAt))
       this.#cancelWake = clock.wakeAt(turn.wakeAt, () => this.#receive({ kind: 'wake' }));
@@ -104,7 +104,7 @@ export class Worker {
       return step(this.#keeper, event, now);
     } catch (error) {
       const cause = error instanceof Error ? error.message : String(error);
-      throw new Error(`${cause}; role ${this.#keeper.role.kind}, last events: ${this.#recent.join(', ')}`, {
+      throw new Error(`${cause}; role ${this.#keeper.role.kind}, last events: ${this.#recent.slice(-20).map(nameOf).join(', ')}`, {
         cause: error,
       });
     }
@@ -127,17 +127,19 @@ export class Worker {
   }
 
   #remember(event: KeeperEvent): void {
-    const what = event.kind === 'answer' ? `answer ${event.answer.kind} of ${event.voter}` : event.kind;
-    this.#recent.push(what);
-    if (this.#recent.length > 20) this.#recent.shift();
+    this.#recent.push(event);
+    if (this.#recent.length > 40) this.#recent = this.#recent.slice(-20);
   }
 
   #show(state: string): void {
     const nodes = votersOf(this.#keeper).length;
-    const shown = `${state} ${nodes}`;
-    if (shown === this.#shown) return;
-    this.#shown = shown;
+    if (state === this.#shown.state && nodes === this.#shown.nodes) return;
+    this.#shown = { state, nodes };
     this.#ports.voters.setState(state);
-    this.#onView({ state, nodes });
+    this.#onView(this.#shown);
   }
+}
+
+function nameOf(event: KeeperEvent): string {
+  return event.kind === 'answer' ? `answer ${event.answer.kind} of ${event.voter}` : event.kind;
 }
