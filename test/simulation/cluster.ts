@@ -44,9 +44,11 @@ export class Cluster implements Surroundings {
   readonly witnesses: Server[] = [];
   readonly watcher: Checkers;
   readonly flags = new Map<Branch, string>();
-  readonly writers: Writer[] = [];
-  /** Writers hurry until then. */
-  busyUntil = 0;
+  readonly #writers = new Map<Server, Writer>();
+  /** Something is going on until then: writers write often. */
+  #busyUntil = 0;
+  /** Moments that matter, until then: writers hurry. */
+  #hotUntil = 0;
   /** All faults are over. */
   healed = false;
   /** Told of every decision. */
@@ -72,6 +74,7 @@ export class Cluster implements Surroundings {
     const watcher = {
       decided: (host: Host, record: { code: string }) => {
         this.decisions.set(record.code, (this.decisions.get(record.code) ?? 0) + 1);
+        this.watchClosely(3000);
         this.onDecision?.(host, record.code);
       },
       workerFailed: (host: Host, error: unknown) =>
@@ -169,12 +172,32 @@ export class Cluster implements Surroundings {
     this.hosts[0]?.server.writeRow(row);
     for (const host of this.hosts) {
       this.world.after(this.world.random.between(0, 2000), () => host.startWorker());
-      this.writers.push(new Writer(host.server, () => this.busyUntil));
+      this.#writers.set(host.server, new Writer(host.server, () => this.#writePauseMs()));
     }
   }
 
+  becameWritable(server: Server): void {
+    this.#writers.get(server)?.wake();
+  }
+
+  /** A fault is in force, or the cluster comes to rest after one. */
   hurry(forMs: number): void {
-    this.busyUntil = Math.max(this.busyUntil, this.world.now + forMs);
+    this.#busyUntil = Math.max(this.#busyUntil, this.world.now + forMs);
+    this.watchClosely(5000);
+  }
+
+  /** Around faults and decisions: what goes wrong goes wrong within milliseconds. */
+  watchClosely(forMs: number): void {
+    const wasHot = this.world.now < this.#hotUntil;
+    this.#hotUntil = Math.max(this.#hotUntil, this.world.now + forMs);
+    if (wasHot) return;
+    for (const writer of this.#writers.values()) writer.wake();
+  }
+
+  #writePauseMs(): number {
+    const { now } = this.world;
+    if (now < this.#hotUntil) return 250;
+    return now < this.#busyUntil ? 2000 : 8000;
   }
 
   /** Servers that take writes right now. */

@@ -29,8 +29,10 @@ function targetOf(cluster: Cluster, fault: Fault, actor: Host | null): Host {
 export function schedule(cluster: Cluster, faults: readonly Fault[]): void {
   const waiting = new Map<Fault, number>();
   for (const fault of faults) {
-    if (fault.ambush === null) cluster.world.at(fault.at, () => begin(cluster, fault, null));
-    else waiting.set(fault, fault.ambush.skip);
+    if (fault.ambush === null) {
+      cluster.world.at(fault.at - 2000, () => cluster.watchClosely(2000));
+      cluster.world.at(fault.at, () => begin(cluster, fault, null));
+    } else waiting.set(fault, fault.ambush.skip);
   }
   cluster.onDecision = (actor, code) => {
     for (const [fault, left] of waiting) {

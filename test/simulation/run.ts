@@ -97,6 +97,7 @@ function judgeEnd(cluster: Cluster): void {
   let writesAt = -1;
   let wholeAt = -1;
   while (world.now < healed + wholeBoundMs && wholeAt < 0 && watcher.violations.length === 0) {
+    cluster.hurry(step);
     world.runUntil(world.now + step);
     if (world.now > healed + operatorAfterMs) mendBroken(cluster);
     const writes = watcher.lastAcknowledged > world.now - step - 4000 && watcher.lastAcknowledged > healed;

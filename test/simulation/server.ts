@@ -139,6 +139,7 @@ export class Server extends Execution {
     this.say(
       `accepts connections${this.inRecovery ? ' (in recovery)' : ''} at ${this.branch.tli}:${this.end}`,
     );
+    if (!this.inRecovery) this.around.becameWritable(this);
   }
 
   /** kill -9 of every process; the machine's kernel ends the connections. */

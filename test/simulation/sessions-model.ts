@@ -17,6 +17,10 @@ interface Kept {
   readonly server: Server;
   session: Session | null;
   ended: boolean;
+  /** The command without an answer so far. */
+  pending: { readonly id: number; readonly dueAt: number; readonly text: string } | null;
+  /** The next look at whether it is overdue. */
+  lookAt: number;
   /** What the server said before it ended the session. */
   fatal: LinkFailure | null;
 }
@@ -51,7 +55,17 @@ export class SessionsModel implements VoterSessions {
       return;
     }
     const connection = new Connection(around.network, host, server.machine);
-    const kept: Kept = { voter, attempt, connection, server, session: null, ended: false, fatal: null };
+    const kept: Kept = {
+      voter,
+      attempt,
+      connection,
+      server,
+      session: null,
+      ended: false,
+      pending: null,
+      lookAt: Number.POSITIVE_INFINITY,
+      fatal: null,
+    };
     this.#kept.set(voter, kept);
     byConnection.set(connection, kept);
     connection.onEnd[0] = () =>
@@ -113,13 +127,9 @@ export class SessionsModel implements VoterSessions {
       deadlineMs: deadlineMs / server.rate,
     };
     const steps = runCommand(session, command, context);
-    let finished = false;
-    host.world.after(deadlineMs / host.clock.rate, () => {
-      if (finished || kept.ended) return;
-      host.run(() => {
-        if (!finished) this.#lose(kept, 'timeout', `no answer to ${command.kind} in ${deadlineMs} ms`);
-      });
-    });
+    const dueAt = host.world.now + deadlineMs / host.clock.rate;
+    kept.pending = { id, dueAt, text: `no answer to ${command.kind} in ${deadlineMs} ms` };
+    this.#watch(kept, dueAt);
     /** On the server: runs the statement at hand, then answers. */
     const proceed = () => {
       if (!session.alive) return;
@@ -145,7 +155,7 @@ export class SessionsModel implements VoterSessions {
         const answer = result.value;
         connection.send(1, () =>
           host.run(() => {
-            finished = true;
+            if (kept.pending?.id === id) kept.pending = null;
             if (!kept.ended) this.#emit({ kind: 'answer', voter, id, answer });
           }),
         );
@@ -164,6 +174,22 @@ export class SessionsModel implements VoterSessions {
         proceed();
       });
     connection.send(0, arrive);
+  }
+
+  /** One look at a time for each session: nearly every answer comes long before its deadline. */
+  #watch(kept: Kept, at: number): void {
+    if (kept.lookAt <= at) return;
+    kept.lookAt = at;
+    this.#host.world.at(at, () => {
+      if (kept.ended || kept.lookAt !== at) return;
+      kept.lookAt = Number.POSITIVE_INFINITY;
+      const { pending } = kept;
+      if (pending === null) return;
+      if (pending.dueAt > at) return this.#watch(kept, pending.dueAt);
+      this.#host.run(() => {
+        if (kept.pending === pending) this.#lose(kept, 'timeout', pending.text);
+      });
+    });
   }
 
   #lose(kept: Kept, failure: LinkFailure, detail: string): void {
