@@ -77,9 +77,12 @@ export function walkEstablish(k: Keeper, turn: Turn, e: Election): void {
     250,
   );
   letLeave(k, turn, (voter) => isFencedNode(k, voter));
-  observe(k, turn, ownLink(k), 3, awaitFlush(k, e.writtenLsn, e.sync));
   const flushed = flushedBy(k, e.writtenLsn);
   const members = e.sync.members.filter((name) => flushed.has(name)).length;
+  const degrades =
+    members < e.sync.needed && !e.sent.has('degrade') && due(k, turn, e.phaseAt + newSetBoundMs);
+  // A look that waits for the flush keeps the session busy all the time: it stands back for the row that ends the wait.
+  if (!degrades) observe(k, turn, ownLink(k), 3, awaitFlush(k, e.writtenLsn, e.sync));
   if (isEstablished(k, e.writtenLsn, e.phaseAt) && members >= e.sync.needed) {
     note(k, turn, 'epoch-established', { epoch: e.epoch, tookMs: Math.round(k.now - e.phaseAt) });
     enterPhase(k, e, 'names');
@@ -87,7 +90,7 @@ export function walkEstablish(k: Keeper, turn: Turn, e: Election): void {
   }
   if (mayWait(k) && !canEstablish(k) && due(k, turn, e.phaseAt + unableBoundMs))
     return keepWaiting(k, turn, 'less than a majority can follow this server');
-  if (members >= e.sync.needed || !due(k, turn, e.phaseAt + newSetBoundMs) || e.sent.has('degrade')) return;
+  if (!degrades) return;
   const sync = { ...e.sync, needed: 0 };
   if (!send(k, turn, ownLink(k), { kind: 'write-sync', sync })) return;
   e.sync = sync;
