@@ -183,7 +183,6 @@ export class Cluster implements Surroundings {
   /** A fault is in force, or the cluster comes to rest after one. */
   hurry(forMs: number): void {
     this.#busyUntil = Math.max(this.#busyUntil, this.world.now + forMs);
-    this.watchClosely(5000);
   }
 
   /** Around faults and decisions: what goes wrong goes wrong within milliseconds. */

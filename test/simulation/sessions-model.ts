@@ -18,7 +18,7 @@ interface Kept {
   session: Session | null;
   ended: boolean;
   /** The command without an answer so far. */
-  pending: { readonly id: number; readonly dueAt: number; readonly text: string } | null;
+  pending: { readonly id: number; readonly dueAt: number; readonly text: () => string } | null;
   /** The next look at whether it is overdue. */
   lookAt: number;
   /** What the server said before it ended the session. */
@@ -128,7 +128,7 @@ export class SessionsModel implements VoterSessions {
     };
     const steps = runCommand(session, command, context);
     const dueAt = host.world.now + deadlineMs / host.clock.rate;
-    kept.pending = { id, dueAt, text: `no answer to ${command.kind} in ${deadlineMs} ms` };
+    kept.pending = { id, dueAt, text: () => `no answer to ${command.kind} in ${deadlineMs} ms` };
     this.#watch(kept, dueAt);
     /** On the server: runs the statement at hand, then answers. */
     const proceed = () => {
@@ -187,7 +187,7 @@ export class SessionsModel implements VoterSessions {
       if (pending === null) return;
       if (pending.dueAt > at) return this.#watch(kept, pending.dueAt);
       this.#host.run(() => {
-        if (kept.pending === pending) this.#lose(kept, 'timeout', pending.text);
+        if (kept.pending === pending) this.#lose(kept, 'timeout', pending.text());
       });
     });
   }
