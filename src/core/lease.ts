@@ -144,9 +144,15 @@ export function canSpare(k: Keeper, voter: Voter): boolean {
  * server leaves while a majority counts on it.
  */
 export function letLeave(k: Keeper, turn: Turn, leaves: (voter: Voter) => boolean): void {
-  for (const voter of heldVoters(k)) {
+  for (const voter of votersOf(k)) {
     const link = linkOf(k, voter.name);
-    if (link === undefined || !leaves(voter) || !send(k, turn, link, { kind: 'release' })) continue;
+    if (
+      link === undefined ||
+      !leaves(voter) ||
+      !isVoteGood(k, link) ||
+      !send(k, turn, link, { kind: 'release' })
+    )
+      continue;
     link.vote = null;
     return;
   }

@@ -9,7 +9,6 @@ import type { KeeperEvent } from './events.js';
 import { ballotConninfo, ballotOf, followConninfo, followsNobody, isPointedAt } from './following.js';
 import {
   canSpare,
-  hasLease,
   heldVoters,
   isVoteGood,
   leaseUntil,
@@ -77,8 +76,9 @@ export function decideMaster(k: Keeper, turn: Turn, m: Master): void {
     if (own.session === 'none' && own.failure !== null) enterDown(k, turn, true);
     return;
   }
-  if (!hasLease(k)) return lapse(k, turn);
-  wake(k, turn, leaseUntil(k));
+  const until = leaseUntil(k);
+  if (until <= k.now) return lapse(k, turn);
+  wake(k, turn, until);
   if (own.obs !== null && seenSince(own, m.since) && own.obs.inRecovery) {
     // Somebody turned this server into a standby: it is no master whatever the registry says.
     releaseVotes(k, turn);
@@ -91,12 +91,7 @@ export function decideMaster(k: Keeper, turn: Turn, m: Master): void {
   }
   wake(k, turn, m.ownAliveAt + failoverTimeMs(k.settings));
   probeOwnServer(k, turn, m);
-  tryVotes(
-    k,
-    turn,
-    callable(k).filter((voter) => linkOf(k, voter.name)?.vote === null && !leaves(k, m, voter)),
-    Math.min(500, k.settings.leaseTtlMs / 6),
-  );
+  tryVotes(k, turn, unheld(k, m), Math.min(500, k.settings.leaseTtlMs / 6));
   letLeave(k, turn, (voter) => leaves(k, m, voter));
   for (const link of k.links.values()) {
     observe(k, turn, link, link === own ? ownLookMs(k) : heartbeatMs(k));
@@ -109,9 +104,13 @@ export function decideMaster(k: Keeper, turn: Turn, m: Master): void {
   decideMembership(k, turn, m, own.obs);
 }
 
-/** The voters, then nodes that ask to become one: their vote is needed before they count. */
-function callable(k: Keeper): readonly Voter[] {
-  return k.registry === null ? [] : [...everybody(k.registry).values()];
+/** The voters, then nodes that ask to become one (their vote is needed before they count), without those that leave. */
+function unheld(k: Keeper, m: Master): readonly Voter[] {
+  const found: Voter[] = [];
+  for (const voter of everybody(k.registry).values()) {
+    if (linkOf(k, voter.name)?.vote === null && !leaves(k, m, voter)) found.push(voter);
+  }
+  return found;
 }
 
 /** How long a node may not stream before its vote is left to its own worker, which may have to copy it afresh. */
@@ -121,12 +120,12 @@ const strayMs = 10_000;
 function leaves(k: Keeper, m: Master, voter: Voter): boolean {
   if (voter.kind !== 'node' || voter.name === k.settings.name) return false;
   const obs = linkOf(k, voter.name)?.obs;
+  if (!obs?.inRecovery) return false;
+  if (!obs.fenced && k.now - (m.streamingAt.get(voter.name) ?? m.since) < strayMs) return false;
   const ours = ownLink(k).obs;
   const self = voterNamed(k, k.settings.name);
-  if (!obs?.inRecovery || ours === null || self === undefined) return false;
-  if (isOutvoted(k, obs)) return false;
+  if (ours === null || self === undefined || isOutvoted(k, obs)) return false;
   if (obs.fenced) return !streamsFrom(obs, self) && canSpare(k, voter);
-  if (k.now - (m.streamingAt.get(voter.name) ?? m.since) < strayMs) return false;
   // Pointed elsewhere: it has to be pointed here first, by whoever holds its vote.
   return (isPointedAt(obs, self) || isOtherHistory(obs, ours)) && canSpare(k, voter);
 }
@@ -148,10 +147,10 @@ function lapse(k: Keeper, turn: Turn): void {
 /** Keeps a node whose vote is held behind this master. One command at a time; the next turn goes on. */
 function tend(k: Keeper, turn: Turn, link: Link): void {
   const { obs } = link;
-  const voter = voterNamed(k, link.voter);
   const { registry } = k;
-  if (obs === null || voter?.kind !== 'node' || registry === null || !isVoteGood(k, link) || !isIdle(link))
-    return;
+  if (obs === null || registry === null || !isIdle(link) || !isVoteGood(k, link)) return;
+  const voter = voterNamed(k, link.voter);
+  if (voter?.kind !== 'node') return;
   if (!obs.inRecovery) return tendLeftover(k, turn, link, obs);
   const self = voterNamed(k, k.settings.name);
   const ours = ownLink(k).obs;
