@@ -32,6 +32,7 @@ export class Worker {
   #shown: WorkerView = { state: '', nodes: 0 };
   #recent: KeeperEvent[] = [];
   #offsetMs: number;
+  readonly #onWake = () => this.#receive({ kind: 'wake' });
   readonly #conninfoOf = (node: string) => voterNamed(this.#keeper, node)?.conninfo ?? null;
 
   constructor(
@@ -94,8 +95,7 @@ export class Worker {
     this.#ports.guard?.tell(guardOrder(this.#keeper));
     for (const effect of turn.effects) perform(effect, this.#ports, this.#conninfoOf);
     this.#cancelWake();
-    if (Number.isFinite(turn.wakeAt))
-      this.#cancelWake = clock.wakeAt(turn.wakeAt, () => this.#receive({ kind: 'wake' }));
+    if (Number.isFinite(turn.wakeAt)) this.#cancelWake = clock.wakeAt(turn.wakeAt, this.#onWake);
   }
 
   /** A broken invariant ends the process with what led to it; the supervisor starts it anew. */
@@ -104,9 +104,12 @@ export class Worker {
       return step(this.#keeper, event, now);
     } catch (error) {
       const cause = error instanceof Error ? error.message : String(error);
-      throw new Error(`${cause}; role ${this.#keeper.role.kind}, last events: ${this.#recent.slice(-20).map(nameOf).join(', ')}`, {
-        cause: error,
-      });
+      throw new Error(
+        `${cause}; role ${this.#keeper.role.kind}, last events: ${this.#recent.slice(-20).map(nameOf).join(', ')}`,
+        {
+          cause: error,
+        },
+      );
     }
   }
 

@@ -2,7 +2,7 @@
 import type { CoreSettings, Registry, Voter } from '../../src/core/types.js';
 import { Checkers } from './checkers.js';
 import { Writer } from './clients.js';
-import type { Configuration } from './configuration.js';
+import { type Configuration, canonical } from './configuration.js';
 import { Host, type WorkerClass } from './host.js';
 import { type Machine, Network } from './network.js';
 import { Random } from './random.js';
@@ -81,7 +81,7 @@ export class Cluster implements Surroundings {
         this.watcher.violate('X1', `worker of ${host.name} broke: ${errorText(error)}`),
     };
     for (let i = 0; i < topology.nodes; i++) {
-      const name = `n${i + 1}`;
+      const name = canonical(`n${i + 1}`);
       const host = new Host(
         this.world,
         name,
@@ -96,7 +96,7 @@ export class Cluster implements Surroundings {
       this.hosts.push(host);
     }
     for (let i = 0; i < topology.witnesses; i++) {
-      const name = `w${i + 1}`;
+      const name = canonical(`w${i + 1}`);
       const machine: Machine = { name, index: topology.nodes + i, powered: true, paused: false };
       const server = this.#makeServer(name, 'witness', machine, first, '');
       server.systemIdentifier = `90000000000000000${i}`;
@@ -225,11 +225,12 @@ export class Cluster implements Surroundings {
 }
 
 export function voterOf(name: string, kind: Voter['kind'], seqno: number): Voter {
-  return { name, kind, conninfo: `host=${name} port=5432 dbname=app user=keeper`, database: 'app', seqno };
+  const conninfo = canonical(`host=${name} port=5432 dbname=app user=keeper`);
+  return { name, kind, conninfo, database: 'app', seqno };
 }
 
 export function streamConninfo(name: string, upstream: string): string {
-  return `host=${upstream} port=5432 user=keeper application_name=${name}`;
+  return canonical(`host=${upstream} port=5432 user=keeper application_name=${name}`);
 }
 
 function errorText(error: unknown): string {

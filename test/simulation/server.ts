@@ -5,7 +5,7 @@
  */
 import type { LinkFailure, Registry } from '../../src/core/types.js';
 import type { Configuration } from './configuration.js';
-import { namesOf } from './configuration.js';
+import { canonical, namesOf } from './configuration.js';
 import { Execution } from './execution.js';
 import type { Connection, Machine } from './network.js';
 import { Recovery } from './recovery.js';
@@ -257,6 +257,9 @@ export class Server extends Execution {
 
   alterSystem(change: Partial<Configuration>): void {
     this.configuration = { ...this.configuration, ...change };
+    const { primaryConninfo } = change;
+    if (primaryConninfo !== undefined)
+      this.configuration = { ...this.configuration, primaryConninfo: canonical(primaryConninfo) };
   }
 
   /** pg_reload_conf(). */
