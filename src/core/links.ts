@@ -51,7 +51,7 @@ export function votersOf(k: Keeper): readonly Voter[] {
 const everybodyOf = new WeakMap<Registry, ReadonlyMap<string, Voter>>();
 
 /** Voters in force and nodes that ask to become one: everybody this worker talks to. */
-function everybody(registry: Registry | null): ReadonlyMap<string, Voter> {
+export function everybody(registry: Registry | null): ReadonlyMap<string, Voter> {
   const known = registry === null ? undefined : everybodyOf.get(registry);
   if (known !== undefined) return known;
   const all = new Map<string, Voter>();

@@ -29,9 +29,11 @@ export class Worker {
   #running = false;
   #stopped = false;
   #cancelWake: () => void = () => undefined;
-  #shown = '';
-  #recent: string[] = [];
+  #shown: WorkerView = { state: '', nodes: 0 };
+  #recent: KeeperEvent[] = [];
   #offsetMs: number;
+  readonly #onWake = () => this.#receive({ kind: 'wake' });
+  readonly #conninfoOf = (node: string) => voterNamed(this.#keeper, node)?.conninfo ?? null;
 
   constructor(
     settings: CoreSettings,
@@ -50,7 +52,7 @@ export class Worker {
 
   /** How others reach a node, as the registry says; null = not registered, or not known yet. */
   conninfoOf(node: string): string | null {
-    return voterNamed(this.#keeper, node)?.conninfo ?? null;
+    return this.#conninfoOf(node);
   }
 
   hint(): void {
@@ -89,13 +91,11 @@ export class Worker {
     const turn = this.#step(event, now);
     const state = stateName(this.#keeper);
     for (const record of turn.reasons) log.decision(record, state);
-    const conninfoOf = (name: string) => voterNamed(this.#keeper, name)?.conninfo ?? null;
     this.#show(state);
     this.#ports.guard?.tell(guardOrder(this.#keeper));
-    for (const effect of turn.effects) perform(effect, this.#ports, conninfoOf);
+    for (const effect of turn.effects) perform(effect, this.#ports, this.#conninfoOf);
     this.#cancelWake();
-    if (Number.isFinite(turn.wakeAt))
-      this.#cancelWake = clock.wakeAt(turn.wakeAt, () => this.#receive({ kind: 'wake' }));
+    if (Number.isFinite(turn.wakeAt)) this.#cancelWake = clock.wakeAt(turn.wakeAt, this.#onWake);
   }
 
   /** A broken invariant ends the process with what led to it; the supervisor starts it anew. */
@@ -104,9 +104,12 @@ export class Worker {
       return step(this.#keeper, event, now);
     } catch (error) {
       const cause = error instanceof Error ? error.message : String(error);
-      throw new Error(`${cause}; role ${this.#keeper.role.kind}, last events: ${this.#recent.join(', ')}`, {
-        cause: error,
-      });
+      throw new Error(
+        `${cause}; role ${this.#keeper.role.kind}, last events: ${this.#recent.slice(-20).map(nameOf).join(', ')}`,
+        {
+          cause: error,
+        },
+      );
     }
   }
 
@@ -127,17 +130,19 @@ export class Worker {
   }
 
   #remember(event: KeeperEvent): void {
-    const what = event.kind === 'answer' ? `answer ${event.answer.kind} of ${event.voter}` : event.kind;
-    this.#recent.push(what);
-    if (this.#recent.length > 20) this.#recent.shift();
+    this.#recent.push(event);
+    if (this.#recent.length > 40) this.#recent = this.#recent.slice(-20);
   }
 
   #show(state: string): void {
     const nodes = votersOf(this.#keeper).length;
-    const shown = `${state} ${nodes}`;
-    if (shown === this.#shown) return;
-    this.#shown = shown;
+    if (state === this.#shown.state && nodes === this.#shown.nodes) return;
+    this.#shown = { state, nodes };
     this.#ports.voters.setState(state);
-    this.#onView({ state, nodes });
+    this.#onView(this.#shown);
   }
+}
+
+function nameOf(event: KeeperEvent): string {
+  return event.kind === 'answer' ? `answer ${event.answer.kind} of ${event.voter}` : event.kind;
 }
