@@ -1,4 +1,5 @@
 /** Composition: a whole cluster in one world. Topology in, running hosts out. */
+import type { ReasonRecord } from '../../src/core/reasons.js';
 import type { CoreSettings, Registry, Voter } from '../../src/core/types.js';
 import { Checkers } from './checkers.js';
 import { Writer } from './clients.js';
@@ -50,7 +51,7 @@ export class Cluster implements Surroundings {
   /** All faults are over. */
   healed = false;
   /** Told of every decision. */
-  onDecision: ((host: Host, code: string) => void) | null = null;
+  onDecision: ((host: Host, code: string, record: ReasonRecord) => void) | null = null;
   /** Decisions by reason code, all hosts together. */
   readonly decisions = new Map<string, number>();
   readonly #servers = new Map<string, Server>();
@@ -70,9 +71,9 @@ export class Cluster implements Surroundings {
     const first = this.newBranch(1, null, 0, 'n1');
     first.tip = 1000;
     const watcher = {
-      decided: (host: Host, record: { code: string }) => {
+      decided: (host: Host, record: ReasonRecord) => {
         this.decisions.set(record.code, (this.decisions.get(record.code) ?? 0) + 1);
-        this.onDecision?.(host, record.code);
+        this.onDecision?.(host, record.code, record);
       },
       workerFailed: (host: Host, error: unknown) =>
         this.watcher.violate('X1', `worker of ${host.name} broke: ${errorText(error)}`),

@@ -90,7 +90,7 @@ export function run(options: RunOptions): RunResult {
 }
 
 /** L1: one master takes writes soon; a while later every node follows it and synchronous replication is as wished. */
-function judgeEnd(cluster: Cluster): void {
+export function judgeEnd(cluster: Cluster): void {
   const { world, watcher } = cluster;
   const healed = world.now;
   const step = 5000;
@@ -146,7 +146,7 @@ function mendBroken(cluster: Cluster): void {
 }
 
 /** What is not yet as it should be; null = all is. */
-function problemOf(cluster: Cluster): string | null {
+export function problemOf(cluster: Cluster): string | null {
   const { writable } = cluster;
   const master = writable[0];
   if (master === undefined || writable.length > 1) return `${writable.length} servers are writable`;
