@@ -6,13 +6,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Worker } from '../../src/worker/worker.js';
 import { mutatedCore } from './mutated-core.js';
+import { freeze } from './scenarios/freeze.js';
 import { perform } from './scenarios/scenario.js';
 import { syncSet } from './scenarios/sync-set.js';
 
 /** Latencies and other small delays differ from seed to seed; the outcome must not. */
 const seeds = Array.from({ length: 20 }, (_, i) => i + 1);
 
-for (const scenario of [...syncSet]) {
+for (const scenario of [...syncSet, ...freeze]) {
   test(scenario.name, async () => {
     for (const seed of seeds) {
       const { failure } = perform(scenario, seed, Worker);

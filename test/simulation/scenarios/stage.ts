@@ -23,6 +23,8 @@ export interface Setting {
   readonly names: string;
   /** In n1's file only: the others have none of their own. */
   readonly onlyOnMaster?: boolean;
+  /** Nodes with priority 0. */
+  readonly neverMaster?: readonly string[];
   readonly settings?: Partial<CoreSettings>;
 }
 
@@ -57,7 +59,7 @@ export class Stage {
   #ambushes: Ambush[] = [];
 
   constructor(setting: Setting, seed: number, workerClass: WorkerClass, recording: boolean) {
-    const { nodes, witnesses = 0, names, onlyOnMaster = false, settings = {} } = setting;
+    const { nodes, witnesses = 0, names, onlyOnMaster = false, neverMaster = [], settings = {} } = setting;
     const topology = {
       nodes,
       witnesses,
@@ -67,8 +69,12 @@ export class Stage {
       clockError: 0.001,
     };
     this.cluster = new Cluster(topology, seed, workerClass, recording);
-    for (const { name, server } of this.cluster.hosts)
-      if (onlyOnMaster && name !== 'n1') server.alterSystem({ userNames: '' });
+    for (const host of this.cluster.hosts) {
+      if (onlyOnMaster && host.name !== 'n1') host.server.alterSystem({ userNames: '' });
+      if (!neverMaster.includes(host.name)) continue;
+      host.settings = { ...host.settings, priority: 0 };
+      host.server.alterSystem({ priority: 0 });
+    }
     this.cluster.onDecision = (host, code, record) => this.#decided(host, code as ReasonCode, record);
   }
 
