@@ -187,6 +187,11 @@ export class Stage {
     return this.decisions(code, host).at(-1) as Decision;
   }
 
+  /** Now, or before since the last time everything was made history. */
+  untilDecided(host: string, code: ReasonCode, withinMs = patienceMs): void {
+    this.until(`${host} decides ${code}`, () => this.decisions(code, host).length > 0, withinMs);
+  }
+
   expectDecided(code: ReasonCode, host?: string): Decision {
     const [first] = this.decisions(code, host);
     if (first === undefined) throw new Unfulfilled(`expected: ${host ?? 'somebody'} decided ${code}`);
@@ -332,6 +337,15 @@ export class Stage {
   /** The server starts as its boot does: whatever the data directory says. */
   boot(...names: readonly string[]): void {
     for (const name of names) boot(this.cluster, this.host(name));
+  }
+
+  /** Power, then the server as its files say, and only when that is up the worker. */
+  bootServerFirst(name: string): void {
+    const host = this.host(name);
+    host.powerOn();
+    host.server.start();
+    this.until(`the server of ${name} is up`, () => host.server.life === 'up');
+    host.startWorker();
   }
 
   /**
