@@ -61,6 +61,8 @@ export class Server extends Execution {
   connectionsFull = false;
   /** After a start its own WAL is read for so long; null = as chance has it. */
   readsWalMs: number | null = null;
+  /** Its processes take so long to die when they are ended. */
+  diesAfterMs = 0;
   /** pg_ctl start fails. */
   startFails = false;
 
