@@ -8,13 +8,15 @@ import { Worker } from '../../src/worker/worker.js';
 import { mutatedCore } from './mutated-core.js';
 import { comingBack } from './scenarios/coming-back.js';
 import { freeze } from './scenarios/freeze.js';
+import { liveness } from './scenarios/liveness.js';
 import { perform } from './scenarios/scenario.js';
 import { syncSet } from './scenarios/sync-set.js';
+import { votes } from './scenarios/votes.js';
 
 /** Latencies and other small delays differ from seed to seed; the outcome must not. */
 const seeds = Array.from({ length: 20 }, (_, i) => i + 1);
 
-for (const scenario of [...syncSet, ...freeze, ...comingBack]) {
+for (const scenario of [...syncSet, ...freeze, ...comingBack, ...liveness, ...votes]) {
   test(scenario.name, async () => {
     for (const seed of seeds) {
       const { failure } = perform(scenario, seed, Worker);

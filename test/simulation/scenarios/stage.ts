@@ -57,6 +57,7 @@ export class Stage {
   readonly cluster: Cluster;
   #decisions: Decision[] = [];
   #ambushes: Ambush[] = [];
+  #missed: Unfulfilled | null = null;
 
   constructor(setting: Setting, seed: number, workerClass: WorkerClass, recording: boolean) {
     const { nodes, witnesses = 0, names, onlyOnMaster = false, neverMaster = [], settings = {} } = setting;
@@ -136,6 +137,7 @@ export class Stage {
   }
 
   #judge(): void {
+    if (this.#missed !== null) throw this.#missed;
     const [violation] = this.cluster.watcher.violations;
     if (violation !== undefined) throw new Unfulfilled(`${violation.rule}: ${violation.what}`);
   }
@@ -164,7 +166,15 @@ export class Stage {
     this.#decisions.push({ host: host.name, code, at: this.now, details: record.details });
     const due = this.#ambushes.filter((ambush) => ambush.host === host.name && ambush.code === code);
     this.#ambushes = this.#ambushes.filter((ambush) => !due.includes(ambush));
-    for (const { action } of due) action();
+    for (const { action } of due) {
+      try {
+        action();
+      } catch (error) {
+        // Not the worker's fault, in whose turn this is.
+        if (!(error instanceof Unfulfilled)) throw error;
+        this.#missed ??= error;
+      }
+    }
   }
 
   /** In the very moment of that host's next such decision, before anything of it is sent. */
