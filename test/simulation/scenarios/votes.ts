@@ -54,4 +54,74 @@ export const votes: readonly Scenario[] = [
       shows: /n1 is dead/,
     },
   },
+  {
+    name: 'A10 a voter restarts and forgets the lock while its holder still counts on it',
+    why: 'the holder believes in the vote until lease_ttl after its last renewal',
+    setting: { nodes: 3, names: '' },
+    play(stage) {
+      // n2 has long lost n1, and n3 is not able to see it either: n1 is idle and full. Its worker still renews on n3.
+      stage.cut('n1', 'n2');
+      stage.server('n1').connectionsFull = true;
+      stage.untilDecision('n2', 'votes-refused');
+      stage.cut('n1', 'n3');
+      stage.server('n3').restartAfterBackendCrash();
+      stage.server('n1').connectionsFull = false;
+      stage.writeAll();
+      for (const name of ['n2', 'n3'])
+        stage.at(name, 'votes-held', () => stage.expect('n1 is dead', !stage.server('n1').writable));
+      stage.untilAnyMaster(['n2', 'n3']);
+    },
+    without: {
+      rule: 'a voter younger than lease_ttl gives its vote to nobody',
+      replacements: one('core/lease.js', 'if (birthAgeMs >= k.settings.leaseTtlMs)', 'if (birthAgeMs >= 0)'),
+      shows: /^S1: |n1 is dead/,
+    },
+  },
+  {
+    name: 'A11 the worker of the master is killed, then a partition',
+    why: 'its votes are free at once, and nobody beside the server ends it',
+    setting: { nodes: 5, names: 'ANY 1 (n1, n2, n3)' },
+    play(stage) {
+      stage.host('n1').killWorker();
+      stage.cut(['n1', 'n3'], ['n2', 'n4', 'n5']);
+      stage.neverMaster(['n2', 'n4', 'n5'], 30_000);
+      stage.untilBlockedOn('n2', 'n3');
+      const commit = stage.writeThrough('n1');
+      stage.expectOn(commit, ['n1', 'n3']);
+      stage.heal(['n1', 'n3'], ['n2', 'n4', 'n5']);
+    },
+    without: {
+      rule: '|R| - k + 1 members of R must be frozen',
+      replacements: one(
+        'core/ranking.js',
+        'registry.syncMembers.length - registry.syncNeeded + 1',
+        'registry.syncMembers.length - registry.syncNeeded',
+      ),
+      shows: /^S[12]: |becomes master/,
+    },
+  },
+  {
+    name: 'A12 the voters end the sessions of a master before lease_ttl, and it is not told',
+    why: 'a short tcp_user_timeout frees the votes while their holder counts them from the last answer',
+    setting: { nodes: 3, names: '' },
+    play(stage) {
+      stage.writeAll();
+      stage.run(5000);
+      // What n1 sends is lost; who asks n1 is refused at once, by a firewall: the evidence of a crash.
+      stage.cut('n1', ['n2', 'n3']);
+      stage.reject('n2', ['n1']);
+      stage.reject('n3', ['n1']);
+      for (const voter of ['n2', 'n3']) stage.endSessionOn(voter, 'n1');
+      for (const name of ['n2', 'n3'])
+        stage.at(name, 'promoting', () => stage.expect('n1 is dead', !stage.server('n1').writable));
+      stage.untilAnyMaster(['n2', 'n3']);
+      stage.expectDecided('master-crashed', 'n2');
+      stage.expectDecided('election-aborted', 'n2');
+    },
+    without: {
+      rule: 'with sync off an election waits for T unless the master certainly knows that it lost its votes',
+      replacements: one('core/voting.js', 'if (k.now < silentAt) {', 'if (false) {'),
+      shows: /^S1: |n1 is dead/,
+    },
+  },
 ];
