@@ -219,6 +219,29 @@ export const comingBack: readonly Scenario[] = [
     },
   },
   {
+    name: 'B12 the network of the master is gone for less than the lease',
+    why: 'all voters are healthy, and what was sent is answered late',
+    setting: { nodes: 3, names: '' },
+    play(stage) {
+      const { incarnation } = stage.server('n1');
+      stage.isolate('n1');
+      stage.run(6000);
+      stage.heal('n1');
+      stage.run(10_000);
+      stage.expectNotDecided('lease-lapsed');
+      stage.expect('no crash recovery', stage.server('n1').incarnation === incarnation);
+    },
+    without: {
+      rule: 'a master waits for an answer on the session of a vote as long as the vote is good',
+      replacements: one(
+        'core/turn.js',
+        ': Math.max(pollDeadlineMs(k.settings), patienceMs),',
+        ': pollDeadlineMs(k.settings),',
+      ),
+      shows: /decided lease-lapsed/,
+    },
+  },
+  {
     name: 'B12 the same with sync off: the server stops at once',
     why: 'without standbys only the end of the server keeps it from acknowledging beside somebody else',
     setting: { nodes: 3, names: '' },
