@@ -35,7 +35,7 @@ function undo(sql) {
       const table = new RegExp(`^create trigger ${name} [^;]*? on (pgkeeper\\.\\w+)`, 'm').exec(sql)?.[1];
       statements.push(`drop trigger ${name} on ${table};`);
     } else if (kind === 'function') {
-      statements.push(`drop function ${qualified}${parameters};`);
+      statements.push(`drop function ${qualified}${parameters.replaceAll(/ default [^,)]+/g, '')};`);
     } else {
       statements.push(`drop ${kind} ${qualified ?? name};`);
     }

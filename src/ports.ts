@@ -2,7 +2,7 @@
  * What the worker needs from the world: small interfaces, each answered by events. Adapters in postgres/ and process/
  * implement them; a simulation can too. No implementation here.
  */
-import type { Command } from './core/effects.js';
+import type { Command, Effect } from './core/effects.js';
 import type { KeeperEvent } from './core/events.js';
 import type { GuardOrder } from './core/guard-deadline.js';
 import type { ReasonRecord } from './core/reasons.js';
@@ -21,9 +21,12 @@ export interface Clock {
   wakeAt(atMs: number, callback: () => void): () => void;
 }
 
+/** Null conninfo = the own server, null database = that of the conninfo. */
+export type SessionRequest = Omit<Extract<Effect, { kind: 'open' }>, 'kind'>;
+
 /** The kept session to each voter, the only hand on that server. */
 export interface VoterSessions {
-  open(voter: string, conninfo: string | null, database: string | null, attempt: number): void;
+  open(request: SessionRequest): void;
   close(voter: string): void;
   command(voter: string, id: number, command: Command, deadlineMs: number): void;
   /** Shown as application_name of every session. */

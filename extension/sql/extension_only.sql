@@ -4,5 +4,6 @@
 
 select pg_catalog.pg_extension_config_dump('pgkeeper.node_info', '');
 select pg_catalog.pg_extension_config_dump('pgkeeper.node_info_seqno_seq', '');
+select pg_catalog.pg_extension_config_dump('pgkeeper.witness_info', '');
 select pg_catalog.pg_extension_config_dump('pgkeeper.events', '');
 select pg_catalog.pg_extension_config_dump('pgkeeper.events_id_seq', '');

@@ -29,6 +29,11 @@ export function walkGather(k: Keeper, turn: Turn, e: Election): void {
   const registry = k.registry;
   if (registry === null || !seenSince(ownLink(k), e.startedAt))
     return abandon(k, turn, e, randomBetween(k, 50, 150));
+  // What made this an election was said of another master: that of the newer epoch is watched first.
+  if (e.cause === 'failover' && registry.epoch !== e.baseEpoch) {
+    note(k, turn, 'newer-master', { master: registry.master ?? 'nobody', epoch: registry.epoch });
+    return abandon(k, turn, e, 0);
+  }
   const needed = neededVotes(k);
   if (reachable.length < needed) {
     if (e.round === 0)

@@ -1,7 +1,7 @@
 /** Everything a keeper can ask for. The worker hands each to an adapter, which answers with an event. */
 import type { Lsn } from './lsn.js';
 import type { ReasonRecord } from './reasons.js';
-import type { Voter } from './types.js';
+import type { Registry, Voter } from './types.js';
 
 /**
  * What a look may wait for on the server's side, for a tenth of a second at most: cheaper and sooner than looking again
@@ -37,7 +37,11 @@ export type Command =
       readonly epoch: number;
       readonly sync: SyncRow;
       readonly promoted: boolean;
+      /** The newest row the election was judged by: where a witness alone has it, this server takes it over. */
+      readonly basis: Registry;
     }
+  /** The row and the ballot for a witness, which keeps what is newer of each. Answered with a look at what it has then. */
+  | { readonly kind: 'write-witness'; readonly registry: Registry | null; readonly ballot: number }
   | { readonly kind: 'write-sync'; readonly sync: SyncRow }
   | { readonly kind: 'write-voters'; readonly voters: readonly Voter[] }
   | {
@@ -56,6 +60,12 @@ export interface SyncRow {
   readonly wished: number;
 }
 
+/** One witness serves many clusters: the lock is on the cluster's identifier, the row is that of the token. */
+export interface WitnessKey {
+  readonly systemIdentifier: string;
+  readonly token: string;
+}
+
 export type Effect =
   | {
       readonly kind: 'open';
@@ -63,6 +73,8 @@ export type Effect =
       readonly conninfo: string | null;
       readonly database: string | null;
       readonly attempt: number;
+      /** For a witness: of which cluster, and under which token its row is kept. */
+      readonly witness: WitnessKey | null;
     }
   | { readonly kind: 'close'; readonly voter: string }
   | {

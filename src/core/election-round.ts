@@ -1,5 +1,5 @@
 /** One round of an election: how it begins, changes its phase, is given up, and what of it may be believed. */
-import { ballotOf, isPointedAt } from './following.js';
+import { isPointedAt } from './following.js';
 import { releaseVotes } from './lease.js';
 import { ownLink, seenSince } from './links.js';
 import { enterStandby, retire } from './own-server.js';
@@ -27,6 +27,7 @@ export function startElection(
     round: 0,
     pauseUntil: k.now,
     oldMaster: k.registry?.master ?? null,
+    baseEpoch: k.registry?.epoch ?? 0,
     epoch: 0,
     keepEpoch: false,
     frozen: new Set(),
@@ -116,10 +117,5 @@ export function enterReclaim(k: Keeper, turn: Turn, lapsedAt: number): void {
 /** Positive evidence only: a WAL receiver that streams from this node, under this ballot. */
 export function isFrozen(link: Link, self: Voter, epoch: number): boolean {
   const { obs } = link;
-  return (
-    obs !== null &&
-    isPointedAt(obs, self) &&
-    ballotOf(obs.primaryConninfo) === epoch &&
-    streamsFrom(obs, self)
-  );
+  return obs !== null && isPointedAt(obs, self) && obs.ballot === epoch && streamsFrom(obs, self);
 }

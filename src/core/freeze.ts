@@ -4,7 +4,7 @@
  */
 import { yieldOrCatchUp } from './catch-up.js';
 import { abandon, enterPhase, failClaim, isFresh, isFrozen } from './election-round.js';
-import { ballotConninfo, ballotOf, followConninfo } from './following.js';
+import { ballotConninfo, followConninfo } from './following.js';
 import { heldVoters, neededVotes } from './lease.js';
 import { linkOf, observe, ownLink, seenSince, voterNamed, votersOf } from './links.js';
 import { formatLsn } from './lsn.js';
@@ -13,7 +13,8 @@ import { compareWal, isComparable, isOtherHistory, isSettled, logEndOf, restrict
 import type { Arrived, Election, Keeper, Link } from './state.js';
 import { addressOf } from './suspicion.js';
 import { due, note, randomBetween, send, type Turn } from './turn.js';
-import { holdNames, type Observation, pollDeadlineMs, type Voter } from './types.js';
+import { holdNames, type Observation, pollDeadlineMs, type Registry, type Voter } from './types.js';
+import { ballotWitnesses, witnessAhead } from './witness.js';
 
 /** After that long, nodes that will not freeze are left out when the others suffice. */
 const freezeBoundMs = 1500;
@@ -31,6 +32,7 @@ export function walkFreeze(k: Keeper, turn: Turn, e: Election): void {
     return abandon(k, turn, e, randomBetween(k, 50, 250));
   }
   if (!lookAtHeld(k, turn, e, held)) return;
+  if (k.registry?.epoch !== e.baseEpoch) return newerEpoch(k, turn, e);
   if (e.epoch === 0 && chooseEpoch(k, e)) return keepMaster(k, turn, e, held.length);
   if (e.cause === 'failover' && !e.sent.has('shorten-retry')) {
     if (send(k, turn, own, { kind: 'shorten-retry' })) e.sent.add('shorten-retry');
@@ -45,6 +47,7 @@ export function walkFreeze(k: Keeper, turn: Turn, e: Election): void {
   }
   const others = held.filter((voter) => voter.kind === 'node' && voter.name !== k.settings.name);
   for (const voter of others) freezeOne(k, turn, e, voter, self);
+  for (const witness of ballotWitnesses(k, turn, e.epoch)) e.balloted.add(witness);
   // While the others switch over, what the promotion needs to know.
   if (e.cause === 'failover' && !e.wishRead) send(k, turn, own, { kind: 'read-wish' });
   // Before everything here is replayed its registry row may not be its last one.
@@ -80,7 +83,7 @@ function freezeOne(k: Keeper, turn: Turn, e: Election, voter: Voter, self: Voter
   if (link?.obs === undefined || link.obs === null || own === null || e.frozen.has(voter.name)) return;
   if (!link.obs.inRecovery) return holdLeftover(k, turn, e, link);
   if (!e.sent.has(voter.name)) return pointAtSelf(k, turn, e, link, link.obs, own, voter, self);
-  if (ballotOf(link.obs.primaryConninfo) === e.epoch) e.balloted.add(voter.name);
+  if (link.obs.ballot === e.epoch) e.balloted.add(voter.name);
   if (isFrozen(link, self, e.epoch)) {
     e.frozen.add(voter.name);
     return;
@@ -138,7 +141,9 @@ function settle(k: Keeper, turn: Turn, e: Election, frozen: number): void {
   if (oldMasterAnswers(k, turn, e)) return;
   const heldNames = new Set(heldVoters(k).map((voter) => voter.name));
   const here = new Set([...e.frozen, k.settings.name].filter((name) => heldNames.has(name)));
-  const verdict = restriction(registry, here, formerMasterIsHere(k, e, here));
+  const formerHere = formerMasterIsHere(k, e, here);
+  if (!formerHere && wasLeftBehind(k, turn, e, registry, obs)) return;
+  const verdict = restriction(registry, here, formerHere);
   if (!verdict.satisfied) {
     const awaited = verdict.awaited.join(', ');
     const members = `{${registry.syncMembers.join(', ')}}`;
@@ -154,13 +159,38 @@ function settle(k: Keeper, turn: Turn, e: Election, frozen: number): void {
   enterPhase(k, e, firstOfPromotion(k, e));
 }
 
+/** Somebody was elected since: this election was about another master. */
+function newerEpoch(k: Keeper, turn: Turn, e: Election): void {
+  const master = k.registry?.master ?? 'nobody';
+  if (e.cause === 'claim') return failClaim(k, turn, `${master} is master of epoch ${k.registry?.epoch}`);
+  note(k, turn, 'newer-master', { master, epoch: k.registry?.epoch ?? 0 });
+  abandon(k, turn, e, randomBetween(k, 50, 150));
+}
+
+/**
+ * Sync off: nothing says how much the master had beyond this node. But a witness that keeps a newer row says that the
+ * master had gone on without it, T long or more, and with no other node to compare with only an operator may accept that.
+ */
+function wasLeftBehind(k: Keeper, turn: Turn, e: Election, registry: Registry, obs: Observation): boolean {
+  if (registry.syncWished > 0 || obs.registry === null) return false;
+  const ahead = witnessAhead(k, obs.registry);
+  if (ahead === null) return false;
+  const awaited = registry.master ?? 'the master';
+  const rowOf = (row: Registry) => `${row.epoch}.${row.version}`;
+  const details = { witness: ahead.voter, theirs: rowOf(ahead.row), ours: rowOf(obs.registry), awaited };
+  note(k, turn, 'election-left-behind', details);
+  abandon(k, turn, e, randomBetween(k, 500, 1500), awaited);
+  return true;
+}
+
 /**
  * A majority that carries this election's ballot and whose logs can be compared with this one's: any later majority meets
  * it, so that an established row is never missed and no epoch is fought for twice.
  */
 function standsBehind(k: Keeper, turn: Turn, e: Election, ours: Observation): boolean {
   const behind = heldVoters(k).filter((voter) => {
-    if (voter.kind === 'witness' || voter.name === k.settings.name) return true;
+    if (voter.name === k.settings.name) return true;
+    if (voter.kind === 'witness') return e.balloted.has(voter.name);
     const link = linkOf(k, voter.name);
     if (!link?.obs) return false;
     if (e.balloted.has(voter.name) && isComparable(link.obs, ours)) return true;
@@ -232,7 +262,7 @@ export function chooseEpoch(k: Keeper, e: Election): boolean {
   const held = heldVoters(k);
   const seen = held.map((voter) => {
     const obs = linkOf(k, voter.name)?.obs;
-    return obs ? Math.max(ballotOf(obs.primaryConninfo), obs.registry?.epoch ?? 0) : 0;
+    return obs ? Math.max(obs.ballot, obs.registry?.epoch ?? 0) : 0;
   });
   const known = registry?.epoch ?? 0;
   e.epoch = Math.max(known, ...seen) + 1;

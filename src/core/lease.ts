@@ -2,7 +2,7 @@
  * Votes and the lease. A vote is an advisory lock in a session; it is good, by this worker's own monotonic clock,
  * until its last answered renewal was sent + lease_ttl - margin. The lease is a majority of good votes.
  */
-import { endSession, linkOf, votersOf } from './links.js';
+import { endSession, linkOf, observe, votersOf } from './links.js';
 import type { Arrived, Keeper, Link } from './state.js';
 import { due, isIdle, send, type Turn, wake } from './turn.js';
 import { leaseMarginMs, type Voter } from './types.js';
@@ -72,6 +72,11 @@ export function tryVotes(k: Keeper, turn: Turn, voters: readonly Voter[], everyM
   for (const voter of voters) {
     const link = linkOf(k, voter.name);
     if (link === undefined || link.session !== 'open' || link.vote !== null) continue;
+    // Who answers in the place of a witness is known only by a look on this very session.
+    if (voter.kind === 'witness' && !Number.isFinite(link.obsAt)) {
+      observe(k, turn, link, 0);
+      continue;
+    }
     if (due(k, turn, link.refusedAt + everyMs) && isIdle(link)) send(k, turn, link, { kind: 'try-vote' });
   }
 }

@@ -2,11 +2,19 @@
  * The kept sessions: one to every voter, open at all times so that a full server cannot keep this worker out. When to
  * open, when to look (heartbeat), what counts as a sign of life. No role logic.
  */
-import type { Awaited } from './effects.js';
+import type { Awaited, WitnessKey } from './effects.js';
 import type { KeeperEvent } from './events.js';
+import { isForeign } from './foreign-server.js';
 import { type Arrived, type Keeper, type Link, newLink } from './state.js';
 import { due, isIdle, note, send, type Turn } from './turn.js';
-import { compareRegistry, isSignOfLife, pollDeadlineMs, type Registry, type Voter } from './types.js';
+import {
+  compareRegistry,
+  isSignOfLife,
+  type Observation,
+  pollDeadlineMs,
+  type Registry,
+  type Voter,
+} from './types.js';
 
 export function linkOf(k: Keeper, name: string): Link | undefined {
   return k.links.get(name);
@@ -55,6 +63,11 @@ export function voterNamed(k: Keeper, name: string): Voter | undefined {
   return everybody(k.registry).get(name);
 }
 
+function witnessKeyOf(registry: Registry | null, voter: Voter): WitnessKey | null {
+  if (registry === null || voter.identity === undefined) return null;
+  return { systemIdentifier: registry.systemIdentifier, token: voter.identity.token };
+}
+
 /** Links follow the registry: new voters get one, removed ones lose theirs. The own one always stays. */
 export function matchLinks(k: Keeper, turn: Turn): void {
   if (k.linksMatch === k.registry) return;
@@ -67,9 +80,13 @@ export function matchLinks(k: Keeper, turn: Turn): void {
       k.links.set(voter.name, link);
     }
     const own = voter.name === k.settings.name;
-    if (link.database !== voter.database || (!own && link.conninfo !== voter.conninfo)) {
+    const witness = witnessKeyOf(k.registry, voter);
+    const isOther = link.witness?.token !== witness?.token;
+    if (link.database !== voter.database || isOther || (!own && link.conninfo !== voter.conninfo)) {
       const wasKnown = link.database !== null;
       link.database = voter.database;
+      link.witness = witness;
+      if (isOther) link.obs = null;
       if (!own) link.conninfo = voter.conninfo;
       if (wasKnown || own) endSession(k, turn, link);
     }
@@ -114,13 +131,14 @@ export function openLinks(k: Keeper, turn: Turn): void {
     link.session = 'opening';
     link.attempt += 1;
     link.openingSince = k.now;
-    const { voter, conninfo, database, attempt } = link;
+    const { voter, conninfo, database, attempt, witness } = link;
     turn.effects.push({
       kind: 'open',
       voter,
       conninfo: voter === k.settings.name ? null : conninfo,
       database,
       attempt,
+      witness,
     });
   }
 }
@@ -160,11 +178,6 @@ export function heartbeatMs(k: Keeper): number {
   return Math.max(k.settings.keepaliveTimeMs - pollDeadlineMs(k.settings), k.settings.keepaliveTimeMs / 2);
 }
 
-/** Bound on "starting up" as a sign of life. */
-function startingBoundMs(k: Keeper): number {
-  return k.settings.startupGraceMs;
-}
-
 function signOfLife(link: Link, at: number): void {
   link.lastAlive = Math.max(link.lastAlive, at);
   link.misses = 0;
@@ -196,7 +209,7 @@ function lost(
   else link.startingSince ??= k.now;
   if (
     isSignOfLife(event.failure) &&
-    (link.startingSince === null || k.now - link.startingSince < startingBoundMs(k))
+    (link.startingSince === null || k.now - link.startingSince < k.settings.startupGraceMs)
   ) {
     signOfLife(link, k.now);
   } else {
@@ -209,6 +222,19 @@ function lost(
 
 function adopt(k: Keeper, registry: Registry): void {
   if (k.registry === null || compareRegistry(registry, k.registry) > 0) k.registry = registry;
+}
+
+function leaveForeign(k: Keeper, turn: Turn, link: Link, obs: Observation): void {
+  const { systemIdentifier: identifier, timeline, address, inRecovery } = obs;
+  const { voter } = link;
+  if (link.witness === null) note(k, turn, 'foreign-server', { voter, identifier });
+  else if (!link.saidForeign)
+    note(k, turn, 'witness-changed', { voter, identifier, timeline, address, inRecovery });
+  link.saidForeign = true;
+  endSession(k, turn, link);
+  link.failure = 'foreign';
+  link.obs = null;
+  link.retryAt = k.now + retryPauseMs(k, link);
 }
 
 /** Takes in what concerns sessions; returns the answer for the role to look at, if it was one. */
@@ -243,19 +269,12 @@ export function ingestLink(k: Keeper, turn: Turn, event: KeeperEvent): Arrived |
   if (link.vote !== null) link.vote.renewedAt = Math.max(link.vote.renewedAt, sentAt);
   if (event.answer.kind === 'observed') {
     const { observation } = event.answer;
-    if (
-      k.registry !== null &&
-      (observation.systemIdentifier !== k.registry.systemIdentifier ||
-        (observation.nodeName !== null && observation.nodeName !== link.voter)) &&
-      voterNamed(k, link.voter)?.kind === 'node'
-    ) {
-      note(k, turn, 'foreign-server', { voter: link.voter, identifier: observation.systemIdentifier });
-      endSession(k, turn, link);
-      link.failure = 'foreign';
-      link.obs = null;
-      link.retryAt = k.now + retryPauseMs(k, link);
+    const voter = voterNamed(k, link.voter);
+    if (k.registry !== null && voter !== undefined && isForeign(k.registry, voter, observation)) {
+      leaveForeign(k, turn, link, observation);
       return null;
     }
+    link.saidForeign = false;
     link.obs = observation;
     link.obsAt = sentAt;
     link.obsDoneAt = k.now;

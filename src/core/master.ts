@@ -6,7 +6,7 @@
 import { enterReclaim } from './election-round.js';
 import { isEstablished } from './established.js';
 import type { KeeperEvent } from './events.js';
-import { ballotConninfo, ballotOf, followConninfo, followsNobody, isPointedAt } from './following.js';
+import { ballotConninfo, followConninfo, followsNobody, isPointedAt } from './following.js';
 import {
   canSpare,
   hasLease,
@@ -27,6 +27,7 @@ import type { Arrived, Keeper, Link, Master } from './state.js';
 import { streamsFrom } from './suspicion.js';
 import { due, isIdle, note, send, type Turn, wake } from './turn.js';
 import { failoverTimeMs, holdNames, type Observation, type Voter } from './types.js';
+import { tellWitnesses } from './witness.js';
 
 export function newMaster(k: Keeper, oldMaster: string | null, fileWish: string | null | undefined): Master {
   const streamingAt = new Map<string, number>();
@@ -94,6 +95,7 @@ export function decideMaster(k: Keeper, turn: Turn, m: Master): void {
   }
   if (own.obs === null || !seenSince(own, m.since)) return;
   if (own.obs.fenced && !m.fenceCleared) m.fenceCleared = send(k, turn, own, { kind: 'clear-fence' });
+  if (own.obs.registry !== null) tellWitnesses(k, turn, own.obs.registry);
   trackEstablished(k, turn, m, own.obs);
   decideSync(k, turn, m, own.obs);
   decideMembership(k, turn, m, own.obs);
@@ -176,7 +178,7 @@ function obsStale(link: Link, sent: boolean): void {
  * and rows, so nothing can come of it any more.
  */
 function isOutvoted(k: Keeper, obs: Observation): boolean {
-  return ballotOf(obs.primaryConninfo) > (k.registry?.epoch ?? 0);
+  return obs.ballot > (k.registry?.epoch ?? 0);
 }
 
 /** Until it is copied afresh a lost branch may stream from nobody: PostgreSQL would not tell its history from this one. */
@@ -227,7 +229,7 @@ function trackEstablished(k: Keeper, turn: Turn, m: Master, obs: Observation): v
     m.pending = { version, lsn: obs.received, since: own.obsDoneAt };
   }
   if (m.pending === null) return;
-  if (isEstablished(k, m.pending.lsn, m.pending.since)) {
+  if (obs.registry !== null && isEstablished(k, m.pending.lsn, m.pending.since, obs.registry)) {
     m.establishedVersion = m.pending.version;
     m.pending = null;
     return;

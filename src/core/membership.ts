@@ -4,6 +4,7 @@ import { linkOf, ownLink, votersOf } from './links.js';
 import type { Arrived, Keeper, Master } from './state.js';
 import { isIdle, note, send, type Turn } from './turn.js';
 import { failoverTimeMs, holdNames, type Observation, type Registry, type Voter } from './types.js';
+import { keepsRow } from './witness.js';
 
 export function decideMembership(k: Keeper, turn: Turn, m: Master, obs: Observation): void {
   const { registry } = k;
@@ -16,9 +17,7 @@ export function decideMembership(k: Keeper, turn: Turn, m: Master, obs: Observat
 
 function changeVoters(k: Keeper, turn: Turn, m: Master, registry: Registry, obs: Observation): boolean {
   const voters = votersOf(k);
-  const removed = voters.find(
-    (voter) => voter.kind === 'node' && !registry.nodes.some((node) => node.name === voter.name),
-  );
+  const removed = voters.find((voter) => !registry.nodes.some((wished) => isSameVoter(wished, voter)));
   if (removed !== undefined && removed.name !== k.settings.name)
     return removeVoter(k, turn, m, registry, removed, obs);
   const changed = registry.nodes.find((node) => {
@@ -39,7 +38,7 @@ function changeVoters(k: Keeper, turn: Turn, m: Master, registry: Registry, obs:
   for (const node of registry.nodes) {
     if (voters.some((voter) => voter.name === node.name)) continue;
     const next = [...voters, node];
-    if (streams(obs, node) && carries(k, obs, next) && write(k, turn, m, next)) {
+    if (has(k, obs, node, registry) && carries(k, obs, next, registry) && write(k, turn, m, next)) {
       note(k, turn, 'voter-added', {
         voter: node.name,
         voters: next.length,
@@ -51,18 +50,25 @@ function changeVoters(k: Keeper, turn: Turn, m: Master, registry: Registry, obs:
   return false;
 }
 
-function streams(obs: Observation, voter: Voter): boolean {
+/** The same node, or the very server that was added as witness: a witness added anew under its name is another voter. */
+function isSameVoter(a: Voter, b: Voter): boolean {
+  return a.name === b.name && a.kind === b.kind && a.identity?.token === b.identity?.token;
+}
+
+/** A node that streams gets what is written next; a witness that keeps the present row is told of the next. */
+function has(k: Keeper, obs: Observation, voter: Voter, registry: Registry): boolean {
+  if (voter.kind === 'witness') return keepsRow(k, voter, registry);
   return obs.replication.some((row) => row.name === voter.name && row.state === 'streaming');
 }
 
 /** Overlapping majorities: before a set is written a majority of it votes for this master and can flush what it writes. */
-function carries(k: Keeper, obs: Observation, voters: readonly Voter[]): boolean {
+function carries(k: Keeper, obs: Observation, voters: readonly Voter[], registry: Registry): boolean {
   const needed = majorityOf(voters, k.settings.quorum);
   const held = voters.filter((voter) => {
     const link = linkOf(k, voter.name);
     return link !== undefined && isVoteGood(k, link);
   });
-  const flushing = voters.filter((voter) => voter.name === k.settings.name || streams(obs, voter));
+  const flushing = voters.filter((voter) => voter.name === k.settings.name || has(k, obs, voter, registry));
   return held.length >= needed && flushing.length >= needed;
 }
 
@@ -76,13 +82,13 @@ function removeVoter(
   obs: Observation,
 ): boolean {
   if (registry.syncNeeded > 0 && registry.syncMembers.includes(removed.name)) return false;
-  const link = linkOf(k, removed.name);
+  const link = removed.kind === 'node' ? linkOf(k, removed.name) : undefined;
   if (link?.obs && isVoteGood(k, link) && link.obs.names === holdNames) {
     if (send(k, turn, link, { kind: 'set-names', names: null })) link.obs = { ...link.obs, names: '' };
     return true;
   }
   const next = votersOf(k).filter((voter) => voter.name !== removed.name);
-  if (!carries(k, obs, next) || !write(k, turn, m, next)) return false;
+  if (!carries(k, obs, next, registry) || !write(k, turn, m, next)) return false;
   note(k, turn, 'voter-removed', {
     voter: removed.name,
     voters: next.length,
@@ -100,7 +106,7 @@ function write(k: Keeper, turn: Turn, m: Master, voters: readonly Voter[]): bool
 function writeFlags(k: Keeper, turn: Turn, m: Master, registry: Registry): void {
   const alive = (name: string) =>
     k.now - (m.streamingAt.get(name) ?? Number.NEGATIVE_INFINITY) < failoverTimeMs(k.settings);
-  const standbys = registry.nodes.filter((node) => node.name !== k.settings.name);
+  const standbys = registry.nodes.filter(({ kind, name }) => kind === 'node' && name !== k.settings.name);
   const wished = m.wishedMembers;
   const inWish = wished
     .map((name) => standbys.find((node) => node.name === name))

@@ -5,13 +5,14 @@
 import type { Command, SyncRow } from './effects.js';
 import { enterPhase, waitUnderHold } from './election-round.js';
 import { awaitFlush, flushedBy, isEstablished } from './established.js';
-import { canSpare, letLeave, neededVotes, tryVotes } from './lease.js';
+import { canSpare, heldVoters, letLeave, neededVotes, tryVotes } from './lease.js';
 import { linkOf, observe, ownLink, voterNamed, votersOf } from './links.js';
 import type { Election, Keeper } from './state.js';
 import { streamsFrom } from './suspicion.js';
 import { namesFor, resolveWish, syncRowOf, type Wish } from './sync-plan.js';
 import { due, note, send, type Turn } from './turn.js';
 import type { Registry, Voter } from './types.js';
+import { tellWitnesses } from './witness.js';
 
 /** How long the wished standbys of the new epoch may take before it starts degraded. */
 const newSetBoundMs = 2000;
@@ -62,13 +63,15 @@ export function walkEpoch(k: Keeper, turn: Turn, e: Election): void {
     epoch: e.epoch,
     sync: e.sync,
     promoted: e.cause === 'failover',
+    basis: registry,
   };
   if (send(k, turn, ownLink(k), command)) e.sent.add('epoch');
 }
 
 /** On a majority, and on k members of the new R: only then may the row say so. */
 export function walkEstablish(k: Keeper, turn: Turn, e: Election): void {
-  if (e.writtenLsn === null || e.sync === null) return;
+  const row = k.registry;
+  if (e.writtenLsn === null || e.sync === null || row === null) return;
   // Whoever must be copied before it can follow is let go as soon as others vote in its place.
   tryVotes(
     k,
@@ -77,10 +80,12 @@ export function walkEstablish(k: Keeper, turn: Turn, e: Election): void {
     250,
   );
   letLeave(k, turn, (voter) => isFencedNode(k, voter));
-  observe(k, turn, ownLink(k), 3, awaitFlush(k, e.writtenLsn, e.sync));
+  observe(k, turn, ownLink(k), 3, awaitFlush(k, e.writtenLsn, e.sync, row));
   const flushed = flushedBy(k, e.writtenLsn);
   const members = e.sync.members.filter((name) => flushed.has(name)).length;
-  if (isEstablished(k, e.writtenLsn, e.phaseAt) && members >= e.sync.needed) {
+  // A witness has no WAL behind the row: it may have it only when the members that the row promises have all of it.
+  if (members >= e.sync.needed) tellWitnesses(k, turn, row);
+  if (isEstablished(k, e.writtenLsn, e.phaseAt, row) && members >= e.sync.needed) {
     note(k, turn, 'epoch-established', { epoch: e.epoch, tookMs: Math.round(k.now - e.phaseAt) });
     enterPhase(k, e, 'names');
     return walkNames(k, turn, e);
@@ -90,7 +95,9 @@ export function walkEstablish(k: Keeper, turn: Turn, e: Election): void {
   if (members >= e.sync.needed || !due(k, turn, e.phaseAt + newSetBoundMs) || e.sent.has('degrade')) return;
   const sync = { ...e.sync, needed: 0 };
   if (!send(k, turn, ownLink(k), { kind: 'write-sync', sync })) return;
+  // The weaker row must be on a majority itself before the setting follows it.
   e.sync = sync;
+  e.writtenLsn = null;
   e.sent.add('degrade');
 }
 
@@ -98,7 +105,9 @@ export function walkEstablish(k: Keeper, turn: Turn, e: Election): void {
 function canEstablish(k: Keeper): boolean {
   const rows = ownLink(k).obs?.replication ?? [];
   const names = new Set(rows.map((row) => row.name)).add(k.settings.name);
-  return votersOf(k).filter((voter) => names.has(voter.name)).length >= neededVotes(k);
+  const held = new Set(heldVoters(k).map((voter) => voter.name));
+  const able = votersOf(k).filter(({ kind, name }) => (kind === 'node' ? names : held).has(name));
+  return able.length >= neededVotes(k);
 }
 
 function isFencedNode(k: Keeper, voter: Voter): boolean {
@@ -111,6 +120,8 @@ function isFencedNode(k: Keeper, voter: Voter): boolean {
 export function walkNames(k: Keeper, turn: Turn, e: Election): void {
   const { registry } = k;
   if (registry === null || e.sync === null || e.sent.has('names')) return;
-  const names = namesFor(e.sync, wishFor(k, registry, e.file, e.oldMaster).method);
+  // Off says the registry: what the user's own files say stands, it may be a wish that is not taken over yet.
+  const { method } = wishFor(k, registry, e.file, e.oldMaster);
+  const names = e.sync.wished === 0 ? null : namesFor(e.sync, method);
   if (send(k, turn, ownLink(k), { kind: 'set-names', names })) e.sent.add('names');
 }

@@ -4,7 +4,7 @@
  */
 
 import type { KeeperEvent } from './events.js';
-import { ballotOf, followConninfo } from './following.js';
+import { followConninfo } from './following.js';
 import { hasLease, heldVoters, neededVotes, releaseVotes } from './lease.js';
 import {
   endSession,
@@ -228,7 +228,7 @@ export function enterRejoin(
   const ours = ownLink(k).obs;
   if (master === undefined || self === undefined) return;
   // A higher ballot than the master's epoch stays: it tells of an election this node was counted in.
-  const ballot = Math.max(k.registry?.epoch ?? 0, ours === null ? 0 : ballotOf(ours.primaryConninfo));
+  const ballot = Math.max(k.registry?.epoch ?? 0, ours === null ? 0 : ours.ballot);
   const follow = followConninfo(
     self,
     ours?.primaryConninfo ?? '',

@@ -33,6 +33,8 @@ export const reasons = {
   'nodes-frozen': 'frozen: {frozen} follow this node, after {tookMs} ms',
   'election-blocked':
     'not promoted: {have} of the {need} members of R = {members} needed are here; waiting for {awaited}',
+  'election-left-behind':
+    'not promoted: witness {witness} keeps row {theirs} of the registry, this node has {ours}: the master had gone on without it; waiting for {awaited}',
   'fencing-command-failed': 'fencing_command failed ({detail}); not promoting',
   'command-done': '{hook}_command ran for {event}',
   'command-failed': '{hook}_command for {event} failed ({detail})',
@@ -68,6 +70,8 @@ export const reasons = {
   'next-master': 'next master is {next}',
   'two-nodes': 'two nodes without a witness: no majority is possible, neither of the guarantees is kept',
   'foreign-server': '{voter} belongs to another cluster (system identifier {identifier})',
+  'witness-changed':
+    'another server answers in the place of witness {voter} (system identifier {identifier}, timeline {timeline}, address {address}, in recovery: {inRecovery}); its vote is void until it is removed and added again',
   removed: 'this node was removed from the registry; it is no longer managed',
 } as const;
 
@@ -100,6 +104,8 @@ const warnings: ReadonlySet<ReasonCode> = new Set<ReasonCode>([
   'no-majority',
   'votes-refused',
   'election-blocked',
+  'election-left-behind',
+  'witness-changed',
   'lease-lapsed',
   'claim-failed',
   'rejoin-failed',

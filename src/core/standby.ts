@@ -1,6 +1,6 @@
 /** A standby's decisions: whom it hears, whether it strayed, when the master is gone, when to come back. */
 import { startElection } from './election-round.js';
-import { ballotOf, isPointedAt } from './following.js';
+import { isPointedAt } from './following.js';
 import { isTwoNodeAuto, isVoteGood, ownYouthMs, releaseVotes, tryVotes } from './lease.js';
 import {
   heartbeatMs,
@@ -82,7 +82,7 @@ function comeBack(
   const masterVoter = votersOf(k).find((voter) => voter.name === master.voter);
   if (masterVoter === undefined) return false;
   // This node was counted in a later election than this master's: it waits for that one's outcome.
-  if (ballotOf(ours.primaryConninfo) > (theirs.registry?.epoch ?? 0)) return false;
+  if (ours.ballot > (theirs.registry?.epoch ?? 0)) return false;
   const lacksPromotion = ours.registry?.promotionId !== theirs.registry?.promotionId;
   // The same timeline number twice: pg_rewind would see nothing to do on diverged data, so it is not asked.
   const sameNumberTwice = isOtherHistory(ours, theirs) && isSettled(ours);

@@ -10,7 +10,7 @@
  *                   └──────── rejoining <── (fenced standby) <── down: retired, started again
  */
 
-import type { Command, SyncRow } from './effects.js';
+import type { Command, SyncRow, WitnessKey } from './effects.js';
 import type { Answer } from './events.js';
 import type { Lsn } from './lsn.js';
 import type { ReasonRecord } from './reasons.js';
@@ -33,6 +33,8 @@ export interface Link {
   readonly voter: string;
   conninfo: string | null;
   database: string | null;
+  /** Null for a node. */
+  witness: WitnessKey | null;
   session: 'none' | 'opening' | 'open';
   attempt: number;
   openingSince: number;
@@ -63,6 +65,8 @@ export interface Link {
   obsAt: number;
   /** When it arrived. */
   obsDoneAt: number;
+  /** It was told once that another server answers in the place of this witness. */
+  saidForeign: boolean;
   /** Since when that voter answers nothing but "starting up" or "shutting down". */
   startingSince: number | null;
 }
@@ -100,6 +104,8 @@ export interface Election {
   round: number;
   pauseUntil: number;
   oldMaster: string | null;
+  /** The epoch whose master is gone: a row of a newer one ends this election. */
+  readonly baseEpoch: number;
   /** The epoch fought for; the ballot in every frozen node's primary_conninfo. */
   epoch: number;
   /** All votes held and nobody shows anything newer: a claim goes on in its old epoch. */
@@ -242,6 +248,7 @@ export function newLink(voter: string, now: number): Link {
     voter,
     conninfo: null,
     database: null,
+    witness: null,
     session: 'none',
     attempt: 0,
     openingSince: now,
@@ -261,6 +268,7 @@ export function newLink(voter: string, now: number): Link {
     obs: null,
     obsAt: Number.NEGATIVE_INFINITY,
     obsDoneAt: Number.NEGATIVE_INFINITY,
+    saidForeign: false,
     startingSince: null,
   };
 }

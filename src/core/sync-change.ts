@@ -5,6 +5,7 @@ import type { Arrived, Keeper, Master, SyncChange } from './state.js';
 import { describeSync, namesFor, type SyncStep, syncRowOf, type Wish } from './sync-plan.js';
 import { note, send, type Turn, wake } from './turn.js';
 import { holdNames } from './types.js';
+import { tellWitnesses } from './witness.js';
 
 /** Under hold commits wait: a change that does not get through in this time is abandoned, the old names come back. */
 const holdBoundMs = 3000;
@@ -64,8 +65,9 @@ export function walkSyncChange(k: Keeper, turn: Turn, master: Master, wish: Wish
   } else if (change.phase === 'write' && !change.sent) {
     change.sent = send(k, turn, link, { kind: 'write-sync', sync: change.target });
   } else if (change.phase === 'establish' && change.lsn !== null) {
-    observe(k, turn, link, 5, awaitFlush(k, change.lsn, change.target));
-    if (!isEstablished(k, change.lsn, change.since)) return;
+    tellWitnesses(k, turn, registryOf(k));
+    observe(k, turn, link, 5, awaitFlush(k, change.lsn, change.target, registryOf(k)));
+    if (!isEstablished(k, change.lsn, change.since, registryOf(k))) return;
     enter(change, 'apply');
     walkSyncChange(k, turn, master, wish);
   } else if (change.phase === 'apply' && !change.sent) {

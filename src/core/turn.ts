@@ -63,6 +63,7 @@ const slowCommands: ReadonlySet<Command['kind']> = new Set<Command['kind']>([
   'write-sync',
   'write-voters',
   'write-flags',
+  'write-witness',
   'read-wish',
   'report',
 ]);

@@ -12,6 +12,18 @@ export interface Voter {
   /** Database in which this voter's advisory lock lives. Advisory locks are per database. */
   readonly database: string;
   readonly seqno: number;
+  /** Of a witness: the one server that was added. On any other its vote is void. */
+  readonly identity?: WitnessIdentity;
+}
+
+/** What tells a witness from the server that took its place: another one, a promoted copy, a restored snapshot. */
+export interface WitnessIdentity {
+  /** Fresh with each add_witness; the key of the row there, so that rows of earlier times are never read. */
+  readonly token: string;
+  readonly systemIdentifier: string;
+  readonly timeline: number;
+  /** Address of the server as it sees it itself; '' = a local socket. */
+  readonly address: string;
 }
 
 /** Tells a timeline from another one of the same number. */
@@ -82,6 +94,10 @@ export interface Observation {
   readonly replayPaused: boolean;
   readonly walReceiver: WalReceiver | null;
   readonly primaryConninfo: string;
+  /** Highest epoch fought for that this server was told of: in primary_conninfo, or in the row of a witness; 0 = none. */
+  readonly ballot: number;
+  /** Of a witness: its own address, part of its identity. */
+  readonly address: string;
   /** synchronous_standby_names in effect in a backend. */
   readonly names: string;
   /** Set by the worker when the server may only come back as a standby that follows nobody. */
@@ -90,6 +106,7 @@ export interface Observation {
   readonly birthAgeMs: number;
   readonly priority: number;
   readonly replication: readonly ReplicationRow[];
+  /** The row of this server's own registry, as replayed; of a witness: the row it was given. */
   readonly registry: Registry | null;
   /** wal_retrieve_retry_interval comes from the keeper's override. */
   readonly retryOverride: boolean;

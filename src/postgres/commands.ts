@@ -3,13 +3,22 @@
  * before anything that only fits one role. Any error here ends the session (voter-sessions.ts).
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Awaited, Command } from '../core/effects.js';
+import type { Awaited, Command, WitnessKey } from '../core/effects.js';
 import type { Answer } from '../core/events.js';
 import { formatLsn } from '../core/lsn.js';
 import { proveHold } from './hold-proof.js';
 import { type ObservationRow, observationOf, observeSql, shortRetryInterval } from './observation.js';
-import { report, writeEpoch, writeFlags, writeSync, writeVoters } from './registry.js';
+import { report, writeFlags, writeSync, writeVoters } from './registry.js';
 import { CommandError, type SessionContext } from './session-context.js';
+import { checkPid, release, renew, tryVote } from './votes.js';
+import {
+  keepOnWitness,
+  knowsWitnessTable,
+  type WitnessRow,
+  witnessObservation,
+  witnessSql,
+} from './witness.js';
+import { writeEpoch } from './write-epoch.js';
 
 const done: Answer = { kind: 'done' };
 
@@ -50,11 +59,13 @@ export async function runCommand(
     case 'prove-hold':
       return proveHold(session, deadlineMs);
     case 'write-epoch':
-      return writeEpoch(session, command.epoch, command.sync, command.promoted);
+      return writeEpoch(session, command);
     case 'write-sync':
       return writeSync(session, command.sync);
     case 'write-voters':
       return writeVoters(session, command.voters);
+    case 'write-witness':
+      return writeWitness(session, command);
     case 'write-flags':
       return writeFlags(session, command.nextMaster, command.syncNames);
     case 'read-wish':
@@ -64,17 +75,11 @@ export async function runCommand(
   }
 }
 
-/** A transaction pooler in between would show another backend: such a session cannot hold a vote. */
-function checkPid(session: SessionContext, pid: number): void {
-  session.backendPid ??= pid;
-  if (session.backendPid !== pid)
-    throw new CommandError('speaks', 'the backend changed under the session; connect without a pooler');
-}
-
 const undefinedTable = '42P01';
 
 async function observe(session: SessionContext): Promise<Answer> {
-  const { client } = session;
+  const { client, witness } = session;
+  if (witness !== null) return observeWitness(session, witness);
   if (!session.schemaKnown) {
     const { rows } = await client.query<{ known: boolean }>(
       `select to_regclass('pgkeeper.cluster_state') is not null as known`,
@@ -101,6 +106,29 @@ async function observeOnce(session: SessionContext): Promise<Answer> {
   if (row === undefined) throw new CommandError('speaks', 'the observation returned no row');
   checkPid(session, row.pid);
   return { kind: 'observed', observation: observationOf(row) };
+}
+
+async function observeWitness(session: SessionContext, key: WitnessKey): Promise<Answer> {
+  session.schemaKnown ||= await knowsWitnessTable(session);
+  const { rows } = await session.client.query<WitnessRow>({
+    name: session.schemaKnown ? 'look' : 'look_without_row',
+    text: witnessSql(session.schemaKnown),
+    values: [session.applicationName(), ...(session.schemaKnown ? [key.systemIdentifier, key.token] : [])],
+  });
+  const row = rows[0];
+  if (row === undefined) throw new CommandError('speaks', 'the look at the witness returned no row');
+  checkPid(session, row.pid);
+  return { kind: 'observed', observation: witnessObservation(row) };
+}
+
+async function writeWitness(
+  session: SessionContext,
+  command: Extract<Command, { kind: 'write-witness' }>,
+): Promise<Answer> {
+  const { witness } = session;
+  if (witness === null) throw new CommandError('speaks', 'that server is a node and keeps its own registry');
+  await keepOnWitness(session, witness, command);
+  return observeWitness(session, witness);
 }
 
 const longestWaitMs = 100;
@@ -136,53 +164,6 @@ function questionOf(wait: Awaited): { readonly text: string; readonly values: un
         values: [formatLsn(wait.lsn), wait.count],
       };
   }
-}
-
-async function renew(session: SessionContext): Promise<Answer> {
-  const { rows } = await session.client.query<{ pid: number }>('select pg_backend_pid() as pid');
-  checkPid(session, rows[0]?.pid ?? -1);
-  return { kind: 'renewed' };
-}
-
-/** The key is the cluster's system identifier; the lock's holders are counted over all databases. */
-async function tryVote(session: SessionContext): Promise<Answer> {
-  const { client } = session;
-  const ttlMs = Math.round(session.leaseTtlMs());
-  await client.query(`select set_config('idle_session_timeout', $1, false)`, [String(ttlMs)]);
-  const { rows } = await client.query<{ got: boolean }>(
-    'select pg_try_advisory_lock((pg_control_system()).system_identifier) as got',
-  );
-  const { rows: facts } = await client.query<{ holders: number; age: string; workers: string[] | null }>(`
-    select (select count(*)::int from pg_locks l, pg_control_system() c
-        where l.locktype = 'advisory' and l.granted and l.objsubid = 1
-          and (l.classid::bigint << 32) | l.objid::bigint = c.system_identifier) as holders,
-      extract(epoch from clock_timestamp() - (select backend_start from pg_stat_activity where backend_type = 'checkpointer')) * 1000 as age,
-      (select array_agg(substring(application_name from '^pgk \\S+ (.*)$')) from pg_stat_activity
-        where application_name like 'pgk %') as workers`);
-  const granted = rows[0]?.got === true && facts[0]?.holders === 1;
-  if (!granted) await giveBack(session);
-  return {
-    kind: 'vote',
-    ttlMs,
-    granted,
-    birthAgeMs: Number(facts[0]?.age ?? 0),
-    workers: facts[0]?.workers ?? [],
-  };
-}
-
-async function giveBack(session: SessionContext): Promise<void> {
-  await session.client.query(
-    `select pg_advisory_unlock_all(), set_config('idle_session_timeout', '0', false)`,
-  );
-  const { rows } = await session.client.query<{ left: number }>(
-    `select count(*)::int as left from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()`,
-  );
-  if (rows[0]?.left !== 0) throw new CommandError('closed', 'advisory locks are left after giving back');
-}
-
-async function release(session: SessionContext): Promise<Answer> {
-  await giveBack(session);
-  return { kind: 'released' };
 }
 
 async function alterSystem(session: SessionContext, name: string, value: string | null): Promise<void> {
@@ -254,7 +235,7 @@ async function setNames(session: SessionContext, names: string | null, deadlineM
 /** Client sessions and workers' sessions apart: only clients are ended. A superuser's can be ended by a superuser alone. */
 async function endSessions(session: SessionContext): Promise<void> {
   await session.client.query(`select count(pg_terminate_backend(pid)) from pg_stat_activity
-    where backend_type = 'client backend' and pid <> pg_backend_pid() and application_name not like 'pgk %'
+    where backend_type = 'client backend' and pid <> pg_backend_pid() and application_name !~ '^pgkw? '
       and exists (select from pg_roles me, pg_roles theirs where me.rolname = current_user and theirs.oid = usesysid
         and (me.rolsuper or not theirs.rolsuper))`);
 }

@@ -1,4 +1,5 @@
 /** One look at a server: the statement, and how its row becomes an Observation. */
+import { ballotOf } from '../core/following.js';
 import { parseLsn } from '../core/lsn.js';
 import type { Observation, Registry, ReplicationRow, Voter } from '../core/types.js';
 
@@ -125,6 +126,8 @@ export function observationOf(row: ObservationRow): Observation {
             lastMessageAgeMs: receiver.ageMs,
           },
     primaryConninfo: row.primary_conninfo,
+    ballot: ballotOf(row.primary_conninfo),
+    address: '',
     names: row.names,
     fenced: row.fenced,
     birthAgeMs: row.birth_age_ms === null ? 0 : Number(row.birth_age_ms),

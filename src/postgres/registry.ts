@@ -33,7 +33,7 @@ function isLockTimeout(error: unknown): boolean {
  * What cannot wait: an open transaction of somebody's psql that holds the row is ended when it idles, since the cluster
  * must not stand still for it. A second lock timeout is an error like any other.
  */
-async function written(
+export async function written(
   session: SessionContext,
   change: (trx: Transaction<Database>) => Promise<void>,
 ): Promise<Answer> {
@@ -88,7 +88,7 @@ async function writtenOnce(
   return { kind: 'written', lsn: parseLsn(rows[0]?.lsn ?? '0/0'), registry };
 }
 
-async function readRow(db: Kysely<Database>): Promise<RegistryJson> {
+export async function readRow(db: Kysely<Database>): Promise<RegistryJson> {
   const row = await db.selectFrom('cluster_state').selectAll().executeTakeFirstOrThrow();
   return {
     epoch: Number(row.epoch),
@@ -106,7 +106,7 @@ async function readRow(db: Kysely<Database>): Promise<RegistryJson> {
   };
 }
 
-function syncColumns(sync: SyncRow) {
+export function syncColumns(sync: SyncRow) {
   return {
     sync_wish: sync.wish,
     sync_members: [...sync.members],
@@ -115,56 +115,7 @@ function syncColumns(sync: SyncRow) {
   };
 }
 
-const nextVersion = sql<string>`version + 1`;
-
-/** First act of an epoch: the master's name, R and k; after a promotion a fresh id, which names the new timeline. */
-export function writeEpoch(
-  session: SessionContext,
-  epoch: number,
-  sync: SyncRow,
-  promoted: boolean,
-): Promise<Answer> {
-  return written(session, async (trx) => {
-    const master = session.ownName;
-    await trx
-      .updateTable('node_info')
-      .set({ is_master: false })
-      .where('is_master', '=', true)
-      .where('name', '<>', master)
-      .execute();
-    await trx
-      .updateTable('node_info')
-      .set({ is_master: true, is_nextmaster: false, is_sync: false })
-      .where('name', '=', master)
-      .where('is_master', '=', false)
-      .execute();
-    await trx
-      .updateTable('cluster_state')
-      .set({
-        epoch: String(epoch),
-        version: nextVersion,
-        ...(promoted ? await promotionColumns(trx) : {}),
-        master,
-        ...syncColumns(sync),
-        changed_at: sql`clock_timestamp()`,
-      })
-      .execute();
-  });
-}
-
-/** Only timelines a node may still come back with are kept. */
-const keptPromotions = 50;
-
-/** A fresh id for the timeline this server writes, at the end of the list. */
-async function promotionColumns(trx: Transaction<Database>) {
-  const { rows } = await sql<{ id: string; timeline: number }>`select gen_random_uuid()::text as id,
-    ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int as timeline`.execute(trx);
-  const fresh = rows[0];
-  if (fresh === undefined) throw new CommandError('speaks', 'the timeline is not known');
-  const { promotions } = await readRow(trx);
-  const list = [...promotions, fresh].slice(-keptPromotions);
-  return { promotion_id: fresh.id, promotions: sql<string>`${JSON.stringify(list)}::jsonb` };
-}
+export const nextVersion = sql<string>`version + 1`;
 
 export function writeSync(session: SessionContext, sync: SyncRow): Promise<Answer> {
   return written(session, async (trx) => {

@@ -1,5 +1,6 @@
 /** What every command on a kept session knows of it, and the error that says how a session ended. */
 import type pg from 'pg';
+import type { WitnessKey } from '../core/effects.js';
 import type { LinkFailure } from '../core/types.js';
 
 export class CommandError extends Error {
@@ -15,9 +16,11 @@ export interface SessionContext {
   readonly client: pg.Client;
   readonly conninfo: string;
   readonly ownName: string;
+  /** The cluster for which that server is a witness; null = a node. */
+  readonly witness: WitnessKey | null;
   readonly leaseTtlMs: () => number;
   readonly applicationName: () => string;
-  /** pgkeeper.cluster_state was there at the last look. */
+  /** pgkeeper.cluster_state (of a witness: its table) was there at the last look. */
   schemaKnown: boolean;
   backendPid: number | null;
 }

@@ -3,6 +3,7 @@
  * Types only. Selected bigints are strings, as pg delivers them; names carry no schema: use `withSchema('pgkeeper')`.
  */
 import type { ColumnType, Generated } from 'kysely';
+import type { WitnessIdentity } from '../core/types.js';
 
 /** bigint: read as text, written as either. */
 type BigintColumn = ColumnType<string, string | number | bigint | undefined, string | number | bigint>;
@@ -22,6 +23,8 @@ export interface VoterElement {
   /** Database in which this voter's advisory lock lives. */
   readonly database: string;
   readonly seqno: number;
+  /** Of a witness only. */
+  readonly identity?: WitnessIdentity;
 }
 
 /** Exactly these six columns, in this order. */
@@ -32,6 +35,18 @@ export interface NodeInfoTable {
   readonly is_master: Generated<boolean>;
   readonly is_nextmaster: Generated<boolean>;
   readonly is_sync: Generated<boolean>;
+}
+
+/** Witnesses, numbered together with the nodes. */
+export interface WitnessInfoTable {
+  readonly seqno: Generated<number>;
+  readonly name: string;
+  readonly conninfo: string;
+  readonly database: string;
+  readonly token: Generated<string>;
+  readonly system_identifier: string;
+  readonly timeline: number;
+  readonly address: string;
 }
 
 /** One row. Triggers raise `version` (once a transaction), keep `nodes` and notify. */
@@ -72,7 +87,7 @@ export interface NodeStateTable {
 /** The view; never written. */
 export interface StatusView {
   readonly name: ColumnType<string, never, never>;
-  readonly role: ColumnType<'master' | 'standby', never, never>;
+  readonly role: ColumnType<'master' | 'standby' | 'witness', never, never>;
   readonly state: ColumnType<string, never, never>;
   readonly is_nextmaster: ColumnType<boolean, never, never>;
   readonly is_sync: ColumnType<boolean, never, never>;
@@ -86,6 +101,7 @@ export interface StatusView {
 
 export interface Database {
   readonly node_info: NodeInfoTable;
+  readonly witness_info: WitnessInfoTable;
   readonly cluster_state: ClusterStateTable;
   readonly events: EventsTable;
   readonly node_state: NodeStateTable;

@@ -4,13 +4,14 @@
  */
 import type pg from 'pg';
 import { withKeywords } from '../core/conninfo.js';
-import type { Command } from '../core/effects.js';
-import type { Emit, VoterSessions } from '../ports.js';
+import type { Command, WitnessKey } from '../core/effects.js';
+import type { Emit, SessionRequest, VoterSessions } from '../ports.js';
 import { runCommand } from './commands.js';
 import { discardClient, openClient, queryWithDeadline } from './connect.js';
 import { classifyFailure } from './failure.js';
 import { linkFailureOf } from './link-failure.js';
 import { CommandError, type SessionContext } from './session-context.js';
+import { witnessSessionPrefix } from './witness.js';
 
 export interface SessionOptions {
   readonly nodeName: string;
@@ -60,17 +61,18 @@ export class PostgresVoterSessions implements VoterSessions {
     this.#state = state;
   }
 
-  open(voter: string, conninfo: string | null, database: string | null, attempt: number): void {
+  open(request: SessionRequest): void {
+    const { voter, attempt } = request;
     this.close(voter);
     const session: Session = { voter, attempt, client: null, context: null, ended: false };
     this.#sessions.set(voter, session);
-    this.#connect(session, conninfo, database).catch((error: unknown) => this.#lose(session, error));
+    this.#connect(session, request).catch((error: unknown) => this.#lose(session, error));
   }
 
-  async #connect(session: Session, conninfo: string | null, database: string | null): Promise<void> {
+  async #connect(session: Session, { conninfo, database, witness }: SessionRequest): Promise<void> {
     const base = conninfo ?? this.#options.ownConninfo;
     const client = await openClient(database === null ? base : withKeywords(base, { dbname: database }), {
-      applicationName: this.#applicationName(),
+      applicationName: this.#applicationName(witness),
       connectTimeoutMs: this.#options.connectTimeoutMs(),
     });
     if (session.ended) return discardClient(client);
@@ -88,8 +90,9 @@ export class PostgresVoterSessions implements VoterSessions {
       client,
       conninfo: base,
       ownName: this.#options.nodeName,
+      witness,
       leaseTtlMs: this.#options.leaseTtlMs,
-      applicationName: () => this.#applicationName(),
+      applicationName: () => this.#applicationName(witness),
       schemaKnown: false,
       backendPid: null,
     };
@@ -97,7 +100,8 @@ export class PostgresVoterSessions implements VoterSessions {
   }
 
   /** 'pgk STATE NAME', cut by the server to 63 bytes: how other servers show this worker's state. */
-  #applicationName(): string {
+  #applicationName(witness: WitnessKey | null): string {
+    if (witness !== null) return `${witnessSessionPrefix(witness)}${this.#options.nodeName}`;
     return `pgk ${this.#state} ${this.#options.nodeName}`;
   }
 

@@ -5,7 +5,7 @@ import type { Ports } from '../ports.js';
 export function perform(effect: Effect, ports: Ports, conninfoOf: (voter: string) => string | null): void {
   switch (effect.kind) {
     case 'open':
-      return ports.voters.open(effect.voter, effect.conninfo, effect.database, effect.attempt);
+      return ports.voters.open(effect);
     case 'close':
       return ports.voters.close(effect.voter);
     case 'command':

@@ -159,7 +159,7 @@ describe('many sessions at once', { concurrency: false }, () => {
   async function workerWrites(client: pg.Client, isOver: () => boolean): Promise<void> {
     const session: SessionContext = {
       ...{ client, conninfo: '', ownName: 'n1', leaseTtlMs: () => 1000, applicationName: () => 'n1' },
-      ...{ schemaKnown: true, backendPid: null },
+      ...{ witness: null, schemaKnown: true, backendPid: null },
     };
     for (let turn = 0; !isOver(); turn += 1) {
       const [next, other] = turn % 2 === 0 ? ['n2', 'n3'] : ['n3', 'n2'];

@@ -182,7 +182,7 @@ describe('what is written', { concurrency: false }, () => {
     try {
       await use({
         ...{ client, conninfo: '', ownName: 'n1', leaseTtlMs: () => 1000, applicationName: () => 'n1' },
-        ...{ schemaKnown: true, backendPid: null },
+        ...{ witness: null, schemaKnown: true, backendPid: null },
       });
     } finally {
       await client.end();

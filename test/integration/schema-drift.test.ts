@@ -45,6 +45,16 @@ const described: Described = {
     is_nextmaster: ['boolean', 'NOT NULL', 'may be left out'],
     is_sync: ['boolean', 'NOT NULL', 'may be left out'],
   },
+  witness_info: {
+    seqno: ['integer', 'NOT NULL', 'may be left out'],
+    name: ['text', 'NOT NULL', 'must be given'],
+    conninfo: ['text', 'NOT NULL', 'must be given'],
+    database: ['text', 'NOT NULL', 'must be given'],
+    token: ['uuid', 'NOT NULL', 'may be left out'],
+    system_identifier: ['text', 'NOT NULL', 'must be given'],
+    timeline: ['integer', 'NOT NULL', 'must be given'],
+    address: ['text', 'NOT NULL', 'must be given'],
+  },
   cluster_state: {
     only_row: ['boolean', 'NOT NULL', 'may be left out'],
     epoch: ['bigint', 'NOT NULL', 'may be left out'],

@@ -4,8 +4,15 @@
  */
 import type { Awaited, Command, SyncRow } from '../../src/core/effects.js';
 import type { Answer } from '../../src/core/events.js';
+import { ballotOf } from '../../src/core/following.js';
 import type { Lsn } from '../../src/core/lsn.js';
-import { holdNames, type LinkFailure, type Observation, type Registry } from '../../src/core/types.js';
+import {
+  compareRegistry,
+  holdNames,
+  type LinkFailure,
+  type Observation,
+  type Registry,
+} from '../../src/core/types.js';
 import { namesOf } from './configuration.js';
 import type { Server } from './server.js';
 import type { Session } from './session.js';
@@ -35,7 +42,7 @@ export function* runCommand(session: Session, command: Command, context: Backend
   switch (command.kind) {
     case 'observe':
       if (command.wait !== undefined) yield* waitFor(session, command.wait);
-      return { kind: 'observed', observation: observe(session) };
+      return { kind: 'observed', observation: lookAt(session) };
     case 'renew':
       return { kind: 'renewed' };
     case 'try-vote':
@@ -84,7 +91,9 @@ export function* runCommand(session: Session, command: Command, context: Backend
     case 'prove-hold':
       return yield* proveHold(session, context.deadlineMs);
     case 'write-epoch':
-      return yield* write(session, (row) => withEpoch(server, row, command, context.ownName));
+      return yield* write(session, (row) => withEpoch(server, row, command, context.ownName), command.basis);
+    case 'write-witness':
+      return yield* keep(session, command);
     case 'write-sync':
       return yield* write(session, (row) => ({ ...row, ...syncColumns(command.sync) }));
     case 'write-voters':
@@ -185,7 +194,7 @@ function* setNames(session: Session, names: string | null, deadlineMs: number): 
 }
 
 /** The last answered statement was the commit: from then on it is flushed here. */
-function* write(session: Session, change: (row: Registry) => Registry): Steps {
+function* write(session: Session, change: (row: Registry) => Registry, basis: Registry | null = null): Steps {
   const { server } = session;
   requireRecovery(server, false);
   yield null;
@@ -195,9 +204,10 @@ function* write(session: Session, change: (row: Registry) => Registry): Steps {
   const before = server.row;
   if (before === null) throw new StatementFailure('speaks', 'the registry row is empty');
   const after = change(before);
-  const row = after === before ? before : { ...after, version: before.version + 1 };
+  const row = after === before ? before : { ...after, version: after.version + 1 };
   if (row.epoch < before.epoch) throw new StatementFailure('speaks', 'cluster_state moves forward only');
-  if (row !== before) server.writeRow(row);
+  const takenOver = basis !== null && compareRegistry(basis, before) > 0 ? basis : null;
+  if (row !== before) server.writeRow(row, takenOver);
   yield null;
   return { kind: 'written', lsn: toLsn(server.end), registry: row };
 }
@@ -217,7 +227,13 @@ function withEpoch(
     command.promoted && promotionId !== null
       ? [...row.promotions, { timeline: server.branch.tli, id: promotionId }]
       : row.promotions;
-  return { ...row, epoch: command.epoch, master, promotionId, promotions, ...syncColumns(command.sync) };
+  const { epoch, basis } = command;
+  // What a witness alone knew is taken over, as in src/postgres/write-epoch.ts.
+  const newer = compareRegistry(basis, row) > 0;
+  const known = newer
+    ? { version: Math.max(row.version, basis.version), voters: basis.voters, nodes: basis.nodes }
+    : {};
+  return { ...row, ...known, epoch, master, promotionId, promotions, ...syncColumns(command.sync) };
 }
 
 /** is_nextmaster and is_sync live in node_info; a change of them raises the version. */
@@ -252,6 +268,37 @@ function* proveHold(session: Session, deadlineMs: number): Steps {
   }
 }
 
+function lookAt(session: Session): Observation {
+  const { server } = session;
+  if (server.kind === 'node') return observe(session);
+  const kept = server.kept.get(session.token);
+  return {
+    ...observe(session),
+    registry: kept?.registry ?? null,
+    ballot: kept?.ballot ?? 0,
+    address: server.address,
+  };
+}
+
+/** The newer of what is there and what is given, flushed before the answer. */
+function* keep(session: Session, command: Extract<Command, { kind: 'write-witness' }>): Steps {
+  const { server, token } = session;
+  yield null;
+  yield server.diskMs + server.around.world.random.tail(1, 20);
+  const before = server.kept.get(token) ?? { registry: null, ballot: 0 };
+  const { registry } = command;
+  const isNewer =
+    registry !== null && (before.registry === null || compareRegistry(registry, before.registry) > 0);
+  const ballot = Math.max(before.ballot, command.ballot);
+  server.kept.set(token, { registry: isNewer ? registry : before.registry, ballot });
+  if (isNewer) {
+    server.say(`keeps row (epoch ${registry.epoch}, version ${registry.version})`);
+    server.around.watcher.kept(server, registry);
+  }
+  yield null;
+  return { kind: 'observed', observation: lookAt(session) };
+}
+
 function observe(session: Session): Observation {
   const { server } = session;
   const { world } = server.around;
@@ -283,6 +330,8 @@ function observe(session: Session): Observation {
         }
       : null,
     primaryConninfo: configuration.primaryConninfo,
+    ballot: ballotOf(configuration.primaryConninfo),
+    address: '',
     names: namesOf(configuration),
     fenced: configuration.fenced,
     birthAgeMs: (world.now - server.bornAt) * server.rate,

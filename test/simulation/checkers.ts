@@ -53,6 +53,7 @@ export class Checkers implements ServerWatcher {
   readonly #world: World;
   readonly #excuses: Excuses;
   readonly #acked = new Set<Branch>();
+  readonly #recordOf = new WeakMap<Registry, RowRecord>();
 
   readonly #serverNamed: (name: string) => Server | undefined;
 
@@ -92,7 +93,7 @@ export class Checkers implements ServerWatcher {
     record.established = true;
     const newest = this.established;
     if (newest === null || isNewer(record.row, newest.row)) {
-      if (newest !== null && !holds(record.branch, record.lsn, newest.branch, newest.lsn))
+      if (newest !== null && !this.#includes(record.branch, record.lsn, newest))
         this.#rule(
           'S3',
           `row ${rowName(record.row)} was established without ${rowName(newest.row)} in its history`,
@@ -103,12 +104,37 @@ export class Checkers implements ServerWatcher {
         this.#noCommitMissing(record.branch, record.lsn, wished, `in epoch ${record.row.epoch}`);
       }
       this.established = record;
-    } else if (!holds(newest.branch, newest.lsn, record.branch, record.lsn)) {
+    } else if (!this.#includes(newest.branch, newest.lsn, record)) {
       this.#rule('S3', `row ${rowName(record.row)} was established beside ${rowName(newest.row)}`);
     }
   }
 
+  /** A witness has the row alone, without the WAL before it. */
+  kept(server: Server, row: Registry): void {
+    const record = this.#recordOf.get(row);
+    if (record === undefined) return;
+    record.flushedBy.add(server.name);
+    this.#judgeEstablished(record);
+  }
+
+  /** In that history, or taken over into it from a witness. */
+  #includes(branch: Branch, end: number, wanted: RowRecord): boolean {
+    if (holds(branch, end, wanted.branch, wanted.lsn)) return true;
+    let limit = end;
+    for (let at: Branch | null = branch; at !== null; at = at.parent) {
+      for (const { lsn, basis } of at.rows) {
+        if (basis === null || lsn > limit) continue;
+        const taken = this.#recordOf.get(basis);
+        if (taken !== undefined && this.#includes(taken.branch, taken.lsn, wanted)) return true;
+      }
+      limit = Math.min(limit, at.forkLsn);
+    }
+    return false;
+  }
+
   rowWritten(server: Server): void {
+    const record = server.branch.rows.at(-1);
+    if (record !== undefined) this.#recordOf.set(record.row, record);
     this.#holdsMembers(server, server.branch.acked, 'when a row was written');
   }
 
@@ -121,6 +147,11 @@ export class Checkers implements ServerWatcher {
       this.longestGap = Math.max(this.longestGap, now - this.lastAcknowledged);
     this.lastAcknowledged = now;
     this.acknowledgements += 1;
+    const newest = this.established;
+    if (newest !== null && this.#excuses.asyncPause(server) && !this.#includes(server.branch, server.end, newest)) {
+      this.allowedOverlaps += 1;
+      return;
+    }
     const last = this.reigns.at(-1);
     if (last !== undefined && last.branch === branch) {
       last.lastAt = now;
@@ -135,12 +166,6 @@ export class Checkers implements ServerWatcher {
   /** False when what was acknowledged counts for nothing: a stated limit explains it. */
   #newReign(server: Server, branch: Branch, lsn: number): boolean {
     const { now } = this.#world;
-    const newest = this.established;
-    const outdated = newest !== null && !holds(server.branch, server.end, newest.branch, newest.lsn);
-    if (outdated && this.#excuses.asyncPause(server)) {
-      this.allowedOverlaps += 1;
-      return false;
-    }
     const earlier = this.reigns.find((reign) => reign.branch === branch);
     if (earlier !== undefined) {
       const present = this.reigns.at(-1);
@@ -172,7 +197,7 @@ export class Checkers implements ServerWatcher {
     const wished = (this.established?.row.syncWished ?? 0) > 0 && (basis?.syncWished ?? 0) > 0;
     this.#noCommitMissing(server.branch, server.end, wished, `on ${server.name} ${when}`);
     const row = this.established;
-    if (row !== null && !holds(server.branch, server.end, row.branch, row.lsn))
+    if (row !== null && !this.#includes(server.branch, server.end, row))
       this.#rule('S3', `established row ${rowName(row.row)} is missing on ${server.name} ${when}`);
   }
 
@@ -196,7 +221,11 @@ export class Checkers implements ServerWatcher {
         const record = at.rows[i];
         if (record === undefined || record.lsn > limit) continue;
         rows.push(record.row);
-        if (record === newest) return rows;
+        if (
+          record === newest ||
+          (record.basis !== null && newest !== null && this.#includes(at, record.lsn, newest))
+        )
+          return rows;
       }
       limit = Math.min(limit, at.forkLsn);
     }
@@ -227,8 +256,7 @@ export class Checkers implements ServerWatcher {
   #settingHolds(server: Server, by: WalSender | null): void {
     const newest = this.established?.row;
     if (newest === undefined || newest.syncWished === 0 || newest.syncNeeded === 0) return;
-    if (!holds(server.branch, server.end, this.established?.branch as Branch, this.established?.lsn ?? 0))
-      return;
+    if (this.established === null || !this.#includes(server.branch, server.end, this.established)) return;
     if (by === null && !server.waitingOn)
       this.#rule(
         'S4',

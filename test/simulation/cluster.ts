@@ -48,6 +48,8 @@ export class Cluster implements Surroundings {
   readonly writers: Writer[] = [];
   /** Writers hurry until then. */
   busyUntil = 0;
+  /** Witnesses added anew so far. */
+  added = 0;
   /** All faults are over. */
   healed = false;
   /** Told of every decision. */
@@ -149,7 +151,7 @@ export class Cluster implements Surroundings {
   /** Registered nodes and witnesses, servers up, workers started one after another. */
   start(voterCount = this.hosts.length): void {
     const nodes = this.hosts.map((host, i) => voterOf(host.name, 'node', i + 1));
-    const witnesses = this.witnesses.map((server, i) => voterOf(server.name, 'witness', 100 + i));
+    const witnesses = this.witnesses.map((server, i) => witnessOf(server, 100 + i));
     for (const host of this.hosts) host.server.start();
     for (const witness of this.witnesses) witness.start();
     this.world.runUntil(5000);
@@ -165,7 +167,7 @@ export class Cluster implements Surroundings {
       syncNeeded: 0,
       syncWished: 0,
       voters: [...nodes.slice(0, voterCount), ...witnesses],
-      nodes: nodes.slice(0, voterCount),
+      nodes: [...nodes.slice(0, voterCount), ...witnesses],
     };
     this.hosts[0]?.server.writeRow(row);
     for (const host of this.hosts) {
@@ -204,7 +206,15 @@ export class Cluster implements Surroundings {
 }
 
 export function voterOf(name: string, kind: Voter['kind'], seqno: number): Voter {
-  return { name, kind, conninfo: `host=${name} port=5432 dbname=app user=keeper`, database: 'app', seqno };
+  const conninfo = `host=${name} port=5432 dbname=app user=keeper`;
+  return { name, kind, conninfo, database: 'app', seqno };
+}
+
+/** That very server, as add_witness finds it. */
+export function witnessOf(server: Server, seqno: number): Voter {
+  const { name, systemIdentifier, address, branch } = server;
+  const identity = { token: `${name} ${seqno}`, systemIdentifier, timeline: branch.tli, address };
+  return { ...voterOf(name, 'witness', seqno), identity };
 }
 
 export function streamConninfo(name: string, upstream: string): string {

@@ -58,6 +58,11 @@ const faultKinds = [
   'connections-full',
   'jump-wall',
   'start-fails',
+  'witness-crash',
+  'witness-restart',
+  'witness-power',
+  'witness-freeze',
+  'witness-replaced',
 ] as const;
 
 export type FaultKind = (typeof faultKinds)[number];

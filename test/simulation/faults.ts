@@ -4,8 +4,13 @@ import { describeFault, type Fault, type FaultKind } from './fault-plan.js';
 import type { Host } from './host.js';
 import { type Effect, machines, networkEffects } from './network-faults.js';
 import { boot, processEffects } from './process-faults.js';
+import { startWitness, witnessEffects } from './witness-faults.js';
 
-const effects: Readonly<Record<FaultKind, Effect>> = { ...networkEffects, ...processEffects };
+const effects: Readonly<Record<FaultKind, Effect>> = {
+  ...networkEffects,
+  ...processEffects,
+  ...witnessEffects,
+};
 
 function targetOf(cluster: Cluster, fault: Fault, actor: Host | null): Host {
   const at = (i: number) => cluster.hosts[i % cluster.hosts.length] as Host;
@@ -87,6 +92,10 @@ export function healAll(cluster: Cluster): void {
     server.recovery.scheduleReplay();
     // What an operator stopped, an operator starts.
     if (server.life === 'down' && server.cleanShutdown && host.powered) server.start();
+  }
+  for (const witness of cluster.witnesses) {
+    witness.thaw();
+    startWitness(witness);
   }
   cluster.hurry(60_000);
 }

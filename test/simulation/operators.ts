@@ -1,12 +1,12 @@
 /** What operators do meanwhile: nodes added and removed, the wish for synchronous replication changed, priorities set. */
 import type { Registry } from '../../src/core/types.js';
-import { type Cluster, type Topology, voterOf } from './cluster.js';
+import { type Cluster, type Topology, voterOf, witnessOf } from './cluster.js';
 import type { Random } from './random.js';
 import type { Server } from './server.js';
 
 export interface OperatorPlan {
   readonly at: number;
-  readonly kind: 'del-node' | 'add-node' | 'change-wish' | 'alter-names';
+  readonly kind: 'del-node' | 'add-node' | 'change-wish' | 'alter-names' | 'del-witness' | 'add-witness';
   readonly node: number;
   readonly wish: string;
 }
@@ -28,11 +28,13 @@ export function planOperators(
     `ANY 1 (${names[0]}, n2)`,
   ];
   if (topology.nodes > 3) wishes.push(`ANY 2 (${names.join(', ')})`);
+  const kinds: OperatorPlan['kind'][] = ['del-node', 'add-node', 'add-node', 'change-wish', 'change-wish'];
+  if (topology.witnesses > 0) kinds.push('del-witness', 'add-witness', 'add-witness');
   const count = random.integer(1, 4);
   for (let i = 0; i < count; i++) {
     plans.push({
       at: Math.round(random.between(from, until)),
-      kind: random.pick(['del-node', 'add-node', 'add-node', 'change-wish', 'change-wish'] as const),
+      kind: random.pick(kinds),
       node: random.integer(0, topology.nodes - 1),
       wish: random.pick(wishes),
     });
@@ -53,7 +55,8 @@ function perform(cluster: Cluster, plan: OperatorPlan): void {
   switch (plan.kind) {
     case 'del-node':
       changeNodes(master.server, (row) =>
-        row.nodes.length <= (cluster.topology.settings.quorum === 'auto' ? 3 : 2) ||
+        row.nodes.filter(({ kind }) => kind === 'node').length <=
+          (cluster.topology.settings.quorum === 'auto' ? 3 : 2) ||
         host === master ||
         !row.nodes.some((node) => node.name === host.name)
           ? null
@@ -62,6 +65,12 @@ function perform(cluster: Cluster, plan: OperatorPlan): void {
       return;
     case 'add-node':
       addNode(cluster, plan.node);
+      return;
+    case 'del-witness':
+      delWitness(cluster, plan.node);
+      return;
+    case 'add-witness':
+      addWitness(cluster, plan.node);
       return;
     case 'change-wish':
       // The same file on every server, then a reload, as people do it.
@@ -88,6 +97,33 @@ function addNode(cluster: Cluster, place: number): void {
     row.nodes.some((node) => node.name === host.name)
       ? null
       : { ...row, nodes: [...row.nodes, voterOf(host.name, 'node', 50 + place)] },
+  );
+}
+
+/** With two nodes and no other witness the loss of one node would be an outage: who removes it means to replace it. */
+function delWitness(cluster: Cluster, place: number): void {
+  const master = cluster.writable[0];
+  const witness = cluster.witnesses[place % Math.max(1, cluster.witnesses.length)];
+  if (master === undefined || witness === undefined) return;
+  changeNodes(master.server, (row) => {
+    const nodes = row.nodes.filter(({ name }) => name !== witness.name);
+    const pair = row.nodes.filter(({ kind }) => kind === 'node').length === 2;
+    return nodes.length === row.nodes.length || pair ? null : { ...row, nodes };
+  });
+}
+
+/** Also for a witness that was replaced by another server: removed and added again in one go. */
+export function addWitness(cluster: Cluster, place: number): void {
+  const master = cluster.writable[0];
+  const witness = cluster.witnesses[place % Math.max(1, cluster.witnesses.length)];
+  if (master === undefined || witness === undefined || witness.life !== 'up') return;
+  if (!cluster.network.connected(master, witness.machine)) return;
+  cluster.added += 1;
+  const fresh = witnessOf(witness, 1000 + cluster.added);
+  changeNodes(master.server, (row) =>
+    row.nodes.filter(({ kind }) => kind === 'node').length < 2
+      ? null
+      : { ...row, nodes: [...row.nodes.filter(({ name }) => name !== witness.name), fresh] },
   );
 }
 

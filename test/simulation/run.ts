@@ -6,7 +6,7 @@ import { syncSetting } from './configuration.js';
 import { type Fault, type PlanOptions, planFaults } from './fault-plan.js';
 import { healAll, schedule } from './faults.js';
 import type { WorkerClass } from './host.js';
-import { type OperatorPlan, planOperators, scheduleOperators } from './operators.js';
+import { addWitness, type OperatorPlan, planOperators, scheduleOperators } from './operators.js';
 import { Random } from './random.js';
 
 export interface RunOptions {
@@ -40,14 +40,17 @@ const wholeBoundMs = 420_000;
 
 export function topologyOf(seed: number): Topology {
   const random = new Random(seed, 2);
-  const nodes = random.pick([3, 3, 3, 3, 5, 5, 7]);
-  const witnesses = 0;
+  const nodes = random.pick([2, 3, 3, 3, 3, 4, 5, 5, 7]);
+  // Two nodes need one; an even number is best made odd; more are possible.
+  const witnesses = random.pick(nodes === 2 ? [1, 1, 1, 3] : nodes === 4 ? [0, 1, 1] : [0, 0, 0, 0, 1, 2]);
   const names = Array.from({ length: nodes }, (_, i) => `n${i + 1}`).join(', ');
   const wishes = ['', `ANY 1 (${names})`, `ANY 1 (${names})`, `FIRST 1 (${names})`];
   if (nodes > 3) wishes.push(`ANY 2 (${names})`, `FIRST 2 (${names})`, 'ANY 1 (n1, n2, n3)');
   else wishes.push(`ANY 2 (${names})`);
   const quick = random.chance(0.3);
-  const base = { ...defaultSettings, quorum: random.pick(['auto', 'strict'] as const) };
+  const quorum = random.pick(['auto', 'strict'] as const);
+  // While the only witness of two nodes is replaced, auto would mean: no guarantees.
+  const base = { ...defaultSettings, quorum: nodes === 2 ? ('strict' as const) : quorum };
   return {
     nodes,
     witnesses,
@@ -130,6 +133,13 @@ export function judgeEnd(cluster: Cluster): void {
 function mendBroken(cluster: Cluster): void {
   const master = cluster.writable[0]?.server;
   if (master === undefined) return;
+  const registered = cluster.writable[0]?.server.row?.nodes ?? [];
+  cluster.witnesses.forEach((witness, place) => {
+    const known = registered.find(({ name }) => name === witness.name)?.identity;
+    const same = known?.address === witness.address && known.timeline === witness.branch.tli;
+    // One that was replaced is added anew.
+    if (known !== undefined && !same) addWitness(cluster, place);
+  });
   for (const { server } of cluster.hosts) {
     if (server.life !== 'down') continue;
     if (server.cleanShutdown && !server.broken) server.start();
@@ -163,7 +173,7 @@ export function problemOf(cluster: Cluster): string | null {
     if (!streams) return `${host.name} does not stream from ${master.name}`;
     if (host.state !== 'standby:connected') return `${host.name} is ${host.state}`;
   }
-  const voters = row.voters.filter((voter) => voter.kind === 'node').map((voter) => voter.name);
+  const voters = row.voters.map((voter) => voter.name);
   if (voters.length !== registered.size || voters.some((name) => !registered.has(name)))
     return `voters are ${voters.join(', ')}, nodes are ${[...registered].join(', ')}`;
   const wished = syncSetting(row.syncWish).names.filter(

@@ -16,6 +16,12 @@ import type { Surroundings } from './surroundings.js';
 import type { CommitWaiter } from './sync-replication.js';
 import { type Branch, rowAt } from './wal.js';
 
+/** The one row of a witness: the newest of each that it was given. */
+export interface KeptRow {
+  readonly registry: Registry | null;
+  readonly ballot: number;
+}
+
 export type Life = 'down' | 'starting' | 'up' | 'stopping';
 
 export class Server extends Execution {
@@ -33,6 +39,10 @@ export class Server extends Execution {
   standbySignal: boolean;
   cleanShutdown = true;
   broken = false;
+  /** What a witness keeps of the cluster, by token. */
+  readonly kept = new Map<string, KeptRow>();
+  /** A witness that was replaced answers under another one. */
+  address: string;
 
   // What a restart forgets.
   life: Life = 'down';
@@ -76,6 +86,7 @@ export class Server extends Execution {
     configuration: Configuration,
   ) {
     super(name, around.world);
+    this.address = name;
     this.kind = kind;
     this.machine = machine;
     this.around = around;
@@ -281,13 +292,14 @@ export class Server extends Execution {
     return this.end;
   }
 
-  writeRow(row: Registry): number {
+  writeRow(row: Registry, basis: Registry | null = null): number {
     const lsn = this.append(180);
     this.branch.rows.push({
       id: this.branch.id * 1_000_000 + this.branch.rows.length,
       branch: this.branch,
       lsn,
       row,
+      basis,
       flushedBy: new Set(),
       established: false,
     });

@@ -8,6 +8,8 @@ export class Session {
   readonly connection: Connection;
   readonly kind: 'worker' | 'client' | 'probe';
   readonly database: string;
+  /** Under which token a witness keeps the row of this session's cluster. */
+  token = '';
   /** The node whose worker this is. */
   owner = '';
   configuration: Configuration;

@@ -2,7 +2,7 @@
 import type { Command } from '../../src/core/effects.js';
 import type { LinkFailure } from '../../src/core/types.js';
 import { pollDeadlineMs } from '../../src/core/types.js';
-import type { Emit, VoterSessions } from '../../src/ports.js';
+import type { Emit, SessionRequest, VoterSessions } from '../../src/ports.js';
 import { runCommand, StatementFailure } from './backend.js';
 import { targetOf } from './configuration.js';
 import type { Host } from './host.js';
@@ -13,6 +13,7 @@ import type { Session } from './session.js';
 interface Kept {
   readonly voter: string;
   readonly attempt: number;
+  readonly token: string;
   readonly connection: Connection;
   readonly server: Server;
   session: Session | null;
@@ -41,7 +42,7 @@ export class SessionsModel implements VoterSessions {
 
   setState(): void {}
 
-  open(voter: string, conninfo: string | null, database: string | null, attempt: number): void {
+  open({ voter, conninfo, database, attempt, witness }: SessionRequest): void {
     this.close(voter);
     const host = this.#host;
     const { around } = host.server;
@@ -51,7 +52,16 @@ export class SessionsModel implements VoterSessions {
       return;
     }
     const connection = new Connection(around.network, host, server.machine);
-    const kept: Kept = { voter, attempt, connection, server, session: null, ended: false, fatal: null };
+    const kept: Kept = {
+      voter,
+      attempt,
+      token: witness?.token ?? '',
+      connection,
+      server,
+      session: null,
+      ended: false,
+      fatal: null,
+    };
     this.#kept.set(voter, kept);
     byConnection.set(connection, kept);
     connection.onEnd[0] = () =>
@@ -76,6 +86,7 @@ export class SessionsModel implements VoterSessions {
       return;
     }
     result.owner = host.name;
+    result.token = kept.token;
     connection.send(1, () =>
       host.run(() => {
         if (kept.ended) return;

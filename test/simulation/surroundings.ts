@@ -1,4 +1,5 @@
 /** What a modelled server knows of the world around it. */
+import type { Registry } from '../../src/core/types.js';
 import type { Network } from './network.js';
 import type { WalSender } from './replication.js';
 import type { Server } from './server.js';
@@ -9,6 +10,8 @@ import type { World } from './world.js';
 export interface ServerWatcher {
   flushed(server: Server): void;
   rowWritten(server: Server): void;
+  /** A witness has flushed a row. */
+  kept(server: Server, row: Registry): void;
   acknowledged(server: Server, lsn: number, by: WalSender | null): void;
   promoted(server: Server): void;
   merged(server: Server, why: string): void;

@@ -11,6 +11,8 @@ export interface RowRecord {
   readonly branch: Branch;
   readonly lsn: number;
   readonly row: Registry;
+  /** A row that its writer had from a witness and took over; null = its own WAL had the newest. */
+  readonly basis: Registry | null;
   readonly flushedBy: Set<string>;
   established: boolean;
 }

@@ -37,6 +37,8 @@ const standby: Observation = {
   replayPaused: false,
   walReceiver: { status: 'streaming', host: 'n1', port: 5432, lastMessageAgeMs: 10 },
   primaryConninfo: 'host=n1',
+  ballot: 0,
+  address: '',
   names: '',
   fenced: false,
   birthAgeMs: 1e6,

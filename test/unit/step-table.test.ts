@@ -61,6 +61,8 @@ function observation(inRecovery: boolean, row: Registry | null): Observation {
     replayPaused: false,
     walReceiver: null,
     primaryConninfo: '',
+    ballot: 0,
+    address: '',
     names: '',
     fenced: false,
     birthAgeMs: 1e9,

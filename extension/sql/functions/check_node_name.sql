@@ -21,6 +21,11 @@ begin
     raise exception 'node_name "%" is reserved', node_name
       using errcode = 'reserved_name', hint = 'It has a meaning of its own in synchronous_standby_names.';
   end if;
+  select w.name into other from pgkeeper.witness_info w where lower(w.name) = lower(node_name);
+  if found then
+    raise exception 'witness "%" is registered already', other
+      using errcode = 'duplicate_object', hint = 'Nodes and witnesses share their names; choose another one, or remove it: pgkeeper.del_witness.';
+  end if;
   select n.name into other from pgkeeper.node_info n where lower(n.name) = lower(node_name);
   if other = node_name then
     raise exception 'node "%" is registered already', other

@@ -1,4 +1,4 @@
--- What add_node has to know of a server: asked over dblink, as a worker will later. "same_server" is proof that it is the
+-- What add_node and add_witness have to know of a server: asked over dblink, as a worker will later. "same_server" is proof that it is the
 -- server this session runs on, not a copy with the same identifier: it sees an advisory lock with a random key held by this backend.
 
 create function pgkeeper.server_facts(conninfo text) returns jsonb
@@ -18,6 +18,18 @@ begin
       'database', pg_catalog.current_database(),
       'started', extract(epoch from pg_catalog.pg_postmaster_start_time())::text,
       'port', pg_catalog.current_setting('port'),
+      'version', pg_catalog.current_setting('server_version_num')::integer,
+      'timeline', case when not pg_catalog.pg_is_in_recovery()
+        then ('x' || pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 8))::bit(32)::integer end,
+      'address', coalesce(pg_catalog.host(pg_catalog.inet_server_addr()) || ':' || pg_catalog.inet_server_port(), ''),
+      'sees_birth', exists (select from pg_catalog.pg_stat_activity a
+                            where a.backend_type = 'checkpointer' and a.backend_start is not null),
+      'may_keep', case when pg_catalog.to_regclass('pgkeeper_witness.kept') is null
+        then pg_catalog.has_database_privilege(pg_catalog.current_database(), 'create')
+        else pg_catalog.has_table_privilege('pgkeeper_witness.kept', 'select')
+          and pg_catalog.has_table_privilege('pgkeeper_witness.kept', 'insert')
+          and pg_catalog.has_table_privilege('pgkeeper_witness.kept', 'update')
+          and pg_catalog.has_table_privilege('pgkeeper_witness.kept', 'delete') end,
       'same_server', exists (select from pg_catalog.pg_locks l
                              where l.locktype = 'advisory' and l.granted and l.pid = %s and l.objsubid = 1
                                and ((l.classid::bigint << 32) | l.objid::bigint) = %s),
@@ -34,4 +46,4 @@ begin
 end
 $$;
 
-comment on function pgkeeper.server_facts(text) is 'What add_node has to know of a server.';
+comment on function pgkeeper.server_facts(text) is 'What add_node and add_witness have to know of a server.';

@@ -4,10 +4,14 @@
 --   timeline, lsn, lag_bytes   this server: measured now; on the master also its streaming standbys (replayed position)
 --   since      since when the state holds, if it is the one last reported to the master
 --   lease      whose worker holds this server's vote; for this server's row only
+-- Of a witness only the name is known here; whether it answers, and who holds its vote, is what `pgkeeper status` asks it.
 -- A reader needs pg_monitor: without it the sessions of others look empty and every node unreachable.
 
 create view pgkeeper.status as
-  select n.name,
+  select s.name, s.role, s.state, s.is_nextmaster, s.is_sync, s.timeline, s.lsn, s.lag_bytes, s.since, s.lease
+  from (
+  select n.seqno,
+         n.name,
          case when n.is_master then 'master' else 'standby' end as role,
          coalesce(worker.state, 'unreachable') as state,
          n.is_nextmaster,
@@ -36,6 +40,9 @@ create view pgkeeper.status as
     order by r.state = 'streaming' desc, r.replay_lsn desc
     limit 1) stream on true
   left join pgkeeper.node_state known on known.name = n.name and known.state = coalesce(worker.state, 'unreachable')
-  order by n.seqno;
+  union all
+  select w.seqno, w.name, 'witness', 'witness', false, false, null, null, null, null, null
+  from pgkeeper.witness_info w) s
+  order by s.seqno;
 
-comment on view pgkeeper.status is 'The cluster as this server knows it, one row per node; asks nobody.';
+comment on view pgkeeper.status is 'The cluster as this server knows it, one row per node and witness; asks nobody.';

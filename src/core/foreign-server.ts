@@ -1,0 +1,21 @@
+/** Is a server the one that was registered under a name? Pure values. */
+import type { Observation, Registry, Voter } from './types.js';
+
+/** Another cluster, another node, another server in the place of a witness: what it says and what it lends counts for nothing. */
+export function isForeign(registry: Registry, voter: Voter, obs: Observation): boolean {
+  if (voter.kind === 'witness') return !isSameWitness(voter, obs);
+  const isOtherNode = obs.nodeName !== null && obs.nodeName !== voter.name;
+  return isOtherNode || obs.systemIdentifier !== registry.systemIdentifier;
+}
+
+/** The very server that was added: a promoted copy or a restored snapshot has its data, but neither its locks nor its last row. */
+function isSameWitness(voter: Voter, obs: Observation): boolean {
+  const { identity } = voter;
+  return (
+    identity !== undefined &&
+    !obs.inRecovery &&
+    obs.systemIdentifier === identity.systemIdentifier &&
+    obs.timeline === identity.timeline &&
+    obs.address === identity.address
+  );
+}
