@@ -86,10 +86,9 @@ export function holdMeanwhile(k: Keeper, turn: Turn): void {
   if (!send(k, turn, own, { kind: 'set-names', names: holdNames })) wake(k, turn, k.now + 5);
 }
 
-/** A claim that cannot succeed: the server may not stay writable. */
+/** A claim that cannot succeed: the server may not stay writable. Its votes go when it is dead, not before. */
 export function failClaim(k: Keeper, turn: Turn, why: string): void {
   note(k, turn, 'claim-failed', { why });
-  releaseVotes(k, turn);
   retire(k, turn);
 }
 

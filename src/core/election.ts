@@ -54,7 +54,10 @@ function isUndecided(e: Election): boolean {
   return e.phase === 'gather' || e.phase === 'vote' || e.phase === 'catch-up' || e.phase === 'freeze';
 }
 
-/** The own server died under the election. After pg_promote was sent the only way is fencing. */
+/**
+ * The own server died under the election, or only its session. After pg_promote was sent the only way is fencing. A server
+ * that may be writable keeps its votes until it is dead, like a master's.
+ */
 function ownServerGone(k: Keeper, turn: Turn, e: Election, own: Link): boolean {
   // Ended by this worker itself, to give a vote back.
   if (own.failure === null) return true;
@@ -65,7 +68,7 @@ function ownServerGone(k: Keeper, turn: Turn, e: Election, own: Link): boolean {
     e.phase === 'establish' ||
     e.phase === 'names';
   note(k, turn, 'election-aborted', { why: `the own server ended the session (${own.detail})` });
-  releaseVotes(k, turn);
+  if (!mayBeWritable) releaseVotes(k, turn);
   k.brokenElections += 1;
   k.role = {
     kind: 'down',

@@ -5,7 +5,7 @@
 import type { Command, Effect } from './effects.js';
 import type { ReasonCode, ReasonRecord, ReasonValue } from './reasons.js';
 import type { Keeper, Link } from './state.js';
-import { pollDeadlineMs } from './types.js';
+import { leaseMarginMs, pollDeadlineMs } from './types.js';
 
 export interface Turn {
   readonly effects: Effect[];
@@ -72,6 +72,11 @@ const slowCommands: ReadonlySet<Command['kind']> = new Set<Command['kind']>([
 export function send(k: Keeper, turn: Turn, link: Link, command: Command): boolean {
   if (!isIdle(link)) return false;
   const id = k.nextId++;
+  // A master gives no vote up for a silence while it is good: the answer to what was sent may still come and renew it.
+  const patienceMs =
+    k.role.kind === 'master' && link.vote !== null
+      ? link.vote.renewedAt + link.vote.ttlMs - 2 * leaseMarginMs(k.settings) - k.now
+      : 0;
   link.busy = { id, command, sentAt: k.now };
   turn.effects.push({
     kind: 'command',
@@ -83,7 +88,7 @@ export function send(k: Keeper, turn: Turn, link: Link, command: Command): boole
       : // A lock or a slow disk under the own server is no reason to drop its session and with it a vote.
         link.voter === k.settings.name
         ? Math.max(pollDeadlineMs(k.settings), k.settings.leaseTtlMs / 2)
-        : pollDeadlineMs(k.settings),
+        : Math.max(pollDeadlineMs(k.settings), patienceMs),
   });
   return true;
 }

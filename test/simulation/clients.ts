@@ -15,6 +15,7 @@ export class Writer {
   readonly #pauseMs: () => number;
   #session: Session | null = null;
   #pending = false;
+  #stopped = false;
   /** When the next write comes; Infinity = none while that server takes none. */
   #nextAt = Number.POSITIVE_INFINITY;
 
@@ -37,8 +38,13 @@ export class Writer {
     });
   }
 
+  stop(): void {
+    this.#stopped = true;
+  }
+
   #write(): void {
     this.#nextAt = Number.POSITIVE_INFINITY;
+    if (this.#stopped) return;
     const server = this.#server;
     if (!server.writable) return;
     this.wake();

@@ -1,4 +1,5 @@
 /** Composition: a whole cluster in one world. Topology in, running hosts out. */
+import type { ReasonRecord } from '../../src/core/reasons.js';
 import type { CoreSettings, Registry, Voter } from '../../src/core/types.js';
 import { Checkers } from './checkers.js';
 import { Writer } from './clients.js';
@@ -54,7 +55,7 @@ export class Cluster implements Surroundings {
   /** All faults are over. */
   healed = false;
   /** Told of every decision. */
-  onDecision: ((host: Host, code: string) => void) | null = null;
+  onDecision: ((host: Host, code: string, record: ReasonRecord) => void) | null = null;
   /** Decisions by reason code, all hosts together. */
   readonly decisions = new Map<string, number>();
   readonly #servers = new Map<string, Server>();
@@ -74,10 +75,10 @@ export class Cluster implements Surroundings {
     const first = this.newBranch(1, null, 0, 'n1');
     first.tip = 1000;
     const watcher = {
-      decided: (host: Host, record: { code: string }) => {
+      decided: (host: Host, record: ReasonRecord) => {
         this.decisions.set(record.code, (this.decisions.get(record.code) ?? 0) + 1);
         this.watchClosely(3000);
-        this.onDecision?.(host, record.code);
+        this.onDecision?.(host, record.code, record);
       },
       workerFailed: (host: Host, error: unknown) =>
         this.watcher.violate('X1', `worker of ${host.name} broke: ${errorText(error)}`),
@@ -174,8 +175,18 @@ export class Cluster implements Surroundings {
     this.hosts[0]?.server.writeRow(row);
     for (const host of this.hosts) {
       this.world.after(this.world.random.between(0, 2000), () => host.startWorker());
-      this.#writers.set(host.server, new Writer(host.server, () => this.#writePauseMs()));
     }
+    this.startWriters();
+  }
+
+  startWriters(): void {
+    for (const { server } of this.hosts)
+      this.#writers.set(server, new Writer(server, () => this.#writePauseMs()));
+  }
+
+  stopWriters(): void {
+    for (const writer of this.#writers.values()) writer.stop();
+    this.#writers.clear();
   }
 
   becameWritable(server: Server): void {

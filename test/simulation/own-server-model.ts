@@ -45,7 +45,7 @@ export class OwnServerModel implements OwnServer {
   retire(names: string | null): void {
     const { server, world } = this.#host;
     server.standbySignal = true;
-    this.#later(world.random.tail(30, 300), () => {
+    this.#later(world.random.tail(30, 300) + server.diesAfterMs, () => {
       server.crash('ended by its worker');
       this.#later(world.random.tail(5, 100), () => {
         markFenced(server, names);

@@ -115,7 +115,7 @@ function planFor(random: Random, { nodes, settings }: Topology): PlanOptions {
 }
 
 /** L1: one master takes writes soon; a while later every node follows it and synchronous replication is as wished. */
-function judgeEnd(cluster: Cluster): void {
+export function judgeEnd(cluster: Cluster): void {
   const { world, watcher } = cluster;
   const healed = world.now;
   const { settings } = cluster.topology;
@@ -186,7 +186,7 @@ function mendBroken(cluster: Cluster): void {
 }
 
 /** What is not yet as it should be; null = all is. */
-function problemOf(cluster: Cluster): string | null {
+export function problemOf(cluster: Cluster): string | null {
   const { writable } = cluster;
   const master = writable[0];
   if (master === undefined || writable.length > 1) return `${writable.length} servers are writable`;

@@ -69,6 +69,10 @@ export class Server extends Execution {
   /** Replay needs that much longer for each step. */
   replayDelayMs = 0;
   connectionsFull = false;
+  /** After a start its own WAL is read for so long; null = as chance has it. */
+  readsWalMs: number | null = null;
+  /** Its processes take so long to die when they are ended. */
+  diesAfterMs = 0;
   /** pg_ctl start fails. */
   startFails = false;
 
@@ -131,7 +135,8 @@ export class Server extends Execution {
       return true;
     }
     // Consistent somewhere before the end of its own WAL; the rest is read afterwards.
-    const readMs = world.random.chance(0.7) ? 0 : world.random.tail(500, 8000) + this.replayDelayMs;
+    const readMs =
+      this.readsWalMs ?? (world.random.chance(0.7) ? 0 : world.random.tail(500, 8000) + this.replayDelayMs);
     const back = readMs > 0 ? world.random.integer(0, 2000) : 0;
     this.recovery.replayed = Math.max(this.end - back, 0);
     this.after(consistentMs, () => {

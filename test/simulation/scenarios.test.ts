@@ -1,0 +1,37 @@
+/**
+ * Every schedule of the protocol's review, played on the simulated cluster with the production core: nothing is lost, and
+ * the outcome is the one the rule demands. Then once more with that rule taken out of the core: it must be missed.
+ */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Worker } from '../../src/worker/worker.js';
+import { mutatedCore } from './mutated-core.js';
+import { comingBack } from './scenarios/coming-back.js';
+import { freeze } from './scenarios/freeze.js';
+import { liveness } from './scenarios/liveness.js';
+import { perform } from './scenarios/scenario.js';
+import { syncSet } from './scenarios/sync-set.js';
+import { votes } from './scenarios/votes.js';
+
+/** Latencies and other small delays differ from seed to seed; the outcome must not. */
+const seeds = Array.from({ length: 20 }, (_, i) => i + 1);
+
+for (const scenario of [...syncSet, ...freeze, ...comingBack, ...liveness, ...votes]) {
+  test(scenario.name, async () => {
+    for (const seed of seeds) {
+      const { failure } = perform(scenario, seed, Worker);
+      assert.equal(failure, null, `seed ${seed}`);
+    }
+    if (scenario.without === undefined) return;
+    const { rule, replacements, shows } = scenario.without;
+    const { workerClass, remove } = await mutatedCore(replacements);
+    try {
+      for (const seed of seeds.slice(0, 2)) {
+        const { failure } = perform(scenario, seed, workerClass);
+        assert.match(failure ?? 'nothing went wrong', shows, `without "${rule}", seed ${seed}`);
+      }
+    } finally {
+      remove();
+    }
+  });
+}

@@ -1,0 +1,166 @@
+/** What must not stop a cluster: who is ahead but may not lead (B1), dead servers (B3), blocked candidates (B4), false witnesses (B5), stuck replay (B6), full servers (B10). */
+
+import { runLongQuery } from '../clients.js';
+import { one, type Scenario } from './scenario.js';
+
+export const liveness: readonly Scenario[] = [
+  {
+    name: 'B1 the node that is ahead has priority 0',
+    why: 'the candidate would let it go first, and it never goes',
+    setting: { nodes: 3, names: 'ANY 1 (n2, n3)', neverMaster: ['n3'] },
+    play(stage) {
+      stage.stallStream('n2');
+      const commit = stage.writeThrough('n1');
+      stage.expectOn(commit, ['n1', 'n3']);
+      stage.powerOff('n1');
+      stage.untilMaster('n2', 30_000);
+      stage.expectDecided('peer-ahead', 'n2');
+      stage.expect('the commit is there', stage.has('n2', commit));
+    },
+    without: {
+      rule: 'the difference is streamed from whoever is ahead',
+      replacements: one(
+        'core/catch-up.js',
+        "enterPhase(k, e, 'catch-up');",
+        'abandon(k, turn, e, randomBetween(k, 500, 1500));',
+      ),
+      shows: /n2 is master/,
+    },
+  },
+  {
+    name: 'B3 the server of the master hangs, its worker renews all votes',
+    why: 'no majority is ever free',
+    setting: { nodes: 3, names: 'ANY 1 (n2, n3)' },
+    play(stage) {
+      stage.server('n1').freeze();
+      const master = stage.untilAnyMaster(['n2', 'n3'], 40_000);
+      stage.expectDecided('server-frozen', 'n1');
+      stage.writeThrough(master);
+    },
+    without: {
+      rule: 'a server that takes no new connection for T is ended',
+      replacements: [
+        ...one('core/master.js', 'if (k.now - m.ownAliveAt >= failoverTimeMs(k.settings)) {', 'if (false) {'),
+        ...one(
+          'core/own-server.js',
+          'if (role.wasMaster && silentMs >= failoverTimeMs(k.settings)) {',
+          'if (false) {',
+        ),
+      ],
+      shows: /one of n2, n3 is master/,
+    },
+  },
+  {
+    name: 'B4 a blocked candidate and the former master that comes back',
+    why: 'it needs the votes that the candidate can make nothing of',
+    setting: { nodes: 5, names: 'ANY 1 (n1, n2, n3)' },
+    play(stage) {
+      stage.powerOff('n1', 'n3');
+      stage.untilBlockedOn('n2', 'n3');
+      stage.run(10_000);
+      stage.host('n1').powerOn();
+      stage.host('n1').startWorker();
+      stage.untilMaster('n1', 30_000);
+      stage.expectNotDecided('promoting', 'n2');
+    },
+    without: {
+      rule: 'a blocked candidate gives its votes back between tries',
+      replacements: [
+        ...one(
+          'core/election-round.js',
+          "releaseVotes(k, turn);\n    if (e.cause === 'failover') {",
+          "if (e.cause === 'failover') {",
+        ),
+        ...one('core/standby.js', 'else if (own.vote !== null) {', 'else if (false) {'),
+      ],
+      shows: /n1 is master/,
+    },
+  },
+  {
+    name: 'B5 a standby hears the candidate of a failed round',
+    why: 'its WAL receiver gets messages, but not from the master',
+    setting: { nodes: 3, names: 'ANY 1 (n2, n3)', neverMaster: ['n3'], settings: { fencingCommand: true } },
+    play(stage) {
+      stage.host('n2').hookWorks = false;
+      stage.powerOff('n1');
+      stage.untilDecision('n2', 'fencing-command-failed');
+      stage.expect('n3 streams from n2', stage.server('n3').recovery.receiver?.host === 'n2');
+      stage.host('n2').hookWorks = true;
+      stage.untilMaster('n2', 9000);
+      stage.expectNotDecided('master-seen-by-peer');
+    },
+    without: {
+      rule: 'only a receiver whose sender is the master counts',
+      replacements: one(
+        'core/suspicion.js',
+        'if (streamsFrom(link.obs, master) && ageNow < failoverTimeMs(k.settings))',
+        'if (ageNow < failoverTimeMs(k.settings))',
+      ),
+      shows: /decided master-seen-by-peer|n2 is master/,
+    },
+  },
+  {
+    name: 'B5 a standby still streams from a master that hangs',
+    why: 'the connection stands for another minute, and says nothing',
+    setting: { nodes: 3, names: 'ANY 1 (n2, n3)' },
+    play(stage) {
+      stage.writeThrough('n1');
+      stage.server('n1').freeze();
+      stage.host('n1').killWorker();
+      stage.expect('n3 streams from n1', stage.server('n3').recovery.receiver?.host === 'n1');
+      stage.untilAnyMaster(['n2', 'n3'], 25_000);
+    },
+    without: {
+      rule: 'its last message must be younger than T',
+      replacements: one(
+        'core/suspicion.js',
+        'if (streamsFrom(link.obs, master) && ageNow < failoverTimeMs(k.settings))',
+        'if (streamsFrom(link.obs, master))',
+      ),
+      shows: /one of n2, n3 is master/,
+    },
+  },
+  {
+    name: 'B6 an old query holds up the replay of the candidate',
+    why: 'pg_promote waits for replay, and replay for the query',
+    setting: { nodes: 3, names: 'ANY 1 (n2, n3)', neverMaster: ['n3'] },
+    play(stage) {
+      runLongQuery(stage.server('n2'), 600_000);
+      stage.writeThrough('n1');
+      stage.run(100);
+      stage.server('n1').crash('kill -9');
+      stage.untilMaster('n2', 10_000);
+    },
+    without: {
+      rule: 'replay that does not end is helped: resumed, and the sessions that block it ended',
+      replacements: one('core/freeze.js', "!e.sent.has('own resumed') &&", 'false &&'),
+      shows: /n2 is master/,
+    },
+  },
+  {
+    name: 'B10 every server is full when the votes are needed',
+    why: 'new sessions are refused exactly then',
+    setting: { nodes: 3, names: 'ANY 1 (n2, n3)' },
+    play(stage) {
+      for (const { name, server } of stage.cluster.hosts) {
+        const accept = server.accept.bind(server);
+        server.accept = (connection, kind, database, answer) =>
+          name !== 'n1' && stage.now < fullUntil
+            ? answer('speaks')
+            : accept(connection, kind, database, answer);
+      }
+      const fullUntil = stage.now + 60_000;
+      stage.powerOff('n1');
+      stage.untilAnyMaster(['n2', 'n3'], 25_000);
+    },
+    without: {
+      rule: 'a session to every voter is open at all times',
+      replacements: one(
+        'core/links.js',
+        "if (link.session !== 'none')\n            continue;",
+        "if (link.session !== 'none' || (k.role.kind !== 'electing' && k.role.kind !== 'master' && link.voter !== k.settings.name && link.voter !== k.registry?.master))\n            continue;",
+      ),
+      shows: /one of n2, n3 is master/,
+    },
+  },
+];

@@ -1,0 +1,171 @@
+/** Changes of the synchronous set: what was acknowledged before them (A1), and what the server really does (A2). */
+import { one, type Scenario, type Without } from './scenario.js';
+import type { Stage } from './stage.js';
+
+const registryFirst: Without = {
+  rule: 'a change that strengthens goes under hold: the new set has flushed everything before the registry says so',
+  replacements: one(
+    'core/sync-plan.js',
+    "return { path: 'under-hold', target: desired };",
+    "return { path: 'registry-first', target: desired };",
+  ),
+  shows: /^S4: commit \d+ on n1 is on 0 of/,
+};
+
+/** The master acknowledges nothing by names that its registry does not say yet. */
+function untilAbandoned(stage: Stage): void {
+  stage.untilDecision('n1', 'sync-change');
+  stage.untilDecision('n1', 'sync-change-abandoned');
+}
+
+/** Both members lost for T while n4 and n5 vote on; n3 comes back later. */
+function degrade(stage: Stage): void {
+  for (const name of ['n2', 'n3']) stage.server(name).stop(() => undefined);
+  stage.untilDecision('n1', 'went-async');
+  stage.run(2000);
+  stage.expectDecided('sync-changed', 'n1');
+}
+
+function comesBack(stage: Stage, name: string): void {
+  stage.server(name).start();
+  const streams = () =>
+    stage.server('n1').senders.some((sender) => sender.name === name && sender.state === 'streaming');
+  stage.until(`${name} streams`, streams);
+}
+
+/** Clients that come all the while: an acknowledgement that slips through is seen. */
+function writeOften(stage: Stage, name: string, forMs: number): void {
+  for (let ms = 0; ms < forMs; ms += 50) {
+    stage.write(name);
+    stage.run(50);
+  }
+}
+
+export const syncSet: readonly Scenario[] = [
+  {
+    name: 'A1 a member that alone has a commit is removed from the names',
+    why: 'the new set was promised only what is acknowledged after the change',
+    setting: { nodes: 5, names: 'ANY 1 (n2, n3)' },
+    play(stage) {
+      for (const name of ['n2', 'n4', 'n5']) stage.stallStream(name);
+      stage.expectOn(stage.writeThrough('n1'), ['n1', 'n3']);
+      stage.wishNames('ANY 1 (n2)');
+      untilAbandoned(stage);
+      stage.expect('R is as before', stage.row('n1').syncMembers.join() === 'n2,n3');
+      stage.powerOff('n1', 'n3');
+      stage.untilBlockedOn('n2', 'n3');
+      stage.neverMaster(['n2', 'n4', 'n5'], 30_000);
+    },
+    without: registryFirst,
+  },
+  {
+    name: 'A1 k is raised while a commit is on one member only',
+    why: 'a single frozen member would be enough for two acknowledgements that never were',
+    setting: { nodes: 5, names: 'ANY 1 (n2, n3)' },
+    play(stage) {
+      for (const name of ['n3', 'n4', 'n5']) stage.stallStream(name);
+      stage.expectOn(stage.writeThrough('n1'), ['n1', 'n2']);
+      stage.wishNames('ANY 2 (n2, n3)');
+      untilAbandoned(stage);
+      stage.expect('k is as before', stage.row('n1').syncNeeded === 1);
+      stage.powerOff('n1', 'n2');
+      stage.untilBlockedOn('n3', 'n2');
+      stage.neverMaster(['n3', 'n4', 'n5'], 30_000);
+    },
+    without: { ...registryFirst, shows: /^S4: commit \d+ on n1 is on 1 of/ },
+  },
+  {
+    name: 'A1 degraded is left while the returning standby lacks what was acknowledged meanwhile',
+    why: 'leaving degraded adds members and raises k at once',
+    setting: { nodes: 5, names: 'ANY 1 (n2, n3)' },
+    play(stage) {
+      degrade(stage);
+      const commit = stage.writeThrough('n1');
+      stage.run(100);
+      stage.expectOn(commit, ['n1', 'n4', 'n5']);
+      comesBack(stage, 'n3');
+      // From here on the disk of n3 stands still.
+      stage.stallStream('n3');
+      stage.writeThrough('n1');
+      untilAbandoned(stage);
+      stage.expect('still degraded', stage.row('n1').syncNeeded === 0);
+      stage.powerOff('n1');
+      stage.untilBlockedOn('n3', 'n1, n2');
+      stage.neverMaster(['n3', 'n4', 'n5'], 30_000);
+    },
+    without: registryFirst,
+  },
+  {
+    name: 'A2 the checkpointer is in long fsyncs when a standby is promoted',
+    why: 'only the checkpointer switches waiting on; names set just before pg_promote come too late',
+    setting: { nodes: 3, names: 'ANY 1 (n1, n2, n3)', onlyOnMaster: true },
+    play(stage) {
+      stage.server('n2').checkpointerBusyUntil = stage.now + 60_000;
+      stage.server('n1').crash('kill -9');
+      let slipped = false;
+      stage.at('n2', 'promoted', () => {
+        // n3 can acknowledge nothing: the epoch cannot be on a majority.
+        stage.cut('n2', 'n3');
+        const commit = stage.write('n2');
+        slipped = commit.acknowledged;
+      });
+      stage.untilDecision('n2', 'promoted');
+      stage.expect('the first commit of the new master waits', !slipped);
+      stage.run(1000);
+      stage.heal('n2', 'n3');
+    },
+    without: {
+      rule: 'hold is the resting value of every standby',
+      replacements: [
+        { file: 'core/master.js', find: "registry.syncWished > 0 ? holdNames : ''", replace: "''" },
+      ],
+      shows: /^S4: n2 acknowledged without waiting/,
+    },
+  },
+  {
+    name: 'A2 the checkpointer is in long fsyncs when degraded is left',
+    why: 'SHOW has the new names at once, and commits do not wait',
+    setting: { nodes: 5, names: 'ANY 1 (n2, n3)' },
+    play(stage) {
+      degrade(stage);
+      stage.server('n1').checkpointerBusyUntil = stage.now + 20_000;
+      comesBack(stage, 'n3');
+      stage.untilDecision('n1', 'sync-change');
+      writeOften(stage, 'n1', 4000);
+      stage.expectDecided('sync-change-abandoned', 'n1');
+      stage.expect('still degraded', stage.row('n1').syncNeeded === 0);
+      stage.untilDecision('n1', 'back-to-sync');
+    },
+    without: {
+      rule: 'the hold is proven by a commit that is seen waiting',
+      replacements: one('core/sync-change.js', 'if (answer.proven) {', 'if (true) {'),
+      shows: /^S4: n1 acknowledged without waiting/,
+    },
+  },
+  {
+    name: 'A2 a walsender that has not reloaded lets a commit go by the old k',
+    why: 'each walsender has its own copy of k, and ANY shows priority 1 for every k',
+    setting: { nodes: 3, names: 'ANY 1 (n2, n3)' },
+    play(stage) {
+      const sender = stage.server('n1').senders.find(({ name }) => name === 'n2');
+      if (sender === undefined) throw new Error('n2 does not stream');
+      const reload = sender.reload.bind(sender);
+      sender.reload = () => stage.cluster.world.after(1500, reload);
+      stage.wishNames('ANY 2 (n2, n3)');
+      stage.untilDecision('n1', 'sync-change');
+      stage.run(300);
+      stage.stallStream('n3');
+      writeOften(stage, 'n1', 1000);
+      stage.expectNotDecided('sync-changed');
+      stage.run(500);
+      stage.letStreamGo('n3');
+      stage.untilDecision('n1', 'sync-changed');
+      stage.expect('two are asked for', stage.row('n1').syncNeeded === 2);
+    },
+    without: {
+      rule: 'the hold is proven: no walsender counts any more',
+      replacements: one('core/sync-change.js', 'if (answer.proven) {', 'if (true) {'),
+      shows: /^S4: /,
+    },
+  },
+];

@@ -1,0 +1,127 @@
+/** Votes and the lease: when a vote may be given (A10), when it is given back (B3, B6), who may still believe in one (A11, A12). */
+import { one, type Scenario } from './scenario.js';
+
+export const votes: readonly Scenario[] = [
+  {
+    name: 'B6 the candidate loses its own session after pg_promote was sent',
+    why: 'its server may be writable at any moment: there is no way back but fencing, and nobody else may be elected before',
+    setting: { nodes: 5, names: '' },
+    play(stage) {
+      stage.writeAll();
+      stage.powerOff('n1');
+      stage.server('n2').diesAfterMs = 2000;
+      // Its session ends, and what was sent is through when it is cut off.
+      stage.at('n2', 'promoted', () => {
+        stage.cluster.world.after(0.5, () => stage.endSessionOn('n2', 'n2'));
+        stage.cluster.world.after(5, () => stage.isolate('n2'));
+      });
+      stage.untilDecision('n2', 'promoted');
+      for (const name of ['n3', 'n4', 'n5'])
+        stage.at(name, 'votes-held', () => stage.expect('n2 is dead', !stage.server('n2').writable));
+      stage.untilDecision('n2', 'server-retired');
+      stage.heal('n2');
+      stage.untilAnyMaster(['n1', 'n2', 'n3', 'n4', 'n5']);
+      stage.run(5000);
+    },
+    without: {
+      rule: 'a candidate that may be writable keeps its votes until its server is dead',
+      replacements: one('core/election.js', 'if (!mayBeWritable)', 'if (true)'),
+      shows: /^S[13]: |n2 is dead/,
+    },
+  },
+  {
+    name: 'B3 the votes are given back only when every process of it is dead',
+    why: 'a hanging server may go on at any moment',
+    setting: { nodes: 3, names: '' },
+    play(stage) {
+      stage.server('n1').freeze();
+      // Ending it takes long.
+      stage.at('n1', 'server-frozen', () => stage.host('n1').stallWorker());
+      stage.untilDecided('n1', 'server-frozen');
+      for (const name of ['n2', 'n3'])
+        stage.at(name, 'votes-held', () => stage.expect('n1 is dead', !stage.server('n1').writable));
+      stage.run(3000);
+      stage.host('n1').resumeWorker();
+      stage.untilAnyMaster(['n1', 'n2', 'n3'], 40_000);
+    },
+    without: {
+      rule: 'votes are given back after the end of the server, not before',
+      replacements: one(
+        'core/own-server.js',
+        "turn.effects.push({ kind: 'retire-server', names: fencedNames(k) });\n}\n/** The server was started",
+        "turn.effects.push({ kind: 'retire-server', names: fencedNames(k) });\n    releaseVotes(k, turn);\n}\n/** The server was started",
+      ),
+      shows: /n1 is dead/,
+    },
+  },
+  {
+    name: 'A10 a voter restarts and forgets the lock while its holder still counts on it',
+    why: 'the holder believes in the vote until lease_ttl after its last renewal',
+    setting: { nodes: 3, names: '' },
+    play(stage) {
+      // n2 has long lost n1, and n3 is not able to see it either: n1 is idle and full. Its worker still renews on n3.
+      stage.cut('n1', 'n2');
+      stage.server('n1').connectionsFull = true;
+      stage.untilDecision('n2', 'votes-refused');
+      stage.cut('n1', 'n3');
+      stage.server('n3').restartAfterBackendCrash();
+      stage.server('n1').connectionsFull = false;
+      stage.writeAll();
+      for (const name of ['n2', 'n3'])
+        stage.at(name, 'votes-held', () => stage.expect('n1 is dead', !stage.server('n1').writable));
+      stage.untilAnyMaster(['n2', 'n3']);
+    },
+    without: {
+      rule: 'a voter younger than lease_ttl gives its vote to nobody',
+      replacements: one('core/lease.js', 'if (birthAgeMs >= k.settings.leaseTtlMs)', 'if (birthAgeMs >= 0)'),
+      shows: /^S1: |n1 is dead/,
+    },
+  },
+  {
+    name: 'A11 the worker of the master is killed, then a partition',
+    why: 'its votes are free at once, and nobody beside the server ends it',
+    setting: { nodes: 5, names: 'ANY 1 (n1, n2, n3)' },
+    play(stage) {
+      stage.host('n1').killWorker();
+      stage.cut(['n1', 'n3'], ['n2', 'n4', 'n5']);
+      stage.neverMaster(['n2', 'n4', 'n5'], 30_000);
+      stage.untilBlockedOn('n2', 'n3');
+      const commit = stage.writeThrough('n1');
+      stage.expectOn(commit, ['n1', 'n3']);
+      stage.heal(['n1', 'n3'], ['n2', 'n4', 'n5']);
+    },
+    without: {
+      rule: '|R| - k + 1 members of R must be frozen',
+      replacements: one(
+        'core/ranking.js',
+        'registry.syncMembers.length - registry.syncNeeded + 1',
+        'registry.syncMembers.length - registry.syncNeeded',
+      ),
+      shows: /^S[12]: |becomes master/,
+    },
+  },
+  {
+    name: 'A12 the voters end the sessions of a master before lease_ttl, and it is not told',
+    why: 'a short tcp_user_timeout frees the votes while their holder counts them from the last answer',
+    setting: { nodes: 3, names: '' },
+    play(stage) {
+      stage.writeAll();
+      stage.run(5000);
+      // What n1 sends is lost; who asks n1 is refused at once, by a firewall: the evidence of a crash.
+      stage.cut('n1', ['n2', 'n3']);
+      stage.reject('n2', ['n1']);
+      stage.reject('n3', ['n1']);
+      for (const voter of ['n2', 'n3']) stage.endSessionOn(voter, 'n1');
+      for (const name of ['n2', 'n3'])
+        stage.at(name, 'promoting', () => stage.expect('n1 is dead', !stage.server('n1').writable));
+      stage.untilAnyMaster(['n2', 'n3']);
+      stage.expectDecided('master-crashed', 'n2');
+      stage.expectDecided('election-aborted', 'n2');
+    },
+    without: {
+      rule: 'with sync off an election waits for T unless the master certainly knows that it lost its votes',
+      replacements: one('core/voting.js', 'if (k.now < silentAt) {', 'if (false) {'),
+      shows: /^S1: |n1 is dead/,
+    },
+  },
+];
