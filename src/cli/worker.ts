@@ -5,7 +5,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { type CoreSettings, pollDeadlineMs } from '../core/types.js';
-import { createLogger, decisionLog, type Logger } from '../logging.js';
+import { createLogger, decisionLog, goOnWithoutReader, type Logger } from '../logging.js';
 import type { Emit, Ports } from '../ports.js';
 import { openClient, queryWithDeadline } from '../postgres/connect.js';
 import { PostgresNotifications } from '../postgres/notifications.js';
@@ -177,8 +177,7 @@ class Daemon {
           end(exitCodes.done);
         });
       process.on('SIGHUP', () => this.#reload());
-      // A reader of the log that goes away is no reason to leave the server unguarded.
-      process.stdout.on('error', () => undefined);
+      goOnWithoutReader();
       const crash = (error: unknown) => {
         const stack = error instanceof Error ? error.stack : String(error);
         this.#logger.fatal({ error: stack }, 'worker crashes: an invariant is broken');
