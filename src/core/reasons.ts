@@ -68,6 +68,8 @@ export const reasons = {
   'next-master': 'next master is {next}',
   'two-nodes': 'two nodes without a witness: no majority is possible, neither of the guarantees is kept',
   'foreign-server': '{voter} belongs to another cluster (system identifier {identifier})',
+  'master-left':
+    'the worker stops beside a master: if none runs here again within {leftMs} ms, the guard ends this server and another node takes over',
   removed: 'this node was removed from the registry; it is no longer managed',
 } as const;
 
@@ -114,6 +116,7 @@ const warnings: ReadonlySet<ReasonCode> = new Set<ReasonCode>([
   'fencing-command-failed',
   'command-failed',
   'promotion-failed',
+  'master-left',
   'removed',
 ]);
 

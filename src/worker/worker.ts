@@ -6,7 +6,7 @@ import { guardOrder } from '../core/guard-deadline.js';
 import { voterNamed, votersOf } from '../core/links.js';
 import { type Keeper, newKeeper } from '../core/state.js';
 import { stateName, step } from '../core/step.js';
-import { releaseAllOnStop } from '../core/stop.js';
+import { stopKeeper } from '../core/stop.js';
 import type { CoreSettings } from '../core/types.js';
 import type { Ports } from '../ports.js';
 import { Mailbox } from './mailbox.js';
@@ -65,8 +65,12 @@ export class Worker {
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#cancelWake();
-    for (const effect of releaseAllOnStop(this.#keeper).effects) perform(effect, this.#ports, () => null);
-    await Promise.all([this.#ports.voters.end(), this.#ports.notifications.end(), this.#ports.guard?.end()]);
+    const { clock, guard, log, notifications, voters } = this.#ports;
+    const { turn, guardStays } = stopKeeper(this.#keeper, clock.monotonicMs());
+    const state = stateName(this.#keeper);
+    for (const record of turn.reasons) log.decision(record, state);
+    for (const effect of turn.effects) perform(effect, this.#ports, () => null);
+    await Promise.all([voters.end(), notifications.end(), guard?.end(guardStays)]);
   }
 
   #receive(event: KeeperEvent): void {
