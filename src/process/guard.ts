@@ -117,7 +117,7 @@ class ServerGuard {
     }
     if (this.#leavesWithServer && this.#isServerGone()) return this.#leave();
     const leftMs = Number(this.#order.atNs - process.hrtime.bigint()) / 1e6;
-    if (leftMs <= 0) void this.#endServer(this.#order.syncWished);
+    if (leftMs <= 0) void this.#endServer(this.#order.syncWished, Math.round(-leftMs));
     else this.#timer = setTimeout(() => this.#look(), Math.min(lookMs, Math.ceil(leftMs)));
   }
 
@@ -133,7 +133,7 @@ class ServerGuard {
     }
   }
 
-  async #endServer(syncWished: boolean): Promise<void> {
+  async #endServer(syncWished: boolean, lateMs: number): Promise<void> {
     this.#ending = true;
     const { log } = this.#options;
     const control = createServerControl({
@@ -142,7 +142,10 @@ class ServerGuard {
       startCommand: () => '',
       stopCommand: () => '',
     });
-    log('guard-ends-server', 'the lease ran out and nothing was heard of the worker: ending the server');
+    log(
+      'guard-ends-server',
+      `the time of this master ran out ${lateMs} ms ago and nothing was heard of its worker: ending the server`,
+    );
     // The end comes first, whatever the disk says; the marks are tried until they stand.
     const marked = () => {
       try {

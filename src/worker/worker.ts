@@ -19,6 +19,8 @@ const jumpMs = 2000;
 export interface WorkerView {
   readonly state: string;
   readonly nodes: number;
+  /** It has looked at its server, or found it gone. */
+  readonly hasRole: boolean;
 }
 
 export class Worker {
@@ -32,6 +34,7 @@ export class Worker {
   #shown = '';
   #recent: string[] = [];
   #offsetMs: number;
+  #turns = 0;
 
   constructor(
     settings: CoreSettings,
@@ -51,6 +54,13 @@ export class Worker {
   /** How others reach a node, as the registry says; null = not registered, or not known yet. */
   conninfoOf(node: string): string | null {
     return voterNamed(this.#keeper, node)?.conninfo ?? null;
+  }
+
+  /** Takes a turn, also when nothing is due, and says whether it came to its end: the worker is alive. */
+  takesTurns(): boolean {
+    const before = this.#turns;
+    this.#receive({ kind: 'wake' });
+    return this.#turns > before;
   }
 
   hint(): void {
@@ -100,6 +110,7 @@ export class Worker {
     this.#cancelWake();
     if (Number.isFinite(turn.wakeAt))
       this.#cancelWake = clock.wakeAt(turn.wakeAt, () => this.#receive({ kind: 'wake' }));
+    this.#turns += 1;
   }
 
   /** A broken invariant ends the process with what led to it; the supervisor starts it anew. */
@@ -138,10 +149,11 @@ export class Worker {
 
   #show(state: string): void {
     const nodes = votersOf(this.#keeper).length;
-    const shown = `${state} ${nodes}`;
+    const hasRole = this.#keeper.role.kind !== 'starting';
+    const shown = `${state} ${nodes} ${hasRole}`;
     if (shown === this.#shown) return;
     this.#shown = shown;
     this.#ports.voters.setState(state);
-    this.#onView({ state, nodes });
+    this.#onView({ state, nodes, hasRole });
   }
 }

@@ -1,28 +1,13 @@
 /** A master whose worker cannot act: the guard ends the server when the lease runs out, and the others go on. */
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { TestNode } from '../../src/testbed/cluster.js';
 import { until } from '../../src/testbed/server.js';
 import { pgkeeper } from '../support/command-line.js';
 import { FailoverCluster, failoverTimeMs, leaseTtlMs, stepsOn } from '../support/failover-cluster.js';
+import { guardsOf } from '../support/guards.js';
 import { RemovableProgram } from '../support/removable-program.js';
-
-/** Pids of the guards of that node's data directory. */
-function guardsOf(node: TestNode): readonly number[] {
-  return readdirSync('/proc').flatMap((entry) => {
-    try {
-      const line = /^\d+$/.test(entry) ? readFileSync(`/proc/${entry}/cmdline`, 'utf8') : '';
-      return line.includes('(guard)') &&
-        readFileSync(`/proc/${entry}/environ`, 'utf8').includes(`TESTBED_NODE=${node.server.folder}`)
-        ? [Number(entry)]
-        : [];
-    } catch {
-      return [];
-    }
-  });
-}
 
 describe('the guard beside a master', {
   concurrency: false,
