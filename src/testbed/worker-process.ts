@@ -40,7 +40,7 @@ export class TestWorker {
     return this.#child !== null && this.#child.exitCode === null && this.#child.signalCode === null;
   }
 
-  start(extra: readonly string[] = []): void {
+  start(extra: readonly string[] = [], environment: Readonly<Record<string, string>> = {}): void {
     const { program, server, conninfo } = this.#options;
     const log = openSync(this.logPath, 'a');
     const args = [
@@ -60,7 +60,7 @@ export class TestWorker {
     this.#child = spawn(command, [...before, ...args], {
       stdio: ['ignore', log, log],
       cwd: '/',
-      env: this.#environment(),
+      env: { ...this.#environment(), ...environment },
     });
     closeSync(log);
   }

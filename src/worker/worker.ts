@@ -6,7 +6,7 @@ import { guardOrder } from '../core/guard-deadline.js';
 import { voterNamed, votersOf } from '../core/links.js';
 import { type Keeper, newKeeper } from '../core/state.js';
 import { stateName, step } from '../core/step.js';
-import { releaseAllOnStop } from '../core/stop.js';
+import { stopKeeper } from '../core/stop.js';
 import type { CoreSettings } from '../core/types.js';
 import type { Ports } from '../ports.js';
 import { Mailbox } from './mailbox.js';
@@ -19,6 +19,8 @@ const jumpMs = 2000;
 export interface WorkerView {
   readonly state: string;
   readonly nodes: number;
+  /** It has looked at its server, or found it gone. */
+  readonly hasRole: boolean;
 }
 
 export class Worker {
@@ -29,9 +31,10 @@ export class Worker {
   #running = false;
   #stopped = false;
   #cancelWake: () => void = () => undefined;
-  #shown: WorkerView = { state: '', nodes: 0 };
+  #shown: WorkerView = { state: '', nodes: 0, hasRole: false };
   #recent: KeeperEvent[] = [];
   #offsetMs: number;
+  #turns = 0;
   readonly #onWake = () => this.#receive({ kind: 'wake' });
   readonly #conninfoOf = (node: string) => voterNamed(this.#keeper, node)?.conninfo ?? null;
 
@@ -55,6 +58,13 @@ export class Worker {
     return this.#conninfoOf(node);
   }
 
+  /** Takes a turn, also when nothing is due, and says whether it came to its end: the worker is alive. */
+  takesTurns(): boolean {
+    const before = this.#turns;
+    this.#receive({ kind: 'wake' });
+    return this.#turns > before;
+  }
+
   hint(): void {
     this.#receive({ kind: 'hint' });
   }
@@ -67,8 +77,12 @@ export class Worker {
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#cancelWake();
-    for (const effect of releaseAllOnStop(this.#keeper).effects) perform(effect, this.#ports, () => null);
-    await Promise.all([this.#ports.voters.end(), this.#ports.notifications.end(), this.#ports.guard?.end()]);
+    const { clock, guard, log, notifications, voters } = this.#ports;
+    const { turn, guardStays } = stopKeeper(this.#keeper, clock.monotonicMs());
+    const state = stateName(this.#keeper);
+    for (const record of turn.reasons) log.decision(record, state);
+    for (const effect of turn.effects) perform(effect, this.#ports, () => null);
+    await Promise.all([voters.end(), notifications.end(), guard?.end(guardStays)]);
   }
 
   #receive(event: KeeperEvent): void {
@@ -96,6 +110,7 @@ export class Worker {
     for (const effect of turn.effects) perform(effect, this.#ports, this.#conninfoOf);
     this.#cancelWake();
     if (Number.isFinite(turn.wakeAt)) this.#cancelWake = clock.wakeAt(turn.wakeAt, this.#onWake);
+    this.#turns += 1;
   }
 
   /** A broken invariant ends the process with what led to it; the supervisor starts it anew. */
@@ -136,8 +151,10 @@ export class Worker {
 
   #show(state: string): void {
     const nodes = votersOf(this.#keeper).length;
-    if (state === this.#shown.state && nodes === this.#shown.nodes) return;
-    this.#shown = { state, nodes };
+    const hasRole = this.#keeper.role.kind !== 'starting';
+    const { state: before, nodes: count, hasRole: had } = this.#shown;
+    if (state === before && nodes === count && hasRole === had) return;
+    this.#shown = { state, nodes, hasRole };
     this.#ports.voters.setState(state);
     this.#onView(this.#shown);
   }
