@@ -1,26 +1,10 @@
 /** A master whose worker cannot act: the guard ends the server when the lease runs out, and the others go on. */
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
 import { after, before, describe } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { TestNode } from '../../src/testbed/cluster.js';
 import { until } from '../../src/testbed/server.js';
 import { FailoverCluster, stepsOn } from '../support/failover-cluster.js';
-
-/** Pids of the guards of that node's data directory. */
-function guardsOf(node: TestNode): readonly number[] {
-  return readdirSync('/proc').flatMap((entry) => {
-    try {
-      const line = /^\d+$/.test(entry) ? readFileSync(`/proc/${entry}/cmdline`, 'utf8') : '';
-      return line.includes('(guard)') &&
-        readFileSync(`/proc/${entry}/environ`, 'utf8').includes(`TESTBED_NODE=${node.server.folder}`)
-        ? [Number(entry)]
-        : [];
-    } catch {
-      return [];
-    }
-  });
-}
+import { guardsOf } from '../support/guards.js';
 
 describe('the guard beside a master', {
   concurrency: false,

@@ -1,0 +1,18 @@
+/** The guard processes of a testbed's nodes, found by the mark that their worker passed on. */
+import { readdirSync, readFileSync } from 'node:fs';
+import type { TestNode } from '../../src/testbed/cluster.js';
+
+/** Pids of the guards of that node's data directory. */
+export function guardsOf(node: TestNode): readonly number[] {
+  return readdirSync('/proc').flatMap((entry) => {
+    try {
+      const line = /^\d+$/.test(entry) ? readFileSync(`/proc/${entry}/cmdline`, 'utf8') : '';
+      return line.includes('(guard)') &&
+        readFileSync(`/proc/${entry}/environ`, 'utf8').includes(`TESTBED_NODE=${node.server.folder}`)
+        ? [Number(entry)]
+        : [];
+    } catch {
+      return [];
+    }
+  });
+}
