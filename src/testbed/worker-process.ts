@@ -69,7 +69,8 @@ export class TestWorker {
   #environment(): NodeJS.ProcessEnv {
     const own = Object.entries(process.env).filter(([name]) => !/^(PG|PGKEEPER_)/.test(name));
     // A mark by which what the worker starts can be found.
-    return { ...Object.fromEntries(own), TESTBED_NODE: this.#options.server.folder };
+    const { environment, folder } = this.#options.server;
+    return { ...Object.fromEntries(own), ...environment, TESTBED_NODE: folder };
   }
 
   signal(signal: NodeJS.Signals): void {

@@ -1,5 +1,6 @@
 /** A master whose worker cannot act: the guard ends the server when the lease runs out, and the others go on. */
 import assert from 'node:assert/strict';
+
 import { readFileSync, writeFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';

@@ -1,4 +1,5 @@
 /** The guards that run beside the servers of a testbed. */
+
 import { readdirSync, readFileSync } from 'node:fs';
 import type { TestNode } from '../../src/testbed/cluster.js';
 
