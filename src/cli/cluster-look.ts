@@ -3,10 +3,13 @@
  * server directly and at the same time, each within a short deadline. Works on an isolated standby too. Reads only.
  */
 import type pg from 'pg';
+import type { WitnessKey } from '../core/effects.js';
+import { witnessKeyOf } from '../core/foreign-server.js';
 import { compareRegistry, type Observation, type Registry, type Voter } from '../core/types.js';
 import { discardClient, openClient, queryWithDeadline } from '../postgres/connect.js';
 import { classifyFailure, type Failure } from '../postgres/failure.js';
 import { type ObservationRow, observationOf, observeSql } from '../postgres/observation.js';
+import { type WitnessRow, witnessObservation, witnessSql, witnessTableSql } from '../postgres/witness.js';
 import { type Judged, judge } from '../settings/check.js';
 import { definitionOf, definitions } from '../settings/settings.js';
 import { mergeEntries, type SettingEntry } from '../settings/sources.js';
@@ -79,7 +82,7 @@ select current_setting('server_version_num')::int as server_version,
    from pg_stat_activity a where a.application_name like 'pgk %') as workers,
   (select a.application_name from pg_locks l join pg_stat_activity a using (pid)
    where l.locktype = 'advisory' and l.granted and l.mode = 'ExclusiveLock' and l.objsubid = 1
-     and ((l.classid::bigint << 32) | l.objid::bigint) = (select c.system_identifier from pg_control_system() c)
+     and ((l.classid::bigint << 32) | l.objid::bigint) = (select coalesce($2::bigint, c.system_identifier) from pg_control_system() c)
    limit 1) as holder,
   ${
     withRegistry
@@ -100,26 +103,45 @@ interface DetailsRow {
   readonly registered: readonly RegisteredNode[] | null;
 }
 
-/** 'pgk STATE NAME', as voter-sessions.ts writes it. */
+/** 'pgk STATE NAME', on a witness 'pgkw CLUSTER NAME', as voter-sessions.ts writes it. */
 function workerOf(applicationName: string): { readonly node: string; readonly state: string } | null {
-  const [, state, node] = /^pgk (\S+) (.+)$/s.exec(applicationName) ?? [];
+  const [, state, node] = /^pgkw? (\S+) (.+)$/s.exec(applicationName) ?? [];
   return state === undefined || node === undefined ? null : { node, state };
+}
+
+async function observe(
+  client: pg.Client,
+  withRegistry: boolean,
+  witness: WitnessKey | null,
+  deadlineMs: number,
+): Promise<Observation> {
+  if (witness === null) {
+    const { rows } = await queryWithDeadline(client, observeSql(withRegistry), ['pgkeeper'], deadlineMs);
+    return observationOf(rows[0] as ObservationRow);
+  }
+  const known = await queryWithDeadline(client, witnessTableSql, [], deadlineMs);
+  const withRow = (known.rows[0] as { readonly known: boolean }).known;
+  const key = withRow ? [witness.systemIdentifier, witness.token] : [];
+  const { rows } = await queryWithDeadline(client, witnessSql(withRow), ['pgkeeper', ...key], deadlineMs);
+  return witnessObservation(rows[0] as WitnessRow);
 }
 
 /** What one server tells on an open session. */
 export async function lookAt(
   client: pg.Client,
   withRegistry: boolean,
+  witness: WitnessKey | null,
   deadlineMs: number,
 ): Promise<Answered> {
-  const observed = await queryWithDeadline(client, observeSql(withRegistry), ['pgkeeper'], deadlineMs);
+  const observation = await observe(client, withRegistry, witness, deadlineMs);
   const sentAt = Date.now();
-  const result = await queryWithDeadline(client, detailsSql(withRegistry), [settingNames], deadlineMs);
+  const values = [settingNames, witness?.systemIdentifier ?? null];
+  const result = await queryWithDeadline(client, detailsSql(withRegistry), values, deadlineMs);
   const roundTripMs = Date.now() - sentAt;
   const details = result.rows[0] as DetailsRow;
   return {
     kind: 'answered',
-    observation: observationOf(observed.rows[0] as ObservationRow),
+    observation,
     registered: details.registered ?? [],
     workers: (details.workers ?? []).flatMap(({ name, silentMs }) => {
       const worker = workerOf(name);
@@ -134,14 +156,14 @@ export async function lookAt(
 }
 
 /** Looks at a registered server by its own conninfo; every failure is a value. */
-async function lookDirectly(voter: Voter): Promise<Answered | Silent> {
+async function lookDirectly(registry: Registry, voter: Voter): Promise<Answered | Silent> {
   let client: pg.Client | null = null;
   try {
     client = await openClient(voter.conninfo, {
       applicationName: 'pgkeeper',
       connectTimeoutMs: lookDeadlineMs,
     });
-    return await lookAt(client, voter.kind === 'node', lookDeadlineMs);
+    return await lookAt(client, voter.kind === 'node', witnessKeyOf(registry, voter), lookDeadlineMs);
   } catch (error) {
     return { kind: 'silent', failure: classifyFailure(error) };
   } finally {
@@ -154,7 +176,7 @@ const undefinedObject: ReadonlySet<string> = new Set(['42P01', '42883', '3F000']
 /** The look at the server a command was pointed at. Its failures end the command. */
 export async function lookAtAsked(session: Session): Promise<Answered> {
   try {
-    return await lookAt(session.client, true, lookDeadlineMs * 2);
+    return await lookAt(session.client, true, null, lookDeadlineMs * 2);
   } catch (error) {
     const code = String((error as { readonly code?: unknown }).code ?? '');
     if (undefinedObject.has(code)) throw await missingObjects(session);
@@ -196,17 +218,23 @@ export async function lookAtCluster(session: Session): Promise<ClusterLook | nul
   let registered = asked.registered;
   const looks = new Map<string, NodeLook>();
   for (let round = 0; round < lookRounds; round++) {
-    const missing: readonly Voter[] = votersOf(registry).filter(
+    const known: Registry = registry;
+    const missing: readonly Voter[] = votersOf(known).filter(
       (voter) => looks.get(voter.name)?.voter.conninfo !== voter.conninfo,
     );
     if (missing.length === 0) break;
     const found = await Promise.all(
-      missing.map(async (voter) => ({ voter, look: await lookOrAsked(voter, asked) })),
+      missing.map(async (voter) => ({ voter, look: await lookOrAsked(known, voter, asked) })),
     );
     for (const node of found) {
       looks.set(node.voter.name, node);
       const theirs = node.look.kind === 'answered' ? node.look.observation.registry : null;
-      if (node.look.kind === 'answered' && theirs !== null && compareRegistry(theirs, registry) > 0) {
+      if (
+        node.look.kind === 'answered' &&
+        node.voter.kind === 'node' &&
+        theirs !== null &&
+        compareRegistry(theirs, registry) > 0
+      ) {
         registry = theirs;
         registered = node.look.registered;
       }
@@ -221,8 +249,8 @@ export async function lookAtCluster(session: Session): Promise<ClusterLook | nul
 }
 
 /** The asked server answers already, even where its registered address does not lead there from this host. */
-async function lookOrAsked(voter: Voter, asked: Answered): Promise<Answered | Silent> {
-  const look = await lookDirectly(voter);
+async function lookOrAsked(registry: Registry, voter: Voter, asked: Answered): Promise<Answered | Silent> {
+  const look = await lookDirectly(registry, voter);
   return look.kind === 'silent' && asked.observation.nodeName === voter.name ? asked : look;
 }
 

@@ -100,7 +100,7 @@ export function walkEstablish(k: Keeper, turn: Turn, e: Election): void {
   const late = members < e.sync.needed && due(k, turn, e.phaseAt + newSetBoundMs);
   if (late && !e.sent.has('degrade') && degrade(k, turn, e, e.sync)) return;
   // Last: a look that waits for the flush keeps the session busy.
-  observe(k, turn, ownLink(k), 3, awaitFlush(k, e.writtenLsn, e.sync, row));
+  observe(k, turn, ownLink(k), 3, awaitFlush(k, e.writtenLsn, e.sync));
 }
 
 /** The new epoch begins without synchronous standbys; that row must be on a majority itself before the setting follows it. */
