@@ -195,7 +195,7 @@ export class Cluster implements Surroundings {
 
   #writePauseMs(): number {
     const { now } = this.world;
-    if (now < this.#hotUntil) return 250;
+    if (now < this.#hotUntil) return 300;
     return now < this.#busyUntil ? 2000 : 8000;
   }
 

@@ -48,7 +48,7 @@ const paces = {
 
 export function topologyOf(seed: number): Topology {
   const random = new Random(seed, 2);
-  const nodes = random.pick([3, 3, 3, 3, 5, 5, 7]);
+  const nodes = random.pick([3, 3, 3, 3, 3, 3, 3, 5, 5, 7]);
   const witnesses = 0;
   const names = Array.from({ length: nodes }, (_, i) => `n${i + 1}`).join(', ');
   const wishes = ['', `ANY 1 (${names})`, `ANY 1 (${names})`, `FIRST 1 (${names})`];
@@ -103,7 +103,7 @@ function planFor(random: Random, { nodes, settings }: Topology): PlanOptions {
     nodes,
     bursts,
     failoverMs: failoverTimeMs({ ...settings, name: '', seed: 1 }),
-    every: random.pick([1, 2.5, 6]),
+    every: random.pick([0.5, 1.5, 4]),
     quiet: random.chance(0.5) ? { before: random.integer(0, bursts - 1), forMs: quietMs } : null,
   };
 }
