@@ -25,7 +25,7 @@ export interface Violation {
 export interface Excuses {
   /** Two nodes without a witness: neither guarantee is kept. */
   readonly noGuarantees: boolean;
-  /** Sync off, and that server or its worker stood still or was away just now (protocol section 8). */
+  /** Sync off, and neither the worker nor the guard of that server could act just now (SPEC section 9). */
   asyncPause(server: Server): boolean;
 }
 

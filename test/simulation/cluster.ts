@@ -213,14 +213,14 @@ export class Cluster implements Surroundings {
     const host = this.hosts.find((candidate) => candidate.server === server);
     if (row === null || host === undefined || row.syncWished > 0) return false;
     const { now } = this.world;
-    const lately = (since: number) => now - since < 2 * this.topology.settings.leaseTtlMs;
-    return (
-      host.worker === null ||
-      host.stalled ||
-      lately(host.runningSince) ||
-      lately(server.thawedAt) ||
-      lately(server.bornAt)
-    );
+    const { leaseTtlMs } = this.topology.settings;
+    // A machine that slept and stopped its monotonic clock: its guard comes late by what was lost. What was in the pipe
+    // of a machine that goes on is out before anybody on it acts.
+    if (now - host.awakeAt < (host.lostMs > 0 ? 2 * leaseTtlMs : 1000)) return true;
+    if (host.guard.armed) return false;
+    const isUnattended = host.worker === null || host.stalled || now - host.runningSince < 2 * leaseTtlMs;
+    // The guard was killed too, or stood down by a clean stop; or the server was started by somebody else meanwhile.
+    return isUnattended && (host.unguarded || server.bornAt > host.unattendedSince);
   }
 }
 

@@ -41,6 +41,7 @@ const faultKinds = [
   'kill-worker',
   'stop-worker',
   'stall-worker',
+  'kill-guard',
   'crash-server',
   'freeze-server',
   'freeze-host',
