@@ -39,6 +39,8 @@ interface Reign {
 
 export class Checkers implements ServerWatcher {
   readonly violations: Violation[] = [];
+  /** Ends the run with the first violation. */
+  stopAtFirst = false;
   readonly reigns: Reign[] = [];
   /** Losses the user's wish (sync off) allows, and overlaps stated as limits. */
   allowedLosses = 0;
@@ -64,6 +66,7 @@ export class Checkers implements ServerWatcher {
 
   violate(rule: string, what: string): void {
     this.#world.say('!!', `${rule}: ${what}`);
+    if (this.stopAtFirst) this.#world.halted = true;
     if (this.violations.length < 20) this.violations.push({ rule, at: this.#world.now, what });
   }
 

@@ -214,11 +214,12 @@ export class Cluster implements Surroundings {
     if (row === null || host === undefined || row.syncWished > 0) return false;
     const { now } = this.world;
     const { leaseTtlMs } = this.topology.settings;
-    // A machine that slept and stopped its monotonic clock: its guard comes late by what was lost. What was in the pipe
-    // of a machine that goes on is out before anybody on it acts.
-    if (now - host.awakeAt < (host.lostMs > 0 ? 2 * leaseTtlMs : 1000)) return true;
+    const isIdle = host.worker === null || host.stalled;
+    // What was in the pipe of a machine that goes on is out before anybody on it acts. When its monotonic clock stood
+    // still its guard comes late by what was lost; a worker notices that by wall time.
+    if (now - host.awakeAt < (isIdle && host.lostMs > 0 ? 2 * leaseTtlMs : 1000)) return true;
     if (host.guard.armed) return false;
-    const isUnattended = host.worker === null || host.stalled || now - host.runningSince < 2 * leaseTtlMs;
+    const isUnattended = isIdle || now - host.runningSince < 2 * leaseTtlMs;
     // The guard was killed too, or stood down by a clean stop; or the server was started by somebody else meanwhile.
     return isUnattended && (host.unguarded || server.bornAt > host.unattendedSince);
   }

@@ -17,9 +17,10 @@ export function planOperators(
   topology: Topology,
   faults: readonly Fault[],
   until: number,
+  kinds?: readonly OperatorPlan['kind'][],
 ): readonly OperatorPlan[] {
   const plans: OperatorPlan[] = [];
-  if (random.chance(0.5)) return plans;
+  if (kinds === undefined && random.chance(0.5)) return plans;
   const names = Array.from({ length: topology.nodes }, (_, i) => `n${i + 1}`);
   const wishes = [
     '',
@@ -29,7 +30,7 @@ export function planOperators(
     `ANY 1 (${names[0]}, n2)`,
   ];
   if (topology.nodes > 3) wishes.push(`ANY 2 (${names.join(', ')})`);
-  const count = random.integer(1, 4);
+  const count = kinds === undefined ? random.integer(1, 4) : 12;
   for (let i = 0; i < count; i++) {
     plans.push({
       at: Math.round(
@@ -37,7 +38,9 @@ export function planOperators(
           ? random.pick(faults).at + random.between(-5000, 20_000)
           : random.between(15_000, until),
       ),
-      kind: random.pick(['del-node', 'add-node', 'add-node', 'change-wish', 'change-wish'] as const),
+      kind: random.pick(
+        kinds ?? (['del-node', 'add-node', 'add-node', 'change-wish', 'change-wish'] as const),
+      ),
       node: random.integer(0, topology.nodes - 1),
       wish: random.pick(wishes),
     });

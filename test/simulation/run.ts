@@ -14,18 +14,25 @@ export interface RunOptions {
   readonly seed: number;
   readonly workerClass: WorkerClass;
   readonly recording?: boolean;
+  /** The first violation is enough. */
+  readonly stopAtFirst?: boolean;
   /** Only these faults of the plan, by place: for repeating a run with fewer. */
   readonly only?: readonly number[];
   readonly topology?: Topology;
   readonly faults?: readonly Fault[];
   readonly plan?: Partial<PlanOptions>;
   readonly operators?: boolean;
+  /** Only these operations of the operators' plan, by place. */
+  readonly onlyOperations?: readonly number[];
+  /** Operators do these, several times. */
+  readonly operationKinds?: readonly OperatorPlan['kind'][];
 }
 
 export interface RunResult {
   readonly seed: number;
   readonly topology: Topology;
   readonly faults: readonly Fault[];
+  readonly operations: readonly OperatorPlan[];
   readonly violations: readonly Violation[];
   readonly simulatedMs: number;
   readonly cluster: Cluster;
@@ -76,18 +83,31 @@ export function run(options: RunOptions): RunResult {
   const until = last + random.between(0, 3) * failoverMs;
   const only = options.only === undefined ? null : new Set(options.only);
   const faults = planned.filter((_, i) => only === null || only.has(i));
-  const operations: readonly OperatorPlan[] =
-    options.operators === false ? [] : planOperators(new Random(seed, 4), topology, planned, until);
+  const operations =
+    options.operators === false
+      ? []
+      : planOperators(new Random(seed, 4), topology, planned, until, options.operationKinds);
+  const onlyOperations = options.onlyOperations === undefined ? null : new Set(options.onlyOperations);
   cluster.start();
   schedule(cluster, faults);
-  scheduleOperators(cluster, operations);
-  cluster.world.runUntil(until);
-  healAll(cluster);
-  judgeEnd(cluster);
+  scheduleOperators(
+    cluster,
+    operations.filter((_, i) => onlyOperations === null || onlyOperations.has(i)),
+  );
+  cluster.watcher.stopAtFirst = options.stopAtFirst ?? false;
+  try {
+    cluster.world.runUntil(until);
+    healAll(cluster);
+    judgeEnd(cluster);
+  } catch (error) {
+    // Something spins, or the model itself broke: a failure of this seed like any other.
+    cluster.watcher.violate('X1', error instanceof Error ? error.message : String(error));
+  }
   return {
     seed,
     topology,
     faults: planned,
+    operations,
     violations: cluster.watcher.violations,
     simulatedMs: cluster.world.now,
     cluster,
