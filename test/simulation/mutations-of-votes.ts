@@ -48,8 +48,8 @@ export const mutationsOfVotes: readonly Mutation[] = [
     name: 'a lapsed master with sync off goes on',
     replacements: one(
       'core/master.js',
-      'releaseVotes(k, turn);\n    retire(k, turn);\n}\n/** Keeps a node',
-      'releaseVotes(k, turn);\n}\n/** Keeps a node',
+      'function lapse(k, turn) {',
+      'function lapse(k, turn) {\n    if ((k.registry?.syncNeeded ?? 0) === 0) return releaseVotes(k, turn);',
     ),
     unguarded: true,
     caughtBy: ['S1'],
