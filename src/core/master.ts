@@ -225,7 +225,8 @@ function tendLeftover(k: Keeper, turn: Turn, link: Link, obs: Observation): void
     note(k, turn, 'leftover-held', { voter: link.voter, epoch: obs.registry?.epoch ?? 0 });
     obsStale(link, send(k, turn, link, { kind: 'set-names', names: holdNames }));
   } else if (due(k, turn, link.obsAt + 1000)) {
-    send(k, turn, link, { kind: 'end-sessions' });
+    // Looked at again before the next time, or it would be asked without a pause until the next look is due.
+    obsStale(link, send(k, turn, link, { kind: 'end-sessions' }));
   }
 }
 
