@@ -148,7 +148,11 @@ export class Checkers implements ServerWatcher {
     this.lastAcknowledged = now;
     this.acknowledgements += 1;
     const newest = this.established;
-    if (newest !== null && this.#excuses.asyncPause(server) && !this.#includes(server.branch, server.end, newest)) {
+    if (
+      newest !== null &&
+      this.#excuses.asyncPause(server) &&
+      !this.#includes(server.branch, server.end, newest)
+    ) {
       this.allowedOverlaps += 1;
       return;
     }
