@@ -26,6 +26,14 @@ export function createLogger(level: string, node: string, pretty: boolean): Logg
   return pino({ level, base: { node }, timestamp: () => `,"time":${Date.now()}` }, destination);
 }
 
+/** A reader of the log that goes away ends a command, but must not end what guards a server. */
+export function goOnWithoutReader(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.removeAllListeners('error');
+    stream.on('error', () => undefined);
+  }
+}
+
 export function decisionLog(logger: Logger): DecisionLog {
   return {
     decision: (record: ReasonRecord, state: string) => {

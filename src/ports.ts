@@ -75,7 +75,8 @@ export interface DecisionLog {
 /** A process of its own that ends the server when a deadline passes and nothing is heard of the worker. */
 export interface Guard {
   tell(order: GuardOrder): void;
-  end(): Promise<void>;
+  /** The worker ends. `stays`: what was told last holds on without it. */
+  end(stays: boolean): Promise<void>;
 }
 
 export interface Ports {

@@ -2,10 +2,8 @@
  * `pgkeeper worker`: the one place where settings, core and adapters are put together, and where signals arrive.
  * What the worker then does is not here.
  */
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import { type CoreSettings, pollDeadlineMs } from '../core/types.js';
-import { createLogger, decisionLog, type Logger } from '../logging.js';
+import { createLogger, decisionLog, goOnWithoutReader, type Logger } from '../logging.js';
 import type { Emit, Ports } from '../ports.js';
 import { openClient, queryWithDeadline } from '../postgres/connect.js';
 import { PostgresNotifications } from '../postgres/notifications.js';
@@ -16,18 +14,20 @@ import { GuardLink } from '../process/guard-link.js';
 import { CommandHooks } from '../process/hook.js';
 import { LocalServer } from '../process/own-server.js';
 import { createServerControl } from '../process/server-control.js';
+import { ServiceManager } from '../process/service-manager.js';
 import { claimDataDirectory } from '../process/single-worker.js';
-import { missingNodeName } from '../settings/check.js';
-import { isLockedOut, type LoadedSettings, type LoadRequest, loadSettings } from '../settings/load.js';
+import { type LoadedSettings, type LoadRequest, loadSettings } from '../settings/load.js';
 import { coreSettingsOf, type Settings } from '../settings/settings.js';
 import { Worker, type WorkerView } from '../worker/worker.js';
 import { CommandFailure, type ExitCode, exitCodes } from './exit-codes.js';
-import { unreachable } from './session.js';
+import { usableSettings } from './usable-settings.js';
 
 /** How often a worker looks whether its server has reloaded its files, or answers at last. */
 const settingsPollMs = 10_000;
 /** Ending sessions takes a moment; a frozen server must not hold up the end of the worker. */
 const stopBoundMs = 3000;
+/** Whatever the worker waits for then, it has started: systemd need not wait for a server that is down. */
+const readyBoundMs = 10_000;
 
 /** Runs until a signal ends it. */
 export async function runWorker(request: LoadRequest): Promise<ExitCode> {
@@ -44,44 +44,11 @@ export async function runWorker(request: LoadRequest): Promise<ExitCode> {
   return daemon.run();
 }
 
-/** Settings with which a worker can do its work, or a failure that tells everything that is wrong. */
-function usableSettings(loaded: LoadedSettings): Settings {
-  const { server, ownConninfo, settings } = loaded;
-  // A name that is only missing may stand in files that could not be read.
-  const mistakes =
-    server.kind === 'asked' ? loaded.problems : loaded.problems.filter((one) => one !== missingNodeName);
-  if (mistakes.length > 0)
-    throw new CommandFailure(exitCodes.usage, 'settings that cannot be used:', mistakes);
-  if (server.kind !== 'asked' && isLockedOut(server)) throw unreachable(ownConninfo, server.failure);
-  if (server.kind === 'none') {
-    const { message } = unreachable(ownConninfo, server.failure);
-    throw new CommandFailure(
-      exitCodes.cannotConnect,
-      `${message}; without it its data directory is not known`,
-      [
-        'Give the data directory with -D, PGDATA or PGKEEPER_DATA_DIRECTORY, so that the worker can start first.',
-      ],
-    );
-  }
-  if (settings === null)
-    throw new CommandFailure(exitCodes.usage, 'settings that cannot be used:', loaded.problems);
-  if (settings.dataDirectory === null)
-    throw new CommandFailure(exitCodes.usage, 'the data directory is not known: this role may not see it', [
-      'Give it with -D, or grant the role pg_monitor.',
-    ]);
-  if (!existsSync(join(settings.dataDirectory, 'PG_VERSION')))
-    throw new CommandFailure(
-      exitCodes.usage,
-      `the data directory ${settings.dataDirectory} is not here, or this user may not read it`,
-      ['The worker runs on the host of its server, as the user that owns the data directory (or root).'],
-    );
-  return settings;
-}
-
 class Daemon {
   readonly #request: LoadRequest;
   readonly #logger: Logger;
   readonly #worker: Worker;
+  readonly #service: ServiceManager;
   /** The name, the place and the way to the server stay as they were at the start. */
   #settings: Settings;
   #core: CoreSettings;
@@ -96,8 +63,18 @@ class Daemon {
     this.#core = coreSettingsOf(settings);
     this.#serverAsked = loaded.server.kind === 'asked';
     this.#logger = createLogger(settings.logLevel, settings.nodeName, process.stdout.isTTY === true);
-    this.#worker = new Worker(this.#core, (emit) => this.#ports(emit), showTitle(settings.nodeName));
+    this.#service = new ServiceManager(process.env, (message) => this.#logger.warn(message));
+    this.#worker = new Worker(
+      this.#core,
+      (emit) => this.#ports(emit),
+      (view) => this.#show(view),
+    );
     for (const note of loaded.notes) this.#logger.warn(note);
+    const { watchdogMs } = this.#service;
+    if (watchdogMs !== null && watchdogMs > settings.leaseTtlMs / 2)
+      this.#logger.warn(
+        `WatchdogSec (${watchdogMs} ms) is more than half of lease_ttl (${settings.leaseTtlMs} ms): a worker that hangs costs a failover`,
+      );
   }
 
   #ports(emit: Emit): Ports {
@@ -164,8 +141,9 @@ class Daemon {
         if (this.#stopping) return;
         this.#stopping = true;
         clearInterval(timer);
+        endWatch();
         const bound = new Promise((done) => setTimeout(done, stopBoundMs).unref());
-        Promise.race([this.#worker.stop(), bound]).then(
+        Promise.race([Promise.all([this.#worker.stop(), this.#service.stopping()]), bound]).then(
           () => resolve(code),
           () => resolve(code),
         );
@@ -176,9 +154,11 @@ class Daemon {
           this.#logger.info({ signal }, `worker stops: ${signal}`);
           end(exitCodes.done);
         });
-      process.on('SIGHUP', () => this.#reload());
-      // A reader of the log that goes away is no reason to leave the server unguarded.
-      process.stdout.on('error', () => undefined);
+      process.on('SIGHUP', () => {
+        this.#service.reloading();
+        this.#reload(() => this.#service.reloaded());
+      });
+      goOnWithoutReader();
       const crash = (error: unknown) => {
         const stack = error instanceof Error ? error.stack : String(error);
         this.#logger.fatal({ error: stack }, 'worker crashes: an invariant is broken');
@@ -188,7 +168,17 @@ class Daemon {
       process.on('unhandledRejection', crash);
       this.#logger.info(shown(this.#settings), `settings: T = ${this.#failoverMs()} ms`);
       this.#worker.start();
+      const endWatch = this.#service.watch(() => this.#worker.takesTurns());
+      setTimeout(() => this.#service.ready(), readyBoundMs).unref();
     });
+  }
+
+  /** `pg_keeper: n1 (master:connected, 3)`, as in the original; ps shows as much of it as the command line was long. */
+  #show({ state, nodes, hasRole }: WorkerView): void {
+    const text = `${this.#settings.nodeName} (${state}, ${nodes})`;
+    process.title = `pg_keeper: ${text}`;
+    this.#service.status(text);
+    if (hasRole) this.#service.ready();
   }
 
   #failoverMs(): number {
@@ -211,10 +201,16 @@ class Daemon {
       });
   }
 
-  #reload(): void {
+  #reload(whenDone: () => void = () => undefined): void {
     loadSettings(this.#request).then(
-      (loaded) => this.#take(loaded),
-      (error: unknown) => this.#logger.error({ error: String(error) }, 'settings could not be read again'),
+      (loaded) => {
+        this.#take(loaded);
+        whenDone();
+      },
+      (error: unknown) => {
+        this.#logger.error({ error: String(error) }, 'settings could not be read again');
+        whenDone();
+      },
     );
   }
 
@@ -256,13 +252,6 @@ function shown(settings: Settings): Readonly<Record<string, unknown>> {
       .filter(([key]) => key !== 'ownConninfo')
       .map(([key, value]) => [key, isSet(value, key)]),
   );
-}
-
-/** `pg_keeper: n1 (master:connected, 3)`, as in the original; ps shows as much of it as the command line was long. */
-function showTitle(nodeName: string): (view: WorkerView) => void {
-  return ({ state, nodes }) => {
-    process.title = `pg_keeper: ${nodeName} (${state}, ${nodes})`;
-  };
 }
 
 async function confLoadTime(conninfo: string): Promise<string> {

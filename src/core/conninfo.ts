@@ -2,6 +2,7 @@
  * libpq connection strings, both forms: `host=h port=5432` and `postgresql://user@h:5432/db?x=y`. Grammar only: no
  * defaults, no files, no environment. The one place where a conninfo is masked before it becomes text.
  */
+import { remembering } from './recent.js';
 
 /** Keywords libpq knows up to PostgreSQL 18. */
 const keywords: ReadonlySet<string> = new Set(
@@ -35,18 +36,7 @@ export function isUri(conninfo: string): boolean {
   return /^postgres(ql)?:\/\//.test(conninfo);
 }
 
-/** A worker meets the same few strings again and again, many times in every step. */
-const recent = new Map<string, ParsedConninfo>();
-const recentMost = 500;
-
-export function parseConninfo(conninfo: string): ParsedConninfo {
-  const known = recent.get(conninfo);
-  if (known !== undefined) return known;
-  const parsed = parse(conninfo);
-  if (recent.size >= recentMost) recent.clear();
-  recent.set(conninfo, parsed);
-  return parsed;
-}
+export const parseConninfo = remembering(parse);
 
 function parse(conninfo: string): ParsedConninfo {
   const parsed = isUri(conninfo) ? parseUri(conninfo) : parseKeyValue(conninfo);

@@ -90,6 +90,6 @@ export function ingestElection(
   event: KeeperEvent,
   arrived: Arrived | null,
 ): void {
-  if (arrived !== null && e.phase === 'freeze') ingestFreeze(k, e, arrived);
+  if (arrived !== null && e.phase === 'freeze') ingestFreeze(e, arrived);
   ingestPromotion(k, turn, e, event, arrived);
 }

@@ -4,19 +4,20 @@
  * whose majority overlaps this one's, sees that this epoch was fought for and takes a higher one.
  */
 import { formatConninfo, parseConninfo, withKeywords } from './conninfo.js';
+import { remembering } from './recent.js';
 import { addressOf } from './suspicion.js';
 import type { Observation, Voter } from './types.js';
 
 const ballotPrefix = 'pgkeeper:';
 const noServer = '/pgkeeper-no-server';
 
-export function ballotOf(primaryConninfo: string): number {
+export const ballotOf = remembering((primaryConninfo: string): number => {
   const parsed = parseConninfo(primaryConninfo);
   const value = parsed.kind === 'parsed' ? parsed.keywords.get('fallback_application_name') : undefined;
   if (value === undefined || !value.startsWith(ballotPrefix)) return 0;
   const epoch = Number(value.slice(ballotPrefix.length));
   return Number.isSafeInteger(epoch) && epoch > 0 ? epoch : 0;
-}
+});
 
 /**
  * The node's own credentials where it has some, else those the target once streamed with, else the registry's; the
@@ -61,10 +62,10 @@ export function isPointedAt(obs: Observation, target: Voter): boolean {
   const wanted = addressOf(target.conninfo);
   const actual = addressOf(obs.primaryConninfo);
   return (
-    obs.primaryConninfo.trim() !== '' &&
     wanted !== null &&
     actual !== null &&
     wanted.host === actual.host &&
-    wanted.port === actual.port
+    wanted.port === actual.port &&
+    obs.primaryConninfo.trim() !== ''
   );
 }

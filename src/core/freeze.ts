@@ -249,7 +249,7 @@ function oldMasterAnswers(k: Keeper, turn: Turn, e: Election): boolean {
 }
 
 /** A follow that was answered: everything asked for from now on shows its effect. */
-export function ingestFreeze(_k: Keeper, e: Election, arrived: Arrived): void {
+export function ingestFreeze(e: Election, arrived: Arrived): void {
   if (arrived.command.kind === 'follow') e.frozen.delete(arrived.voter);
 }
 

@@ -3,7 +3,7 @@
  * server then: a worker that was killed or hangs cannot do it any more.
  */
 import { hasLease, leaseUntil } from './lease.js';
-import { ownLink } from './links.js';
+import { ownLink, votersOf } from './links.js';
 import type { Keeper } from './state.js';
 import { failoverTimeMs, leaseMarginMs } from './types.js';
 
@@ -27,6 +27,8 @@ export type GuardOrder =
 export function guardOrder(k: Keeper): GuardOrder {
   const slackMs = leaseMarginMs(k.settings) / 2;
   const { role, registry } = k;
+  // Alone in its cluster: nobody else can become master, so going on without a worker harms nobody.
+  if (registry !== null && votersOf(k).length <= 1) return { kind: 'stand-down' };
   const syncWished = (registry?.syncWished ?? 0) > 0;
   const graceMs = (registry?.syncNeeded ?? 0) > 0 ? failoverTimeMs(k.settings) - k.settings.leaseTtlMs : 0;
   const endAt = (at: number, proven: boolean): GuardOrder => ({
@@ -47,7 +49,11 @@ export function guardOrder(k: Keeper): GuardOrder {
       return role.cause === 'claim' ? { kind: 'stand-down' } : endAt(leaseUntil(k) + graceMs, true);
     }
     case 'down': {
-      if (!role.wasMaster) return { kind: 'stand-down' };
+      // Dead for certain and marked: it must be let start, however long its recovery takes.
+      if (role.server === 'crashed' || role.server === 'retired' || role.server === 'starting')
+        return { kind: 'stand-down' };
+      // This worker never saw it answer: it may be a master that hangs, and the worker before knew more.
+      if (!role.wasMaster) return { kind: 'unchanged' };
       const atLatest = role.since + failoverTimeMs(k.settings);
       return hasLease(k) ? endAt(Math.min(leaseUntil(k) + graceMs, atLatest), true) : endAt(atLatest, false);
     }

@@ -41,11 +41,16 @@ export function heldVoters(k: Keeper): readonly Voter[] {
 
 /** Until when a majority of votes is good: the needed-th best expiry. */
 export function leaseUntil(k: Keeper): number {
-  const expiries = votersOf(k)
-    .map((voter) => linkOf(k, voter.name))
-    .map((link) => (link === undefined ? Number.NEGATIVE_INFINITY : goodUntil(k, link)))
-    .sort((a, b) => b - a);
-  return expiries[neededVotes(k) - 1] ?? Number.NEGATIVE_INFINITY;
+  const best: number[] = [];
+  for (const voter of votersOf(k)) {
+    const link = linkOf(k, voter.name);
+    const until = link === undefined ? Number.NEGATIVE_INFINITY : goodUntil(k, link);
+    let place = best.length;
+    for (let above = best[place - 1]; above !== undefined && above < until; above = best[place - 1])
+      best[place--] = above;
+    best[place] = until;
+  }
+  return best[neededVotes(k) - 1] ?? Number.NEGATIVE_INFINITY;
 }
 
 export function hasLease(k: Keeper): boolean {
@@ -144,9 +149,15 @@ export function canSpare(k: Keeper, voter: Voter): boolean {
  * server leaves while a majority counts on it.
  */
 export function letLeave(k: Keeper, turn: Turn, leaves: (voter: Voter) => boolean): void {
-  for (const voter of heldVoters(k)) {
+  for (const voter of votersOf(k)) {
     const link = linkOf(k, voter.name);
-    if (link === undefined || !leaves(voter) || !send(k, turn, link, { kind: 'release' })) continue;
+    if (
+      link === undefined ||
+      !leaves(voter) ||
+      !isVoteGood(k, link) ||
+      !send(k, turn, link, { kind: 'release' })
+    )
+      continue;
     link.vote = null;
     return;
   }

@@ -5,6 +5,7 @@
 import type { Awaited, WitnessKey } from './effects.js';
 import type { KeeperEvent } from './events.js';
 import { isForeign } from './foreign-server.js';
+import { isRowless } from './ranking.js';
 import { type Arrived, type Keeper, type Link, newLink } from './state.js';
 import { due, isIdle, note, send, type Turn } from './turn.js';
 import {
@@ -36,7 +37,8 @@ export function livingMaster(k: Keeper): Link | undefined {
   const link = masterLink(k);
   if (link === undefined || link.voter === k.settings.name || link.session !== 'open' || link.obs === null)
     return undefined;
-  const usable = !link.obs.inRecovery && link.obs.registry?.epoch === k.registry?.epoch;
+  const { inRecovery, registry } = link.obs;
+  const usable = !inRecovery && registry?.epoch === k.registry?.epoch && !isRowless(link.obs);
   return usable ? link : undefined;
 }
 
@@ -49,7 +51,7 @@ export function votersOf(k: Keeper): readonly Voter[] {
 const everybodyOf = new WeakMap<Registry, ReadonlyMap<string, Voter>>();
 
 /** Voters in force and nodes that ask to become one: everybody this worker talks to. */
-function everybody(registry: Registry | null): ReadonlyMap<string, Voter> {
+export function everybody(registry: Registry | null): ReadonlyMap<string, Voter> {
   const known = registry === null ? undefined : everybodyOf.get(registry);
   if (known !== undefined) return known;
   const all = new Map<string, Voter>();

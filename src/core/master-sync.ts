@@ -1,11 +1,12 @@
 /** The master's synchronous set: what the user wishes, what is alive, which step comes next. */
 import { observe, ownLink } from './links.js';
+import { isSameName, parseStandbyNames } from './standby-names.js';
 import type { Arrived, Keeper, Master } from './state.js';
 import { ingestSyncChange, startSyncChange, walkSyncChange } from './sync-change.js';
 import {
   describeSync,
   desiredSync,
-  namesFor,
+  namesForRow,
   nextSyncStep,
   resolveWish,
   syncRowOf,
@@ -16,6 +17,12 @@ import { failoverTimeMs, holdNames, type Observation, type Registry } from './ty
 
 /** How often the server's files are read for a changed wish; a hint reads them at once. */
 const wishEveryMs = 5000;
+
+/** What a master last saw when there was nothing to change: while it sees the same, there is nothing. */
+const atRest = new WeakMap<
+  Master,
+  { readonly obs: Observation; readonly registry: Registry; readonly wish: Wish }
+>();
 
 export function decideSync(k: Keeper, turn: Turn, m: Master, obs: Observation): void {
   const own = ownLink(k);
@@ -32,19 +39,36 @@ export function decideSync(k: Keeper, turn: Turn, m: Master, obs: Observation): 
   if (m.pending !== null || m.establishedVersion !== registry.version || !isIdle(own)) return;
   const managed = registry.syncWished > 0 || registry.syncMembers.length > 0 || m.appliedNames !== null;
   if (managed && restoreNames(k, turn, m, obs, registry, wish)) return;
+  const lost = (name: string) => k.now - (m.streamingAt.get(name) ?? m.since) >= failoverTimeMs(k.settings);
+  const anyLost = registry.syncMembers.some(lost);
+  const before = atRest.get(m);
+  if (!anyLost && before?.obs === obs && before.registry === registry && before.wish === wish) return;
   const desired = desiredSync(syncRowOf(registry), wish, {
     streams: (name) => streams(obs, name),
-    lost: (name) => k.now - (m.streamingAt.get(name) ?? m.since) >= failoverTimeMs(k.settings),
+    lost,
     registered: (name) => registry.nodes.some((node) => node.name === name),
   });
-  // Until enough of the wished standbys are registered and stream, the user's own setting stays as it is.
-  if (!managed && desired.needed < desired.wished) return;
+  if (!managed && desired.needed < desired.wished && isSettingUp(k, turn, m, obs, wish)) return;
   if (!managed && desired.wished === 0 && registry.syncWished === 0 && registry.syncWish === desired.wish)
     return;
   const step = nextSyncStep(syncRowOf(registry), desired);
+  if (step === null && !anyLost) atRest.set(m, { obs, registry, wish });
   if (step === null || !due(k, turn, m.changeAfter)) return;
   startSyncChange(k, turn, m, step);
   walkSyncChange(k, turn, m, wish);
+}
+
+/**
+ * While a cluster is being registered the user's own setting stays as it is: for T, and as long as a wished standby
+ * streams that is no node yet. Afterwards what is missing is missing, and commits must not wait for it for ever.
+ */
+function isSettingUp(k: Keeper, turn: Turn, m: Master, obs: Observation, wish: Wish): boolean {
+  if (!due(k, turn, m.since + failoverTimeMs(k.settings))) return true;
+  const parsed = parseStandbyNames(wish.text);
+  const names = parsed.kind === 'parsed' ? parsed.value.names : [];
+  return obs.replication.some(
+    (row) => names.some((name) => isSameName(name, row.name)) && !wish.members.includes(row.name),
+  );
 }
 
 /** Streams and is close enough that waiting for it under hold is short. */
@@ -68,7 +92,7 @@ function restoreNames(
   registry: Registry,
   wish: Wish,
 ): boolean {
-  const expected = namesFor(syncRowOf(registry), wish.method);
+  const expected = namesForRow(registry, wish.method);
   if (obs.names === expected) {
     m.appliedNames = expected;
     return false;

@@ -9,7 +9,6 @@ import type { KeeperEvent } from './events.js';
 import { ballotConninfo, followConninfo, followsNobody, isPointedAt } from './following.js';
 import {
   canSpare,
-  hasLease,
   heldVoters,
   isVoteGood,
   leaseUntil,
@@ -18,7 +17,16 @@ import {
   releaseVotes,
   tryVotes,
 } from './lease.js';
-import { heartbeatMs, linkOf, observe, ownLink, seenSince, voterNamed, votersOf } from './links.js';
+import {
+  everybody,
+  heartbeatMs,
+  linkOf,
+  observe,
+  ownLink,
+  seenSince,
+  voterNamed,
+  votersOf,
+} from './links.js';
 import { decideSync, ingestSync } from './master-sync.js';
 import { decideMembership, ingestMembership } from './membership.js';
 import { enterDown, probeOwnServer, retire } from './own-server.js';
@@ -49,6 +57,7 @@ export function newMaster(k: Keeper, oldMaster: string | null, fileWish: string 
     streamingAt,
     wishAt: Number.NEGATIVE_INFINITY,
     flagsSent: '',
+    heirs: null,
     probedAt: k.now,
     ownAliveAt: k.now,
     async: false,
@@ -68,8 +77,9 @@ export function decideMaster(k: Keeper, turn: Turn, m: Master): void {
     if (own.session === 'none' && own.failure !== null) enterDown(k, turn, true);
     return;
   }
-  if (!hasLease(k)) return lapse(k, turn);
-  wake(k, turn, leaseUntil(k));
+  const until = leaseUntil(k);
+  if (until <= k.now) return lapse(k, turn);
+  wake(k, turn, until);
   if (own.obs !== null && seenSince(own, m.since) && own.obs.inRecovery) {
     // Somebody turned this server into a standby: it is no master whatever the registry says.
     releaseVotes(k, turn);
@@ -82,12 +92,7 @@ export function decideMaster(k: Keeper, turn: Turn, m: Master): void {
   }
   wake(k, turn, m.ownAliveAt + failoverTimeMs(k.settings));
   probeOwnServer(k, turn, m);
-  tryVotes(
-    k,
-    turn,
-    [...votersOf(k), ...joining(k)].filter((voter) => !leaves(k, m, voter)),
-    Math.min(500, k.settings.leaseTtlMs / 6),
-  );
+  tryVotes(k, turn, unheld(k, m), Math.min(500, k.settings.leaseTtlMs / 6));
   letLeave(k, turn, (voter) => leaves(k, m, voter));
   for (const link of k.links.values()) {
     observe(k, turn, link, link === own ? ownLookMs(k) : heartbeatMs(k));
@@ -101,10 +106,13 @@ export function decideMaster(k: Keeper, turn: Turn, m: Master): void {
   decideMembership(k, turn, m, own.obs);
 }
 
-/** Nodes that ask to become voters: their vote is needed before they count. */
-function joining(k: Keeper): readonly Voter[] {
-  const voters = votersOf(k);
-  return (k.registry?.nodes ?? []).filter((node) => !voters.some((voter) => voter.name === node.name));
+/** The voters, then nodes that ask to become one (their vote is needed before they count), without those that leave. */
+function unheld(k: Keeper, m: Master): readonly Voter[] {
+  const found: Voter[] = [];
+  for (const voter of everybody(k.registry).values()) {
+    if (linkOf(k, voter.name)?.vote === null && !leaves(k, m, voter)) found.push(voter);
+  }
+  return found;
 }
 
 /** How long a node may not stream before its vote is left to its own worker, which may have to copy it afresh. */
@@ -112,16 +120,16 @@ const strayMs = 10_000;
 
 /** A node that waits to be rewound or copied: needed no longer once the majority holds without its vote. */
 function leaves(k: Keeper, m: Master, voter: Voter): boolean {
-  if (voter.kind !== 'node' || voter.name === k.settings.name || !canSpare(k, voter)) return false;
+  if (voter.kind !== 'node' || voter.name === k.settings.name) return false;
   const obs = linkOf(k, voter.name)?.obs;
+  if (!obs?.inRecovery) return false;
+  if (!obs.fenced && k.now - (m.streamingAt.get(voter.name) ?? m.since) < strayMs) return false;
   const ours = ownLink(k).obs;
   const self = voterNamed(k, k.settings.name);
-  if (!obs?.inRecovery || ours === null || self === undefined) return false;
-  if (isOutvoted(k, obs)) return false;
-  if (obs.fenced) return !streamsFrom(obs, self);
+  if (ours === null || self === undefined || isOutvoted(k, obs)) return false;
+  if (obs.fenced) return !streamsFrom(obs, self) && canSpare(k, voter);
   // Pointed elsewhere: it has to be pointed here first, by whoever holds its vote.
-  const hopeless = isPointedAt(obs, self) || isOtherHistory(obs, ours);
-  return hopeless && k.now - (m.streamingAt.get(voter.name) ?? m.since) >= strayMs;
+  return (isPointedAt(obs, self) || isOtherHistory(obs, ours)) && canSpare(k, voter);
 }
 
 function lapse(k: Keeper, turn: Turn): void {
@@ -141,10 +149,10 @@ function lapse(k: Keeper, turn: Turn): void {
 /** Keeps a node whose vote is held behind this master. One command at a time; the next turn goes on. */
 function tend(k: Keeper, turn: Turn, link: Link): void {
   const { obs } = link;
-  const voter = voterNamed(k, link.voter);
   const { registry } = k;
-  if (obs === null || voter?.kind !== 'node' || registry === null || !isVoteGood(k, link) || !isIdle(link))
-    return;
+  if (obs === null || registry === null || !isIdle(link) || !isVoteGood(k, link)) return;
+  const voter = voterNamed(k, link.voter);
+  if (voter?.kind !== 'node') return;
   if (!obs.inRecovery) return tendLeftover(k, turn, link, obs);
   const self = voterNamed(k, k.settings.name);
   const ours = ownLink(k).obs;
@@ -260,8 +268,9 @@ export function masterState(k: Keeper, _m: Master): string {
   const { registry } = k;
   if (registry !== null && registry.syncWished > 0 && registry.syncNeeded === 0 && registry.voters.length > 1)
     return 'master:async';
-  const rows = ownLink(k).obs?.replication ?? [];
-  const names = new Set(rows.filter((row) => row.state === 'streaming').map((row) => row.name));
-  const streams = votersOf(k).some((voter) => names.has(voter.name) && linkOf(k, voter.name) !== undefined);
-  return streams ? 'master:connected' : 'master:ready';
+  for (const row of ownLink(k).obs?.replication ?? []) {
+    if (row.state !== 'streaming' || linkOf(k, row.name) === undefined) continue;
+    if (votersOf(k).some((voter) => voter.name === row.name)) return 'master:connected';
+  }
+  return 'master:ready';
 }

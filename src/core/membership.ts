@@ -1,7 +1,7 @@
 /** Voters in force follow what add_node and del_node ask for: one at a time, each on a majority before the next. */
 import { isVoteGood, majorityOf } from './lease.js';
 import { linkOf, ownLink, votersOf } from './links.js';
-import type { Arrived, Keeper, Master } from './state.js';
+import type { Arrived, Heirs, Keeper, Master } from './state.js';
 import { isIdle, note, send, type Turn } from './turn.js';
 import { failoverTimeMs, holdNames, type Observation, type Registry, type Voter } from './types.js';
 import { keepsRow } from './witness.js';
@@ -15,17 +15,40 @@ export function decideMembership(k: Keeper, turn: Turn, m: Master, obs: Observat
   writeFlags(k, turn, m, registry);
 }
 
+/** Rows in which the voters are the nodes as they are registered: asked for in every step, and hardly ever otherwise. */
+const settled = new WeakMap<Registry, boolean>();
+
+function isSettledMembership(registry: Registry): boolean {
+  const known = settled.get(registry);
+  if (known !== undefined) return known;
+  const { voters, nodes } = registry;
+  const wished = (voter: Voter) => nodes.find((node) => isSameVoter(node, voter));
+  const answer = voters.length === nodes.length && voters.every((voter) => isAsWished(voter, wished(voter)));
+  settled.set(registry, answer);
+  return answer;
+}
+
+/** The same node, or the very server that was added as witness: a witness added anew under its name is another voter. */
+function isSameVoter(a: Voter, b: Voter): boolean {
+  return a.name === b.name && a.kind === b.kind && a.identity?.token === b.identity?.token;
+}
+
+/** Reached in the same way, too. */
+function isAsWished(voter: Voter, wished: Voter | undefined): boolean {
+  if (wished === undefined) return false;
+  const { conninfo, seqno, database } = wished;
+  return voter.conninfo === conninfo && voter.seqno === seqno && voter.database === database;
+}
+
 function changeVoters(k: Keeper, turn: Turn, m: Master, registry: Registry, obs: Observation): boolean {
+  if (isSettledMembership(registry)) return false;
   const voters = votersOf(k);
   const removed = voters.find((voter) => !registry.nodes.some((wished) => isSameVoter(wished, voter)));
   if (removed !== undefined && removed.name !== k.settings.name)
     return removeVoter(k, turn, m, registry, removed, obs);
   const changed = registry.nodes.find((node) => {
     const voter = voters.find((candidate) => candidate.name === node.name);
-    return (
-      voter !== undefined &&
-      (voter.conninfo !== node.conninfo || voter.seqno !== node.seqno || voter.database !== node.database)
-    );
+    return voter !== undefined && !isAsWished(voter, node);
   });
   if (changed !== undefined) {
     return write(
@@ -48,11 +71,6 @@ function changeVoters(k: Keeper, turn: Turn, m: Master, registry: Registry, obs:
     }
   }
   return false;
-}
-
-/** The same node, or the very server that was added as witness: a witness added anew under its name is another voter. */
-function isSameVoter(a: Voter, b: Voter): boolean {
-  return a.name === b.name && a.kind === b.kind && a.identity?.token === b.identity?.token;
 }
 
 /** A node that streams gets what is written next; a witness that keeps the present row is told of the next. */
@@ -104,21 +122,35 @@ function write(k: Keeper, turn: Turn, m: Master, voters: readonly Voter[]): bool
 
 /** is_nextmaster: first living node of the wish, else the lowest seqno that lives. is_sync: the wished nodes. */
 function writeFlags(k: Keeper, turn: Turn, m: Master, registry: Registry): void {
-  const alive = (name: string) =>
-    k.now - (m.streamingAt.get(name) ?? Number.NEGATIVE_INFINITY) < failoverTimeMs(k.settings);
-  const standbys = registry.nodes.filter(({ kind, name }) => kind === 'node' && name !== k.settings.name);
   const wished = m.wishedMembers;
-  const inWish = wished
-    .map((name) => standbys.find((node) => node.name === name))
-    .filter((node) => node !== undefined);
-  const bySeqno = [...standbys].sort((a, b) => a.seqno - b.seqno);
-  const next = [...inWish, ...bySeqno].find((node) => alive(node.name))?.name ?? null;
-  const key = JSON.stringify([next, wished, standbys.map((node) => node.name)]);
+  const heirs = heirsOf(k, m, registry);
+  const aliveSince = k.now - failoverTimeMs(k.settings);
+  const next =
+    heirs.names.find((name) => (m.streamingAt.get(name) ?? Number.NEGATIVE_INFINITY) > aliveSince) ?? null;
+  if (m.flagsSent !== '' && m.flagsSent === heirs.told && heirs.next === next) return;
+  const key = JSON.stringify([next, wished, [...heirs.names].sort()]);
+  m.heirs = { ...heirs, next, told: key };
   if (key === m.flagsSent) return;
   if (!send(k, turn, ownLink(k), { kind: 'write-flags', nextMaster: next, syncNames: wished })) return;
   m.flagsSent = key;
   m.writing = true;
   note(k, turn, 'next-master', { next: next ?? 'nobody' });
+}
+
+/** Who would be the next master, best first: the wished standbys, then the rest by seqno. */
+function heirsOf(k: Keeper, m: Master, registry: Registry): Heirs {
+  const { wishedMembers: wished } = m;
+  if (m.heirs?.nodes === registry.nodes && m.heirs.wished === wished) return m.heirs;
+  const standbys = registry.nodes.filter(({ kind, name }) => kind === 'node' && name !== k.settings.name);
+  const bySeqno = [...standbys].sort((a, b) => a.seqno - b.seqno).map((node) => node.name);
+  const inWish = wished.filter((name) => bySeqno.includes(name));
+  return {
+    nodes: registry.nodes,
+    wished,
+    names: [...new Set([...inWish, ...bySeqno])],
+    next: null,
+    told: '',
+  };
 }
 
 export function ingestMembership(_k: Keeper, _turn: Turn, m: Master, arrived: Arrived): void {

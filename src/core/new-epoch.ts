@@ -54,6 +54,12 @@ function syncOfNewEpoch(k: Keeper, e: Election, registry: Registry): SyncRow {
   return { wish: wish.text, members, needed: Math.min(wish.needed, members.length), wished: wish.needed };
 }
 
+/** Sync is wished by the row in force, or by the files of this server, which the new epoch's row will go by. */
+export function willSync(k: Keeper, e: Election): boolean {
+  const { registry } = k;
+  return registry !== null && (registry.syncWished > 0 || syncOfNewEpoch(k, e, registry).wished > 0);
+}
+
 export function walkEpoch(k: Keeper, turn: Turn, e: Election): void {
   const { registry } = k;
   if (registry === null || e.sent.has('epoch')) return;
@@ -80,7 +86,6 @@ export function walkEstablish(k: Keeper, turn: Turn, e: Election): void {
     250,
   );
   letLeave(k, turn, (voter) => isFencedNode(k, voter));
-  observe(k, turn, ownLink(k), 3, awaitFlush(k, e.writtenLsn, e.sync, row));
   const flushed = flushedBy(k, e.writtenLsn);
   const members = e.sync.members.filter((name) => flushed.has(name)).length;
   // A witness has no WAL behind the row: it may have it only when the members that the row promises have all of it.
@@ -92,13 +97,20 @@ export function walkEstablish(k: Keeper, turn: Turn, e: Election): void {
   }
   if (mayWait(k) && !canEstablish(k) && due(k, turn, e.phaseAt + unableBoundMs))
     return keepWaiting(k, turn, 'less than a majority can follow this server');
-  if (members >= e.sync.needed || !due(k, turn, e.phaseAt + newSetBoundMs) || e.sent.has('degrade')) return;
-  const sync = { ...e.sync, needed: 0 };
-  if (!send(k, turn, ownLink(k), { kind: 'write-sync', sync })) return;
-  // The weaker row must be on a majority itself before the setting follows it.
+  const late = members < e.sync.needed && due(k, turn, e.phaseAt + newSetBoundMs);
+  if (late && !e.sent.has('degrade') && degrade(k, turn, e, e.sync)) return;
+  // Last: a look that waits for the flush keeps the session busy.
+  observe(k, turn, ownLink(k), 3, awaitFlush(k, e.writtenLsn, e.sync, row));
+}
+
+/** The new epoch begins without synchronous standbys; that row must be on a majority itself before the setting follows it. */
+function degrade(k: Keeper, turn: Turn, e: Election, present: SyncRow): boolean {
+  const sync = { ...present, needed: 0 };
+  if (!send(k, turn, ownLink(k), { kind: 'write-sync', sync })) return false;
   e.sync = sync;
   e.writtenLsn = null;
   e.sent.add('degrade');
+  return true;
 }
 
 /** Do enough nodes stream from here, whatever they have flushed yet? */

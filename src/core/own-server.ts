@@ -45,6 +45,7 @@ export function enterStandby(k: Keeper, suspectAfter: number): void {
     suspicion: null,
     suspectAfter,
     strayedSince: null,
+    deadEndSince: null,
     saidStrayed: false,
     receiverEndedAt: Number.NEGATIVE_INFINITY,
     blocked: null,

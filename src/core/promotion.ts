@@ -9,7 +9,7 @@ import { hasLease, heldVoters, neededVotes } from './lease.js';
 import { linkOf, observe, ownLink, seenSince, voterNamed, votersOf } from './links.js';
 import { formatLsn } from './lsn.js';
 import { newMaster } from './master.js';
-import { keepWaiting, mayWait, walkEpoch, walkEstablish, walkNames } from './new-epoch.js';
+import { keepWaiting, mayWait, walkEpoch, walkEstablish, walkNames, willSync } from './new-epoch.js';
 import { retire } from './own-server.js';
 import type { Arrived, Election, ElectionPhase, Keeper } from './state.js';
 import { describeSync } from './sync-plan.js';
@@ -121,7 +121,7 @@ function walkPromote(k: Keeper, turn: Turn, e: Election): void {
 /** The wish read, commits held, sessions ended that could block replay: one command after the other. */
 function prepareOwnServer(k: Keeper, turn: Turn, e: Election): void {
   const own = ownLink(k);
-  const mustHold = (k.registry?.syncWished ?? 0) > 0 && own.obs?.names !== holdNames && !e.sent.has('hold');
+  const mustHold = willSync(k, e) && own.obs?.names !== holdNames && !e.sent.has('hold');
   if (!e.wishRead) send(k, turn, own, { kind: 'read-wish' });
   else if (mustHold) {
     if (send(k, turn, own, { kind: 'set-names', names: holdNames })) e.sent.add('hold');

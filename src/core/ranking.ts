@@ -5,6 +5,8 @@ import type { Observation, Registry, Voter } from './types.js';
 export interface Candidate {
   readonly name: string;
   readonly seqno: number;
+  /** Its own promotion in this epoch died before the row: it has all that a majority had, and others cannot pass it by. */
+  readonly cutOff: boolean;
   readonly formerMaster: boolean;
   readonly inSyncSet: boolean;
   readonly epoch: number;
@@ -14,16 +16,18 @@ export interface Candidate {
   readonly priority: number;
 }
 
-/** A node that may lead: still wished, priority above 0, in recovery, not fenced unless it was the newest epoch's master. */
+/** A node that may lead: still wished, priority above 0, in recovery, and fenced only where no other has what it has. */
 export function candidateOf(voter: Voter, obs: Observation, registry: Registry): Candidate | null {
   const formerMaster = registry.master === voter.name;
   if (voter.kind !== 'node' || obs.priority === 0 || !obs.inRecovery) return null;
-  if (obs.fenced && !formerMaster) return null;
+  const cutOff = isRowless(obs) && obs.registry?.epoch === registry.epoch;
+  if (obs.fenced && !formerMaster && !cutOff) return null;
   // del_node was asked for: it still votes and lends its data until it is out, but it leads no more.
   if (!registry.nodes.some((node) => node.name === voter.name)) return null;
   return {
     name: voter.name,
     seqno: voter.seqno,
+    cutOff,
     formerMaster: formerMaster && obs.registry?.epoch === registry.epoch,
     inSyncSet: registry.syncWished === 0 || registry.syncMembers.includes(voter.name),
     ...logEndOf(obs),
@@ -72,6 +76,15 @@ export function isComparable(theirs: Observation, ours: Observation): boolean {
 }
 
 /**
+ * On a timeline that its registry does not know: a promotion whose row is not written yet, or never was because the
+ * candidate died before. Nothing was acknowledged on it while sync was wished.
+ */
+export function isRowless(obs: Observation): boolean {
+  const last = obs.registry?.promotions.at(-1);
+  return last !== undefined && obs.timeline > last.timeline;
+}
+
+/**
  * A higher timeline number than `target`'s, or a timeline with another promotion behind it than the one of that number in
  * `target`'s history: it can only be copied afresh. PostgreSQL sees numbers alone and would stream into it (protocol
  * section 7).
@@ -79,16 +92,20 @@ export function isComparable(theirs: Observation, ours: Observation): boolean {
 export function isOtherHistory(obs: Observation, target: Observation): boolean {
   if (obs.timeline > target.timeline) return true;
   if (obs.registry === null || target.registry === null) return false;
+  // Nothing tells another promotion of that number from this one yet, but whoever follows this one is of its history.
+  if (!target.inRecovery && isRowless(target) && obs.timeline === target.timeline)
+    return obs.walReceiver?.status !== 'streaming' || obs.fenced;
   const { promotions, promotionId } = target.registry;
   const known = promotions.find((promotion) => promotion.timeline === obs.timeline)?.id;
   const expected = known ?? (obs.timeline === target.timeline ? promotionId : undefined);
   return expected !== undefined && obs.registry.promotionId !== expected;
 }
 
-/** Best first: former master with its data, members of R, received WAL, priority, next master, seqno. */
+/** Best first: a promotion that was cut off, former master with its data, members of R, received WAL, priority, next master, seqno. */
 export function rank(candidates: readonly Candidate[], preferred: string | null): readonly Candidate[] {
   return [...candidates].sort(
     (a, b) =>
+      Number(b.cutOff) - Number(a.cutOff) ||
       Number(b.formerMaster) - Number(a.formerMaster) ||
       Number(b.inSyncSet) - Number(a.inSyncSet) ||
       compareWal(b, a) ||

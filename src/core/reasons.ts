@@ -72,6 +72,8 @@ export const reasons = {
   'foreign-server': '{voter} belongs to another cluster (system identifier {identifier})',
   'witness-changed':
     'another server answers in the place of witness {voter} (system identifier {identifier}, timeline {timeline}, address {address}, in recovery: {inRecovery}); its vote is void until it is removed and added again',
+  'master-left':
+    'the worker stops beside a master: if none runs here again within {leftMs} ms, the guard ends this server and another node takes over',
   removed: 'this node was removed from the registry; it is no longer managed',
 } as const;
 
@@ -120,6 +122,7 @@ const warnings: ReadonlySet<ReasonCode> = new Set<ReasonCode>([
   'fencing-command-failed',
   'command-failed',
   'promotion-failed',
+  'master-left',
   'removed',
 ]);
 

@@ -89,6 +89,7 @@ export function formatStandbyNames(value: StandbyNames): string {
 /** As PostgreSQL's pg_strcasecmp: ASCII letters without regard to case, other bytes exactly. */
 export function isSameName(a: string, b: string): boolean {
   if (a === b) return true;
+  if (a.length !== b.length) return false;
   const fold = (text: string) => text.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
   return fold(a) === fold(b);
 }

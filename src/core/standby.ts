@@ -1,6 +1,6 @@
 /** A standby's decisions: whom it hears, whether it strayed, when the master is gone, when to come back. */
 import { startElection } from './election-round.js';
-import { isPointedAt } from './following.js';
+import { ballotConninfo, isPointedAt } from './following.js';
 import { isTwoNodeAuto, isVoteGood, ownYouthMs, releaseVotes, tryVotes } from './lease.js';
 import {
   heartbeatMs,
@@ -13,10 +13,10 @@ import {
   votersOf,
 } from './links.js';
 import { enterDown, enterRejoin } from './own-server.js';
-import { isOtherHistory, isSettled } from './ranking.js';
+import { isOtherHistory, isRowless, isSettled } from './ranking.js';
 import type { Keeper, Link, Role } from './state.js';
 import { judgeSuspicion, streamsFrom, watchMaster } from './suspicion.js';
-import { due, note, type Turn } from './turn.js';
+import { due, note, send, type Turn } from './turn.js';
 import type { Observation } from './types.js';
 
 type Standby = Extract<Role, { kind: 'standby' }>;
@@ -47,6 +47,8 @@ export function decideStandby(k: Keeper, turn: Turn, role: Standby): void {
     role.blocked = null;
     if (comeBack(k, turn, role, master, master.obs, obs)) return;
     if (own.vote !== null) releaseVotes(k, turn);
+  } else if (followsDeadEnd(k, turn, role, obs)) {
+    leaveDeadEnd(k, turn, obs);
   } else if (own.vote !== null) {
     // It was to be rejoined; with the master gone its vote is for whoever stands.
     releaseVotes(k, turn);
@@ -68,6 +70,34 @@ export function decideStandby(k: Keeper, turn: Turn, role: Standby): void {
   }
   if (isTwoNodeAuto(k)) note(k, turn, 'two-nodes');
   startElection(k, turn, 'failover', null, since);
+}
+
+/** How long a source that is not writable may stay so before who follows its unfinished promotion leaves it. */
+const deadEndMs = 300;
+
+/**
+ * It followed a promotion that never got its row. Whoever was promoted may be copied from another master, whose timeline
+ * can have the same number: this server must not stream from it then, so it is pointed nowhere before.
+ */
+function followsDeadEnd(k: Keeper, turn: Turn, role: Standby, ours: Observation): boolean {
+  const source = votersOf(k).find((voter) => voter.name !== k.settings.name && isPointedAt(ours, voter));
+  const link = source === undefined ? undefined : linkOf(k, source.name);
+  if (link === undefined || !isRowless(ours) || !isSettled(ours) || link.obs?.inRecovery === false) {
+    role.deadEndSince = null;
+    return false;
+  }
+  role.deadEndSince ??= k.now;
+  const looks = [ownLink(k), link];
+  for (const each of looks) observe(k, turn, each, deadEndMs / 3);
+  const until = role.deadEndSince + deadEndMs;
+  return due(k, turn, until) && looks.every((each) => each.session !== 'open' || each.obsAt >= until);
+}
+
+function leaveDeadEnd(k: Keeper, turn: Turn, ours: Observation): void {
+  const self = votersOf(k).find((voter) => voter.name === k.settings.name);
+  if (self === undefined || !mayLeave(k, turn)) return;
+  const conninfo = ballotConninfo(self, ours.ballot);
+  if (send(k, turn, ownLink(k), { kind: 'follow', conninfo })) ownLink(k).obsAt = Number.NEGATIVE_INFINITY;
 }
 
 /** Fenced, on a lost branch, or stuck: rejoin. Returns true when it does. */

@@ -136,6 +136,15 @@ export interface SyncChange {
   sent: boolean;
 }
 
+/** Who may be the next master, in order, from which nodes and wish; what was last told of it. */
+export interface Heirs {
+  readonly nodes: readonly Voter[];
+  readonly wished: readonly string[];
+  readonly names: readonly string[];
+  readonly next: string | null;
+  readonly told: string;
+}
+
 export interface Master {
   readonly kind: 'master';
   readonly since: number;
@@ -162,6 +171,7 @@ export interface Master {
   readonly streamingAt: Map<string, number>;
   wishAt: number;
   flagsSent: string;
+  heirs: Heirs | null;
   probedAt: number;
   ownAliveAt: number;
   async: boolean;
@@ -186,6 +196,8 @@ export type Role =
       suspectAfter: number;
       /** Since when this server should stream from the master but does not. */
       strayedSince: number | null;
+      /** Since when it follows somebody's unfinished promotion, and that one is not writable. */
+      deadEndSince: number | null;
       /** Told once per stray. */
       saidStrayed: boolean;
       receiverEndedAt: number;
@@ -226,7 +238,7 @@ export interface Keeper {
   seenByPeerAt: number;
   nextId: number;
   random: number;
-  listening: string | null;
+  listening: { readonly voter: string | null; readonly conninfo: string | null };
   rejoinTries: number;
   /** Elections in a row that ended with the own session: the next one waits longer each time. */
   brokenElections: number;
@@ -287,7 +299,7 @@ export function newKeeper(settings: CoreSettings, now: number): Keeper {
     seenByPeerAt: Number.NEGATIVE_INFINITY,
     nextId: 1,
     random: settings.seed >>> 0 || 1,
-    listening: null,
+    listening: { voter: null, conninfo: null },
     rejoinTries: 0,
     brokenElections: 0,
     journal: [],

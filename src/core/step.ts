@@ -14,6 +14,7 @@ import {
   observe,
   openLinks,
   ownLink,
+  voterNamed,
   votersOf,
 } from './links.js';
 import { decideMaster, ingestMaster, masterState, newMaster } from './master.js';
@@ -113,11 +114,7 @@ function forgetDroppedSchema(k: Keeper, turn: Turn, arrived: Arrived): void {
 }
 
 function isRegistered(k: Keeper): boolean {
-  const { name } = k.settings;
-  return (
-    k.registry !== null &&
-    (k.registry.nodes.some((node) => node.name === name) || votersOf(k).some((voter) => voter.name === name))
-  );
+  return voterNamed(k, k.settings.name) !== undefined;
 }
 
 /** Writable in an epoch that is over, and no node any more: it must not be left like that. */
@@ -222,9 +219,8 @@ function ingestReport(k: Keeper, arrived: Arrived): void {
 function listen(k: Keeper, turn: Turn): void {
   const master = k.registry?.master ?? null;
   const conninfo = master === null ? null : (k.links.get(master)?.conninfo ?? null);
-  const key = master === null ? null : `${master}\n${conninfo ?? ''}`;
-  if (key === k.listening) return;
-  k.listening = key;
+  if (k.listening.voter === master && k.listening.conninfo === conninfo) return;
+  k.listening = { voter: master, conninfo };
   turn.effects.push({
     kind: 'listen',
     voter: master,

@@ -5,6 +5,7 @@
 
 import { parseConninfo } from './conninfo.js';
 import { linkOf, masterLink, observe, ownLink, seenSince, voterNamed, votersOf } from './links.js';
+import { remembering } from './recent.js';
 import type { Keeper, Link, Role, Suspicion } from './state.js';
 import { due, note, type Turn, wake } from './turn.js';
 import { failoverTimeMs, type Observation, pollDeadlineMs, type Voter } from './types.js';
@@ -12,12 +13,12 @@ import { failoverTimeMs, type Observation, pollDeadlineMs, type Voter } from './
 type Standby = Extract<Role, { kind: 'standby' }>;
 
 /** Host and port a conninfo leads to, as pg_stat_wal_receiver would show them. */
-export function addressOf(conninfo: string): { readonly host: string; readonly port: number } | null {
+export const addressOf = remembering((conninfo): { readonly host: string; readonly port: number } | null => {
   const parsed = parseConninfo(conninfo);
   if (parsed.kind !== 'parsed') return null;
   const host = parsed.keywords.get('host') ?? parsed.keywords.get('hostaddr') ?? '';
   return { host, port: Number(parsed.keywords.get('port') ?? '5432') };
-}
+});
 
 /** Does that server's WAL receiver get messages from this voter? */
 export function streamsFrom(obs: Observation, source: Voter): boolean {

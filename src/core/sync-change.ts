@@ -65,9 +65,12 @@ export function walkSyncChange(k: Keeper, turn: Turn, master: Master, wish: Wish
   } else if (change.phase === 'write' && !change.sent) {
     change.sent = send(k, turn, link, { kind: 'write-sync', sync: change.target });
   } else if (change.phase === 'establish' && change.lsn !== null) {
-    tellWitnesses(k, turn, registryOf(k));
-    observe(k, turn, link, 5, awaitFlush(k, change.lsn, change.target, registryOf(k)));
-    if (!isEstablished(k, change.lsn, change.since, registryOf(k))) return;
+    const row = registryOf(k);
+    tellWitnesses(k, turn, row);
+    if (!isEstablished(k, change.lsn, change.since, row)) {
+      observe(k, turn, link, 5, awaitFlush(k, change.lsn, change.target, row));
+      return;
+    }
     enter(change, 'apply');
     walkSyncChange(k, turn, master, wish);
   } else if (change.phase === 'apply' && !change.sent) {

@@ -72,6 +72,18 @@ export function namesFor(row: SyncRow, method: Wish['method']): string {
   return formatStandbyNames({ method, needed: row.needed, names: row.members });
 }
 
+/** The same for the row as it is: asked for in every step of a master. */
+const namesOfRow = new WeakMap<Registry, { readonly method: Wish['method']; readonly names: string }>();
+
+export function namesForRow(registry: Registry, method: Wish['method']): string {
+  if (registry.syncNeeded === 0) return '';
+  const known = namesOfRow.get(registry);
+  if (known?.method === method) return known.names;
+  const names = namesFor(syncRowOf(registry), method);
+  namesOfRow.set(registry, { method, names });
+  return names;
+}
+
 /** Where to go: wished members that stream (new ones) or have not been lost for T (old ones). */
 export function desiredSync(
   current: SyncRow,

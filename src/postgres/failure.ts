@@ -62,12 +62,13 @@ function adminShutdown(routine: string): FailureKind {
   return routine === '' || routine === 'ProcessInterrupts' ? 'admin-shutdown' : 'cut';
 }
 
-function kindOf(code: string, message: string, routine: string): FailureKind {
+function kindOf(code: string, message: string, routine: string, isSystemError: boolean): FailureKind {
   if (code === '57P03') return cannotConnectNow(message);
   if (code === '57P01') return adminShutdown(routine);
   if (code.startsWith('28')) return 'auth';
   const known = bySqlState[code] ?? bySocketCode[code];
   if (known !== undefined) return known;
+  if (isSystemError) return 'unreachable';
   if (/timeout|timed out/i.test(message)) return 'timeout';
   if (/terminated|ended|closed|not queryable/i.test(message)) return 'cut';
   if (/password must be a string|SASL|no password|authentication/i.test(message)) return 'auth';
@@ -80,7 +81,9 @@ export function classifyFailure(error: unknown): Failure {
   const code = typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : '';
   const routine =
     typeof error === 'object' && error !== null && 'routine' in error ? String(error.routine) : '';
-  return { kind: kindOf(code, message, routine), message: message === '' ? code : message };
+  // What the own kernel says (a route that prohibits, a filter that drops, an interface that is down) no server has said.
+  const isSystemError = typeof error === 'object' && error !== null && 'syscall' in error;
+  return { kind: kindOf(code, message, routine, isSystemError), message: message === '' ? code : message };
 }
 
 const silent: ReadonlySet<FailureKind> = new Set<FailureKind>(['refused', 'timeout', 'unreachable', 'cut']);

@@ -1,10 +1,10 @@
 /**
  * The worker's side of the guard: finds the one of this data directory or starts it, and tells it each new deadline. On
- * Linux they meet at an abstract socket, so that a restarted worker finds the guard of the one before. Elsewhere there is
- * no guard.
+ * Linux they meet at an abstract socket, so that a restarted worker finds the guard of the one before. A guard that is
+ * started has its first order on its input, so that it is armed also if this worker dies at once. Elsewhere there is no guard.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { connect, type Socket } from 'node:net';
+import { connect, Socket } from 'node:net';
 import type { GuardOrder } from '../core/guard-deadline.js';
 import type { Guard } from '../ports.js';
 import { encodeOrder, type GuardMeeting, guardMeeting } from './guard-protocol.js';
@@ -18,12 +18,17 @@ export interface GuardLinkOptions {
 
 const retryMs = 250;
 const startBoundMs = 5000;
+const endBoundMs = 500;
 
 export class GuardLink implements Guard {
   readonly #options: GuardLinkOptions;
   #socket: Socket | null = null;
-  #last: GuardOrder = { kind: 'stand-down' };
+  /** Null until there is something to say. The first word is always said: the guard of another worker may be armed. */
+  #last: GuardOrder | null = null;
+  /** Told once: the server has no guard. */
+  #missed = false;
   #child: ChildProcess | null = null;
+  #input: Socket | null = null;
   #startedAt = Number.NEGATIVE_INFINITY;
   #timer: NodeJS.Timeout | null = null;
   #ended = false;
@@ -35,24 +40,30 @@ export class GuardLink implements Guard {
   }
 
   tell(order: GuardOrder): void {
-    if (process.platform !== 'linux' || order.kind === 'unchanged' || isSame(order, this.#last)) return;
+    if (process.platform !== 'linux' || order.kind === 'unchanged') return;
+    if (this.#last !== null && isSame(order, this.#last)) return;
     this.#last = order;
-    if (this.#socket !== null) this.#socket.write(encodeOrder(order, performance.now(), this.#secret));
+    if (this.#socket !== null) this.#socket.write(this.#encoded(order));
     else if (this.#timer === null && !this.#connecting) this.#connect();
   }
 
-  /** A worker that is stopped on purpose takes its guard along. */
-  async end(): Promise<void> {
+  /** A worker that is stopped takes its guard along, unless its server `stays` guarded without it. */
+  async end(stays: boolean): Promise<void> {
     this.#ended = true;
     if (this.#timer !== null) clearTimeout(this.#timer);
-    const socket = this.#socket;
+    const socket = this.#socket ?? this.#input;
     if (socket === null) return;
     socket.ref();
     await new Promise<void>((resolve) => {
       socket.once('close', () => resolve());
-      socket.end(encodeOrder({ kind: 'stand-down' }, performance.now(), this.#secret));
-      setTimeout(resolve, 500);
+      if (stays) socket.end();
+      else socket.end(this.#encoded({ kind: 'stand-down' }));
+      setTimeout(resolve, endBoundMs);
     });
+  }
+
+  #encoded(order: GuardOrder): string {
+    return encodeOrder(order, performance.now(), this.#secret);
   }
 
   #connect(): void {
@@ -67,7 +78,9 @@ export class GuardLink implements Guard {
     socket.once('connect', () => {
       this.#connecting = false;
       this.#socket = socket;
-      socket.write(encodeOrder(this.#last, performance.now(), this.#secret));
+      if (this.#missed) this.#options.log('there is a guard again');
+      this.#missed = false;
+      if (this.#last !== null) socket.write(this.#encoded(this.#last));
     });
     // 'close' follows every error.
     socket.on('error', () => undefined);
@@ -76,8 +89,8 @@ export class GuardLink implements Guard {
       this.#socket = null;
       if (this.#ended) return;
       // Nothing to guard: no process for it. The next order asks again.
-      if (this.#last.kind === 'stand-down') return;
-      this.#start();
+      if (this.#last === null || this.#last.kind === 'stand-down') return;
+      this.#start(this.#last);
       this.#timer = setTimeout(() => this.#connect(), retryMs);
     });
   }
@@ -95,15 +108,44 @@ export class GuardLink implements Guard {
     }
   }
 
-  #start(): void {
+  #start(order: GuardOrder): void {
     const now = performance.now();
     if (now - this.#startedAt < startBoundMs) return;
     this.#startedAt = now;
     const [program, ...args] = this.#options.command;
-    const child = spawn(program, args, { detached: true, stdio: ['ignore', 'inherit', 'inherit'], cwd: '/' });
-    child.on('error', (error) => this.#options.log(`the guard does not start: ${error.message}`));
-    child.unref();
-    this.#child = child;
+    try {
+      const child = spawn(program, args, { detached: true, stdio: ['pipe', 'inherit', 'inherit'], cwd: '/' });
+      child.on('error', (error) => this.#miss(error.message));
+      child.on('exit', (code, signal) => {
+        if (code !== 0) this.#miss(`it ended with ${signal ?? `exit code ${code}`}`);
+      });
+      child.unref();
+      this.#child = child;
+      this.#tellFirst(child, order);
+    } catch (error) {
+      // No memory for a process, for one: the worker itself goes on.
+      this.#miss(error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  /** Open until the worker ends, for a guard that was started and has not been met yet. */
+  #tellFirst({ stdin }: ChildProcess, order: GuardOrder): void {
+    if (!(stdin instanceof Socket)) return;
+    stdin.on('error', () => undefined);
+    stdin.once('close', () => {
+      if (this.#input === stdin) this.#input = null;
+    });
+    stdin.unref();
+    stdin.write(this.#encoded(order));
+    this.#input = stdin;
+  }
+
+  #miss(why: string): void {
+    if (this.#ended || this.#missed || this.#socket !== null) return;
+    this.#missed = true;
+    this.#options.log(
+      `this master has no guard: ${why}; tried again every ${startBoundMs / 1000} s. If the worker is killed or hangs, nobody ends its server`,
+    );
   }
 
   /** Of the guard this worker started, for tests. */

@@ -3,7 +3,7 @@
  * directory, also those whose postmaster is gone. Zombies are dead; stopped processes are alive.
  */
 import { execFileSync } from 'node:child_process';
-import { readdirSync, readFileSync, readlinkSync, realpathSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 
 export interface ServerProcess {
@@ -15,16 +15,18 @@ export interface ServerProcess {
 
 /** All living processes of the server in that directory. An unreadable entry belongs to another user's program. */
 export function serverProcesses(dataDirectory: string): readonly ServerProcess[] {
-  const directory = realpathSync(dataDirectory);
-  return process.platform === 'linux' ? fromProc(directory) : fromPs(directory);
+  return process.platform === 'linux' ? fromProc(dataDirectory) : fromPs(dataDirectory);
 }
 
-function fromProc(directory: string): readonly ServerProcess[] {
+/** Compared by inode: a directory that was renamed under a running server is still the same. */
+function fromProc(dataDirectory: string): readonly ServerProcess[] {
   const found: ServerProcess[] = [];
+  const directory = statSync(dataDirectory, { bigint: true });
   for (const entry of readdirSync('/proc')) {
     if (!/^\d+$/.test(entry)) continue;
     try {
-      if (readlinkSync(`/proc/${entry}/cwd`) !== directory) continue;
+      const { dev, ino } = statSync(`/proc/${entry}/cwd`, { bigint: true });
+      if (ino !== directory.ino || dev !== directory.dev) continue;
       const stat = readFileSync(`/proc/${entry}/stat`, 'utf8');
       const [, name = '', state = '', parent = '0'] = /^\d+ \((.*)\) (\S) (\d+)/s.exec(stat) ?? [];
       if (!/^(postgres|postmaster)$/.test(name) || state === 'Z' || state === 'X') continue;

@@ -8,9 +8,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { migrateUp } from '../postgres/migrations.js';
 import type { PostgresInstallation } from './find-postgres.js';
+import { freePort } from './free-port.js';
 import { grantsFor } from './grants.js';
 import { endEverythingIn } from './leftovers.js';
-import { freePort, TestServer, until } from './server.js';
+import { TestServer, until } from './server.js';
 import { TestWorker } from './worker-process.js';
 
 export interface ClusterOptions {
@@ -35,6 +36,8 @@ export interface ClusterOptions {
     readonly port: number;
     readonly namespace: string;
   };
+  /** Further environment of a node's server and worker. */
+  readonly environmentOf?: (name: string) => Readonly<Record<string, string>>;
   /** The workers' role is superuser. Default: only on PostgreSQL 14. */
   readonly superuser?: boolean;
   readonly progress?: (step: string) => void;
@@ -138,6 +141,7 @@ export class TestCluster {
       ...place,
       installation: options.installation,
       settings,
+      environment: options.environmentOf?.(name) ?? {},
     });
     const worker = new TestWorker({
       program: options.program,

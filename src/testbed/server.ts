@@ -4,7 +4,6 @@
  */
 import { chownSync, existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
 import { appendFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
@@ -26,6 +25,8 @@ export interface ServerOptions {
   readonly namespace?: string | null;
   /** Further lines of postgresql.conf. */
   readonly settings: Readonly<Record<string, string>>;
+  /** Of its programs and its worker. */
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 const commandBoundMs = 60_000;
@@ -38,6 +39,7 @@ export class TestServer {
   readonly dataDirectory: string;
   readonly installation: PostgresInstallation;
   readonly namespace: string | null;
+  readonly environment: Readonly<Record<string, string>>;
   #settings: Readonly<Record<string, string>>;
   #removed = false;
 
@@ -50,6 +52,7 @@ export class TestServer {
     this.folder = join(options.folder, options.name);
     this.dataDirectory = join(this.folder, 'data');
     this.#settings = options.settings;
+    this.environment = options.environment ?? {};
     if (!existsSync(this.folder)) {
       mkdirSync(this.folder, { mode: 0o755 });
       const owner = statSync(options.folder);
@@ -226,13 +229,15 @@ export class TestServer {
 
   async #command(name: string, args: readonly string[]): Promise<void> {
     const program = join(this.installation.binDirectory, name);
-    const options = { deadlineMs: commandBoundMs, asOwnerOf: this.folder };
+    const options = { deadlineMs: commandBoundMs, environment: this.environment };
     const result =
       this.namespace === null
-        ? await runProgram(program, args, options)
-        : await runProgram('ip', ['netns', 'exec', this.namespace, ...this.#asOwner(), program, ...args], {
-            deadlineMs: commandBoundMs,
-          });
+        ? await runProgram(program, args, { ...options, asOwnerOf: this.folder })
+        : await runProgram(
+            'ip',
+            ['netns', 'exec', this.namespace, ...this.#asOwner(), program, ...args],
+            options,
+          );
     if (!result.ok)
       throw new Error(`${this.name}: ${describeFailure(name, result, commandBoundMs)}${this.lastLog()}`);
   }
@@ -265,18 +270,6 @@ const baseSettings: Readonly<Record<string, string>> = {
   log_line_prefix: '%m [%p] %a ',
   log_min_messages: 'warning',
 };
-
-/** A port that nobody listens on now. */
-export async function freePort(host: string): Promise<number> {
-  const server = createServer();
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(0, host, () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
-    });
-  });
-}
 
 /** Waits until `look` gives a value; its last error or `what` is in the failure. */
 export async function until<T>(

@@ -40,7 +40,7 @@ export class TestWorker {
     return this.#child !== null && this.#child.exitCode === null && this.#child.signalCode === null;
   }
 
-  start(extra: readonly string[] = []): void {
+  start(extra: readonly string[] = [], environment: Readonly<Record<string, string>> = {}): void {
     const { program, server, conninfo } = this.#options;
     const log = openSync(this.logPath, 'a');
     const args = [
@@ -60,7 +60,7 @@ export class TestWorker {
     this.#child = spawn(command, [...before, ...args], {
       stdio: ['ignore', log, log],
       cwd: '/',
-      env: this.#environment(),
+      env: { ...this.#environment(), ...environment },
     });
     closeSync(log);
   }
@@ -69,7 +69,8 @@ export class TestWorker {
   #environment(): NodeJS.ProcessEnv {
     const own = Object.entries(process.env).filter(([name]) => !/^(PG|PGKEEPER_)/.test(name));
     // A mark by which what the worker starts can be found.
-    return { ...Object.fromEntries(own), TESTBED_NODE: this.#options.server.folder };
+    const { environment, folder } = this.#options.server;
+    return { ...Object.fromEntries(own), ...environment, TESTBED_NODE: folder };
   }
 
   signal(signal: NodeJS.Signals): void {

@@ -10,25 +10,31 @@ import type { TestServer } from './server.js';
 export interface Acknowledged {
   readonly id: number;
   readonly server: string;
+  /** Start of the server that acknowledged: one that was deposed is master again only after a restart. */
+  readonly serverStart: string;
   /** When the write was sent and its acknowledgement seen, performance.now(). */
   readonly sentAt: number;
   readonly at: number;
 }
 
+export type WriteTarget = Pick<TestServer, 'name' | 'host' | 'port'>;
+
 export interface WriterOptions {
-  readonly servers: readonly TestServer[];
+  readonly servers: readonly WriteTarget[];
   /** Separates the ids of several writers. */
   readonly number: number;
   /** Pause between writes, ms. */
   readonly pauseMs: number;
+  /** Pause between two questions whether a server takes writes, ms. */
+  readonly pollMs?: number;
+  /** A server that acknowledges nothing for so long is given up, as tcp_user_timeout or a statement's timeout would. */
+  readonly patienceMs?: number;
 }
 
 export const writesTable = 'pgkeeper_writes';
 const idsPerWriter = 100_000_000;
-const pollMs = 4;
 const connectBoundMs = 1000;
-/** A server that acknowledges nothing for so long is given up, as tcp_user_timeout or a statement's timeout would. */
-const writeBoundMs = 1000;
+const defaults = { pollMs: 4, patienceMs: 1000 };
 
 export async function createWritesTable(server: TestServer): Promise<void> {
   await server.query(
@@ -37,20 +43,21 @@ export async function createWritesTable(server: TestServer): Promise<void> {
 }
 
 interface Session {
-  readonly server: TestServer;
+  readonly server: WriteTarget;
+  readonly serverStart: string;
   readonly client: pg.Client;
 }
 
 export class Writer {
   readonly acknowledged: Acknowledged[] = [];
-  readonly #options: WriterOptions;
+  readonly #options: Required<WriterOptions>;
   #next: number;
   #stopped = false;
   #sessions = new Set<pg.Client>();
   #done: Promise<void> | null = null;
 
   constructor(options: WriterOptions) {
-    this.#options = options;
+    this.#options = { ...defaults, ...options };
     this.#next = options.number * idsPerWriter;
   }
 
@@ -83,12 +90,15 @@ export class Writer {
     }
   }
 
-  async #write({ server, client }: Session): Promise<void> {
+  async #write({ server, serverStart, client }: Session): Promise<void> {
     while (!this.#stopped) {
       const id = this.#next++;
       const sentAt = performance.now();
-      await withBound(client.query(`insert into ${writesTable} (id) values ($1)`, [id]), writeBoundMs);
-      this.acknowledged.push({ id, server: server.name, sentAt, at: performance.now() });
+      await withBound(
+        client.query(`insert into ${writesTable} (id) values ($1)`, [id]),
+        this.#options.patienceMs,
+      );
+      this.acknowledged.push({ id, server: server.name, serverStart, sentAt, at: performance.now() });
       await delay(this.#options.pauseMs);
     }
   }
@@ -113,29 +123,31 @@ export class Writer {
     });
   }
 
-  async #watch(server: TestServer, isOver: () => boolean): Promise<Session | null> {
+  async #watch(server: WriteTarget, isOver: () => boolean): Promise<Session | null> {
     while (!isOver()) {
       const client = this.#newClient(server);
       try {
         await client.connect();
         while (!isOver()) {
           const { rows } = await withBound(
-            client.query<{ writable: boolean }>('select not pg_is_in_recovery() as writable'),
+            client.query<{ writable: boolean; start: string }>(
+              'select not pg_is_in_recovery() as writable, pg_postmaster_start_time()::text as start',
+            ),
             connectBoundMs,
           );
-          if (rows[0]?.writable === true) return { server, client };
-          await delay(pollMs);
+          if (rows[0]?.writable === true) return { server, serverStart: rows[0].start, client };
+          await delay(this.#options.pollMs);
         }
       } catch {
         // Refused, cut or silent: try again.
       }
       this.#close(client);
-      if (!isOver()) await delay(pollMs);
+      if (!isOver()) await delay(this.#options.pollMs);
     }
     return null;
   }
 
-  #newClient(server: TestServer): pg.Client {
+  #newClient(server: WriteTarget): pg.Client {
     const client = new pg.Client({
       host: server.host,
       port: server.port,
@@ -185,26 +197,36 @@ export interface WriteAudit {
 /** Counts every acknowledged row on `server`, and compares the times of the servers' acknowledgements. */
 export async function auditWrites(writers: readonly Writer[], server: TestServer): Promise<WriteAudit> {
   const all = writers.flatMap((writer) => writer.acknowledged);
+  return { acknowledged: all.length, lost: await auditRows(all, server), overlapMs: overlapOf(all) };
+}
+
+/** Those of `acknowledged` that are not on `server`. */
+export async function auditRows(
+  acknowledged: readonly Acknowledged[],
+  server: TestServer,
+): Promise<readonly number[]> {
   const rows = await server.query<{ id: string }>(`select id from ${writesTable}`);
   const present = new Set(rows.map(({ id }) => Number(id)));
-  return {
-    acknowledged: all.length,
-    lost: all.filter(({ id }) => !present.has(id)).map(({ id }) => id),
-    overlapMs: overlapOf(all),
-  };
+  return acknowledged.map(({ id }) => id).filter((id) => !present.has(id));
 }
 
 /**
  * For how long a deposed server went on acknowledging: from the first acknowledgement of the server that came after it to
- * its own last one. Each server is expected to be master once in `all`; where masters come back, split the list.
+ * its own last one. A server that was restarted counts as another one.
  */
 export function overlapOf(all: readonly Acknowledged[]): number {
-  const order = [...all].sort((a, b) => a.at - b.at);
-  const reigns: { readonly server: string; readonly first: number; last: number }[] = [];
-  for (const { server, at } of order) {
-    const reign = reigns.find((candidate) => candidate.server === server);
-    if (reign === undefined) reigns.push({ server, first: at, last: at });
+  const reigns = new Map<string, { readonly server: string; readonly first: number; last: number }>();
+  for (const { server, serverStart, at } of [...all].sort((a, b) => a.at - b.at)) {
+    const reign = reigns.get(`${server} ${serverStart}`);
+    if (reign === undefined) reigns.set(`${server} ${serverStart}`, { server, first: at, last: at });
     else reign.last = at;
   }
-  return Math.max(0, ...reigns.slice(1).map((next, i) => (reigns[i]?.last ?? 0) - next.first));
+  const inOrder = [...reigns.values()];
+  const overlaps = inOrder.flatMap((next, i) =>
+    inOrder
+      .slice(0, i)
+      .filter(({ server }) => server !== next.server)
+      .map(({ last }) => last - next.first),
+  );
+  return Math.max(0, ...overlaps);
 }

@@ -6,7 +6,7 @@ import { guardOrder } from '../core/guard-deadline.js';
 import { voterNamed, votersOf } from '../core/links.js';
 import { type Keeper, newKeeper } from '../core/state.js';
 import { stateName, step } from '../core/step.js';
-import { releaseAllOnStop } from '../core/stop.js';
+import { stopKeeper } from '../core/stop.js';
 import type { CoreSettings } from '../core/types.js';
 import type { Ports } from '../ports.js';
 import { Mailbox } from './mailbox.js';
@@ -19,6 +19,8 @@ const jumpMs = 2000;
 export interface WorkerView {
   readonly state: string;
   readonly nodes: number;
+  /** It has looked at its server, or found it gone. */
+  readonly hasRole: boolean;
 }
 
 export class Worker {
@@ -29,9 +31,12 @@ export class Worker {
   #running = false;
   #stopped = false;
   #cancelWake: () => void = () => undefined;
-  #shown = '';
-  #recent: string[] = [];
+  #shown: WorkerView = { state: '', nodes: 0, hasRole: false };
+  #recent: KeeperEvent[] = [];
   #offsetMs: number;
+  #turns = 0;
+  readonly #onWake = () => this.#receive({ kind: 'wake' });
+  readonly #conninfoOf = (node: string) => voterNamed(this.#keeper, node)?.conninfo ?? null;
 
   constructor(
     settings: CoreSettings,
@@ -50,7 +55,14 @@ export class Worker {
 
   /** How others reach a node, as the registry says; null = not registered, or not known yet. */
   conninfoOf(node: string): string | null {
-    return voterNamed(this.#keeper, node)?.conninfo ?? null;
+    return this.#conninfoOf(node);
+  }
+
+  /** Takes a turn, also when nothing is due, and says whether it came to its end: the worker is alive. */
+  takesTurns(): boolean {
+    const before = this.#turns;
+    this.#receive({ kind: 'wake' });
+    return this.#turns > before;
   }
 
   hint(): void {
@@ -65,8 +77,12 @@ export class Worker {
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#cancelWake();
-    for (const effect of releaseAllOnStop(this.#keeper).effects) perform(effect, this.#ports, () => null);
-    await Promise.all([this.#ports.voters.end(), this.#ports.notifications.end(), this.#ports.guard?.end()]);
+    const { clock, guard, log, notifications, voters } = this.#ports;
+    const { turn, guardStays } = stopKeeper(this.#keeper, clock.monotonicMs());
+    const state = stateName(this.#keeper);
+    for (const record of turn.reasons) log.decision(record, state);
+    for (const effect of turn.effects) perform(effect, this.#ports, () => null);
+    await Promise.all([voters.end(), notifications.end(), guard?.end(guardStays)]);
   }
 
   #receive(event: KeeperEvent): void {
@@ -89,13 +105,12 @@ export class Worker {
     const turn = this.#step(event, now);
     const state = stateName(this.#keeper);
     for (const record of turn.reasons) log.decision(record, state);
-    const conninfoOf = (name: string) => voterNamed(this.#keeper, name)?.conninfo ?? null;
     this.#show(state);
     this.#ports.guard?.tell(guardOrder(this.#keeper));
-    for (const effect of turn.effects) perform(effect, this.#ports, conninfoOf);
+    for (const effect of turn.effects) perform(effect, this.#ports, this.#conninfoOf);
     this.#cancelWake();
-    if (Number.isFinite(turn.wakeAt))
-      this.#cancelWake = clock.wakeAt(turn.wakeAt, () => this.#receive({ kind: 'wake' }));
+    if (Number.isFinite(turn.wakeAt)) this.#cancelWake = clock.wakeAt(turn.wakeAt, this.#onWake);
+    this.#turns += 1;
   }
 
   /** A broken invariant ends the process with what led to it; the supervisor starts it anew. */
@@ -104,9 +119,12 @@ export class Worker {
       return step(this.#keeper, event, now);
     } catch (error) {
       const cause = error instanceof Error ? error.message : String(error);
-      throw new Error(`${cause}; role ${this.#keeper.role.kind}, last events: ${this.#recent.join(', ')}`, {
-        cause: error,
-      });
+      throw new Error(
+        `${cause}; role ${this.#keeper.role.kind}, last events: ${this.#recent.slice(-20).map(nameOf).join(', ')}`,
+        {
+          cause: error,
+        },
+      );
     }
   }
 
@@ -127,17 +145,21 @@ export class Worker {
   }
 
   #remember(event: KeeperEvent): void {
-    const what = event.kind === 'answer' ? `answer ${event.answer.kind} of ${event.voter}` : event.kind;
-    this.#recent.push(what);
-    if (this.#recent.length > 20) this.#recent.shift();
+    this.#recent.push(event);
+    if (this.#recent.length > 40) this.#recent = this.#recent.slice(-20);
   }
 
   #show(state: string): void {
     const nodes = votersOf(this.#keeper).length;
-    const shown = `${state} ${nodes}`;
-    if (shown === this.#shown) return;
-    this.#shown = shown;
+    const hasRole = this.#keeper.role.kind !== 'starting';
+    const { state: before, nodes: count, hasRole: had } = this.#shown;
+    if (state === before && nodes === count && hasRole === had) return;
+    this.#shown = { state, nodes, hasRole };
     this.#ports.voters.setState(state);
-    this.#onView({ state, nodes });
+    this.#onView(this.#shown);
   }
+}
+
+function nameOf(event: KeeperEvent): string {
+  return event.kind === 'answer' ? `answer ${event.answer.kind} of ${event.voter}` : event.kind;
 }

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { makeTestFolder } from '../../src/testbed/cluster.js';
 import { findPostgres } from '../../src/testbed/find-postgres.js';
-import { freePort, TestServer } from '../../src/testbed/server.js';
+import { freePort } from '../../src/testbed/free-port.js';
+import { TestServer } from '../../src/testbed/server.js';
 import { pgkeeper } from '../support/command-line.js';
 import { failed, parsed } from '../support/outcomes.js';
 

@@ -1,39 +1,33 @@
 /** A master whose worker cannot act: the guard ends the server when the lease runs out, and the others go on. */
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
-import { after, before, describe } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
-import type { TestNode } from '../../src/testbed/cluster.js';
-import { until } from '../../src/testbed/server.js';
-import { FailoverCluster, stepsOn } from '../support/failover-cluster.js';
 
-/** Pids of the guards of that node's data directory. */
-function guardsOf(node: TestNode): readonly number[] {
-  return readdirSync('/proc').flatMap((entry) => {
-    try {
-      const line = /^\d+$/.test(entry) ? readFileSync(`/proc/${entry}/cmdline`, 'utf8') : '';
-      return line.includes('(guard)') &&
-        readFileSync(`/proc/${entry}/environ`, 'utf8').includes(`TESTBED_NODE=${node.server.folder}`)
-        ? [Number(entry)]
-        : [];
-    } catch {
-      return [];
-    }
-  });
-}
+import { readFileSync, writeFileSync } from 'node:fs';
+import { after, before, describe, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { until } from '../../src/testbed/server.js';
+import { pgkeeper } from '../support/command-line.js';
+import { FailoverCluster, failoverTimeMs, leaseTtlMs, stepsOn } from '../support/failover-cluster.js';
+import { guardsOf } from '../support/guards.js';
+import { RemovableProgram } from '../support/removable-program.js';
 
 describe('the guard beside a master', {
   concurrency: false,
   skip: process.platform === 'linux' ? false : 'the guard needs Linux',
 }, () => {
+  const removable = new RemovableProgram();
   let three: FailoverCluster;
 
   before(async () => {
-    three = await FailoverCluster.create({ nodes: 3, syncNames: 'ANY 1 (n1, n2, n3)' });
+    three = await FailoverCluster.create({
+      nodes: 3,
+      syncNames: 'ANY 1 (n1, n2, n3)',
+      program: removable.path,
+    });
   });
 
   after(async () => {
     await three.remove();
+    removable.end();
   });
 
   const step = stepsOn(() => three);
@@ -95,16 +89,129 @@ describe('the guard beside a master', {
     await until('there is another guard', () => guardsOf(master).some((pid) => pid !== guard));
   });
 
-  step('a worker that is stopped on purpose takes its guard along and leaves its server alone', async () => {
+  step('a worker that is stopped and started again finds its guard, and nothing happens', async () => {
     const master = await three.master();
     await three.untilAllVote(master.name);
+    const guards = guardsOf(master);
+    const at = Date.now();
     assert.equal(await master.worker.stop(), 0);
-    await until('the guard is gone', () => guardsOf(master).length === 0);
-    await delay(4000);
-    assert.equal(master.server.isRunning(), true);
-    await three.untilWriting();
+    assert.equal(master.worker.decisions(at).filter(({ reason }) => reason === 'master-left').length, 1);
     master.worker.start();
     await three.untilAllVote(master.name);
+    assert.equal(guards.length, 1);
+    assert.deepEqual(guardsOf(master), guards, 'the same guard');
     assert.equal((await three.master()).name, master.name);
+    assert.equal(master.worker.decisions(at).filter(({ reason }) => reason === 'server-lost').length, 0);
+  });
+
+  step('a worker that is stopped and stays away: its server is ended, another takes over', async () => {
+    const old = await three.master();
+    await three.untilAllVote(old.name);
+    const pinned = three.pin(old);
+    await until('the pinned client writes', () => pinned.acknowledged.length > 5);
+    const since = performance.now();
+    assert.equal(await old.worker.stop(), 0);
+    await delay(leaseTtlMs / 2);
+    assert.equal(old.server.isRunning(), true, 'not before the lease is over');
+    const next = await three.untilTakenOver(old, since);
+    assert.equal(old.server.isRunning(), false);
+    assert.ok(performance.now() - since > leaseTtlMs / 2);
+    three.assertNoOverlap(since, pinned);
+    await three.assertNothingLost(next);
+    await until('the guard is gone', () => guardsOf(old).length === 0);
+    old.worker.start();
+    await three.untilAllVote(next.name);
+  });
+
+  step('a worker that is stopped beside a standby leaves its server alone', async () => {
+    const master = await three.master();
+    const standby = three.cluster.nodes.find(({ name }) => name !== master.name);
+    assert.ok(standby !== undefined);
+    const at = Date.now();
+    assert.equal(await standby.worker.stop(), 0);
+    assert.deepEqual(
+      standby.worker.decisions(at).filter(({ reason }) => reason === 'master-left'),
+      [],
+    );
+    await delay(failoverTimeMs + 1000);
+    assert.equal(standby.server.isRunning(), true);
+    standby.worker.start();
+    await three.untilAllVote(master.name);
+  });
+
+  step('worker and guard killed at once: the next worker brings another guard', async () => {
+    const master = await three.master();
+    await three.untilAllVote(master.name);
+    for (const pid of guardsOf(master)) process.kill(pid, 'SIGKILL');
+    await master.worker.kill();
+    assert.deepEqual(guardsOf(master), []);
+    master.worker.start();
+    await until('there is a guard', () => guardsOf(master).length === 1);
+    await three.untilAllVote(master.name);
+    assert.equal((await three.master()).name, master.name);
+  });
+
+  step('the guard is as hard to kill by the system as its worker', async () => {
+    const master = await three.master();
+    const [guard] = guardsOf(master);
+    assert.ok(guard !== undefined && master.worker.pid !== null);
+    // Higher than before needs no privilege.
+    writeFileSync(`/proc/${master.worker.pid}/oom_score_adj`, '123');
+    process.kill(guard, 'SIGKILL');
+    const [next] = await until('there is another guard', () => {
+      const found = guardsOf(master).filter((pid) => pid !== guard);
+      return found.length > 0 ? found : undefined;
+    });
+    assert.equal(readFileSync(`/proc/${next}/oom_score_adj`, 'utf8').trim(), '123');
+  });
+
+  step('a program that was removed under its workers still ends the server of a dead one', async () => {
+    const old = await three.master();
+    await three.untilAllVote(old.name);
+    await until('it has a guard', () => guardsOf(old).length === 1);
+    removable.remove();
+    const since = performance.now();
+    await old.worker.kill();
+    const next = await three.untilTakenOver(old, since);
+    assert.equal(old.server.isRunning(), false);
+    await three.assertNothingLost(next);
+    // The new master cannot start a guard: it goes on, and says so.
+    await until('it says that it has no guard', () =>
+      readFileSync(next.worker.logPath, 'utf8').includes('this master has no guard'),
+    );
+    assert.equal((await three.master()).name, next.name);
+    removable.bring();
+    await until('it has a guard again', () => guardsOf(next).length === 1);
+    old.worker.start();
+    await three.untilAllVote(next.name);
+  });
+
+  step('when the registry is taken away the guard goes, and every server stays', async () => {
+    const master = await three.master();
+    await three.untilAllVote(master.name);
+    const { code, err } = await pgkeeper(['migrate', '--down', '-d', master.server.conninfo()]);
+    assert.equal(code, 0, err);
+    await until('the guard has nothing to do', () =>
+      readFileSync(master.worker.logPath, 'utf8').includes('"reason":"removed"'),
+    );
+    for (const { worker } of three.cluster.nodes) assert.equal(await worker.stop(), 0);
+    await until('the guard is gone', () => guardsOf(master).length === 0);
+    await delay(failoverTimeMs + 1000);
+    for (const { server } of three.cluster.nodes) assert.equal(server.isRunning(), true);
+    const [row] = await master.server.query<{ standby: boolean }>('select pg_is_in_recovery() as standby');
+    assert.equal(row?.standby, false);
+  });
+});
+
+describe('a cluster of one', { skip: process.platform === 'linux' ? false : 'the guard needs Linux' }, () => {
+  test('is not ended when its worker is killed, since nobody else can be master', async () => {
+    const one = await FailoverCluster.create({ nodes: 1 });
+    try {
+      await one.node('n1').worker.kill();
+      await delay(failoverTimeMs + 1000);
+      await one.untilWriting();
+    } finally {
+      await one.remove();
+    }
   });
 });

@@ -35,7 +35,25 @@ type Steps = Generator<number | null, Answer>;
 
 const done: Answer = { kind: 'done' };
 
-const toLsn = (position: number): Lsn => BigInt(Math.round(position)) as Lsn;
+const lsns = new Map<number, Lsn>();
+
+function toLsn(position: number): Lsn {
+  let lsn = lsns.get(position);
+  if (lsn === undefined) {
+    if (lsns.size > 20_000) lsns.clear();
+    lsn = BigInt(Math.round(position)) as Lsn;
+    lsns.set(position, lsn);
+  }
+  return lsn;
+}
+
+/** Commands that are one statement; null = it takes more. */
+export function answerAtOnce(session: Session, command: Command): Answer | null {
+  if (command.kind === 'renew') return { kind: 'renewed' };
+  if (command.kind === 'observe' && command.wait === undefined)
+    return { kind: 'observed', observation: lookAt(session) };
+  return null;
+}
 
 export function* runCommand(session: Session, command: Command, context: BackendContext): Steps {
   const { server } = session;
@@ -166,7 +184,8 @@ function* tryVote(session: Session, context: BackendContext): Steps {
     yield null;
     yield* giveBack(session, done);
   }
-  const workers = [...server.sessions].flatMap((other) => (other.kind === 'worker' ? [other.owner] : []));
+  const workers: string[] = [];
+  for (const other of server.sessions) if (other.kind === 'worker') workers.push(other.owner);
   return { kind: 'vote', granted, birthAgeMs, workers };
 }
 
@@ -222,9 +241,10 @@ function withEpoch(
   command: Extract<Command, { kind: 'write-epoch' }>,
   master: string,
 ): Registry {
-  const promotionId = command.promoted ? `promotion ${server.branch.id} ${server.end}` : row.promotionId;
+  const isNew = command.promoted || row.promotions.at(-1)?.timeline !== server.branch.tli;
+  const promotionId = isNew ? `promotion ${server.branch.id} ${server.end}` : row.promotionId;
   const promotions =
-    command.promoted && promotionId !== null
+    isNew && promotionId !== null
       ? [...row.promotions, { timeline: server.branch.tli, id: promotionId }]
       : row.promotions;
   const { epoch, basis } = command;

@@ -11,34 +11,44 @@ import type { World } from './world.js';
 export class Writer {
   readonly #server: Server;
   readonly #world: World;
-  readonly #busyUntil: () => number;
+  /** Longest pause before the next write, ms, as things are. */
+  readonly #pauseMs: () => number;
   #session: Session | null = null;
   #pending = false;
   #stopped = false;
+  /** When the next write comes; Infinity = none while that server takes none. */
+  #nextAt = Number.POSITIVE_INFINITY;
 
-  constructor(server: Server, busyUntil: () => number) {
+  constructor(server: Server, pauseMs: () => number) {
     this.#server = server;
     this.#world = server.around.world;
-    this.#busyUntil = busyUntil;
-    this.#later();
+    this.#pauseMs = pauseMs;
+    this.wake();
+  }
+
+  /** That server takes writes, or there is more to see now: a long pause is cut short. */
+  wake(): void {
+    if (!this.#server.writable) return;
+    const longest = this.#pauseMs();
+    const at = this.#world.now + this.#world.random.between(0.08, 1) * longest;
+    if (at >= this.#nextAt) return;
+    this.#nextAt = at;
+    this.#world.at(at, () => {
+      if (this.#nextAt === at) this.#write();
+    });
   }
 
   stop(): void {
     this.#stopped = true;
   }
 
-  /** Often while something is going on, seldom while all is quiet. */
-  #later(): void {
-    const { random, now } = this.#world;
-    const busy = now < this.#busyUntil();
-    this.#world.after(busy ? random.between(20, 250) : random.between(1000, 6000), () => this.#write());
-  }
-
   #write(): void {
+    this.#nextAt = Number.POSITIVE_INFINITY;
     if (this.#stopped) return;
-    this.#later();
     const server = this.#server;
-    if (!server.writable || server.frozen) return;
+    if (!server.writable) return;
+    this.wake();
+    if (server.frozen) return;
     const session = this.#session;
     if (session === null || !session.alive) return this.#connect();
     if (this.#pending) return;

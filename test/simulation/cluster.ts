@@ -3,7 +3,7 @@ import type { ReasonRecord } from '../../src/core/reasons.js';
 import type { CoreSettings, Registry, Voter } from '../../src/core/types.js';
 import { Checkers } from './checkers.js';
 import { Writer } from './clients.js';
-import type { Configuration } from './configuration.js';
+import { type Configuration, canonical } from './configuration.js';
 import { Host, type WorkerClass } from './host.js';
 import { type Machine, Network } from './network.js';
 import { Random } from './random.js';
@@ -45,11 +45,13 @@ export class Cluster implements Surroundings {
   readonly witnesses: Server[] = [];
   readonly watcher: Checkers;
   readonly flags = new Map<Branch, string>();
-  readonly writers: Writer[] = [];
-  /** Writers hurry until then. */
-  busyUntil = 0;
   /** Witnesses added anew so far. */
   added = 0;
+  readonly #writers = new Map<Server, Writer>();
+  /** Something is going on until then: writers write often. */
+  #busyUntil = 0;
+  /** Moments that matter, until then: writers hurry. */
+  #hotUntil = 0;
   /** All faults are over. */
   healed = false;
   /** Told of every decision. */
@@ -75,13 +77,14 @@ export class Cluster implements Surroundings {
     const watcher = {
       decided: (host: Host, record: ReasonRecord) => {
         this.decisions.set(record.code, (this.decisions.get(record.code) ?? 0) + 1);
+        this.watchClosely(3000);
         this.onDecision?.(host, record.code, record);
       },
       workerFailed: (host: Host, error: unknown) =>
         this.watcher.violate('X1', `worker of ${host.name} broke: ${errorText(error)}`),
     };
     for (let i = 0; i < topology.nodes; i++) {
-      const name = `n${i + 1}`;
+      const name = canonical(`n${i + 1}`);
       const host = new Host(
         this.world,
         name,
@@ -96,7 +99,7 @@ export class Cluster implements Surroundings {
       this.hosts.push(host);
     }
     for (let i = 0; i < topology.witnesses; i++) {
-      const name = `w${i + 1}`;
+      const name = canonical(`w${i + 1}`);
       const machine: Machine = { name, index: topology.nodes + i, powered: true, paused: false };
       const server = this.#makeServer(name, 'witness', machine, first, '');
       server.systemIdentifier = `90000000000000000${i}`;
@@ -172,12 +175,41 @@ export class Cluster implements Surroundings {
     this.hosts[0]?.server.writeRow(row);
     for (const host of this.hosts) {
       this.world.after(this.world.random.between(0, 2000), () => host.startWorker());
-      this.writers.push(new Writer(host.server, () => this.busyUntil));
     }
+    this.startWriters();
   }
 
+  startWriters(): void {
+    for (const { server } of this.hosts)
+      this.#writers.set(server, new Writer(server, () => this.#writePauseMs()));
+  }
+
+  stopWriters(): void {
+    for (const writer of this.#writers.values()) writer.stop();
+    this.#writers.clear();
+  }
+
+  becameWritable(server: Server): void {
+    this.#writers.get(server)?.wake();
+  }
+
+  /** A fault is in force, or the cluster comes to rest after one. */
   hurry(forMs: number): void {
-    this.busyUntil = Math.max(this.busyUntil, this.world.now + forMs);
+    this.#busyUntil = Math.max(this.#busyUntil, this.world.now + forMs);
+  }
+
+  /** Around faults and decisions: what goes wrong goes wrong within milliseconds. */
+  watchClosely(forMs: number): void {
+    const wasHot = this.world.now < this.#hotUntil;
+    this.#hotUntil = Math.max(this.#hotUntil, this.world.now + forMs);
+    if (wasHot) return;
+    for (const writer of this.#writers.values()) writer.wake();
+  }
+
+  #writePauseMs(): number {
+    const { now } = this.world;
+    if (now < this.#hotUntil) return 250;
+    return now < this.#busyUntil ? 2000 : 8000;
   }
 
   /** Servers that take writes right now. */
@@ -206,7 +238,7 @@ export class Cluster implements Surroundings {
 }
 
 export function voterOf(name: string, kind: Voter['kind'], seqno: number): Voter {
-  const conninfo = `host=${name} port=5432 dbname=app user=keeper`;
+  const conninfo = canonical(`host=${name} port=5432 dbname=app user=keeper`);
   return { name, kind, conninfo, database: 'app', seqno };
 }
 
@@ -218,7 +250,7 @@ export function witnessOf(server: Server, seqno: number): Voter {
 }
 
 export function streamConninfo(name: string, upstream: string): string {
-  return `host=${upstream} port=5432 user=keeper application_name=${name}`;
+  return canonical(`host=${upstream} port=5432 user=keeper application_name=${name}`);
 }
 
 function errorText(error: unknown): string {

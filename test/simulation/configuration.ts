@@ -46,6 +46,17 @@ export function priorityOf(setting: SyncSetting, name: string): number {
   return setting.quorum ? 1 : place + 1;
 }
 
+const texts = new Map<string, string>();
+
+/** The same text is the same object: everything that is looked up by name or conninfo is found by its address. */
+export function canonical(text: string): string {
+  const known = texts.get(text);
+  if (known !== undefined) return known;
+  if (texts.size > 20_000) texts.clear();
+  texts.set(text, text);
+  return text;
+}
+
 interface Target {
   readonly host: string;
   readonly applicationName: string;
@@ -59,7 +70,7 @@ export function targetOf(conninfo: string): Target {
     const parsed = parseConninfo(conninfo);
     const keywords = parsed.kind === 'parsed' ? parsed.keywords : new Map<string, string>();
     target = {
-      host: keywords.get('host') ?? '',
+      host: canonical(keywords.get('host') ?? ''),
       applicationName: keywords.get('application_name') ?? keywords.get('fallback_application_name') ?? '',
     };
     if (targets.size > 5000) targets.clear();

@@ -83,22 +83,24 @@ export const harmlessKinds: readonly FaultKind[] = [
   'jump-wall',
 ];
 
-const longestMs = 90_000;
-
-/** Short ones around the bounds of the protocol and long ones beyond them. */
-function durationOf(random: Random): number {
+/** Short ones around the bounds of the protocol that are fixed, those around T, and long ones beyond it. */
+function durationOf(random: Random, failoverMs: number): number {
   const u = random.unit();
   if (u < 0.3) return random.between(20, 2000);
-  if (u < 0.7) return random.between(2000, 20_000);
-  return random.between(20_000, longestMs);
+  if (u < 0.7) return random.between(0.15, 1.4) * failoverMs;
+  return random.between(1.4, 6) * failoverMs;
 }
 
 export interface PlanOptions {
   readonly from: number;
-  readonly until: number;
   readonly nodes: number;
-  /** Mean time between bursts. */
-  readonly everyMs: number;
+  readonly bursts: number;
+  /** T of this cluster: how long faults and pauses are is measured by it. */
+  readonly failoverMs: number;
+  /** Mean pause between bursts, in T. */
+  readonly every: number;
+  /** Before this burst all is quiet for so long, ms; real clusters are quiet most of the time. */
+  readonly quiet: { readonly before: number; readonly forMs: number } | null;
   readonly kinds?: readonly FaultKind[];
   readonly aims?: readonly Fault['aim'][];
 }
@@ -108,8 +110,10 @@ export function planFaults(random: Random, options: PlanOptions): readonly Fault
   const kinds = options.kinds ?? faultKinds;
   const aims = options.aims ?? (['any', 'master', 'master', 'standby'] as const);
   const faults: Fault[] = [];
-  let at = options.from + random.between(0, options.everyMs);
-  while (at < options.until) {
+  const everyMs = Math.max(8000, options.every * options.failoverMs);
+  let at = options.from + random.between(0, everyMs);
+  for (let burst = 0; burst < options.bursts; burst++) {
+    if (options.quiet?.before === burst) at += options.quiet.forMs;
     const size = random.pick([1, 1, 1, 2, 2, 3, 4]);
     let time = at;
     for (let i = 0; i < size; i++) {
@@ -121,14 +125,14 @@ export function planFaults(random: Random, options: PlanOptions): readonly Fault
         node,
         other: (node + random.integer(1, Math.max(1, options.nodes - 1))) % options.nodes,
         aim: random.pick(aims),
-        forMs: Math.round(durationOf(random)),
+        forMs: Math.round(durationOf(random, options.failoverMs)),
         choice: Math.round(random.unit() * 1000) / 1000,
       });
-      time += random.chance(0.4) ? random.between(0, 300) : random.between(0, 25_000);
+      time += random.chance(0.4) ? random.between(0, 300) : random.between(0, 1.6) * options.failoverMs;
     }
-    at = time + random.between(0.2, 1.8) * options.everyMs;
+    at = time + random.between(0.2, 1.8) * everyMs;
   }
-  return [...faults.filter((fault) => fault.at < options.until), ...planAmbushes(random, options, kinds)];
+  return [...faults, ...planAmbushes(random, options, kinds, faults)];
 }
 
 const ambushCodes: readonly ReasonCode[] = [
@@ -157,12 +161,18 @@ const ambushCodes: readonly ReasonCode[] = [
   'voter-removed',
 ];
 
-function planAmbushes(random: Random, options: PlanOptions, kinds: readonly FaultKind[]): readonly Fault[] {
+/** They wait from a little before one of the bursts on. */
+function planAmbushes(
+  random: Random,
+  options: PlanOptions,
+  kinds: readonly FaultKind[],
+  bursts: readonly Fault[],
+): readonly Fault[] {
   if (random.chance(0.3)) return [];
   return Array.from({ length: random.integer(1, 8) }, () => {
     const node = random.integer(0, options.nodes - 1);
     return {
-      at: Math.round(random.between(options.from, options.until)),
+      at: Math.max(options.from, random.pick(bursts).at - random.integer(0, 5000)),
       ambush: {
         code: random.pick(ambushCodes),
         skip: random.pick([0, 0, 0, 1, 3]),
@@ -172,7 +182,7 @@ function planAmbushes(random: Random, options: PlanOptions, kinds: readonly Faul
       node,
       other: (node + random.integer(1, Math.max(1, options.nodes - 1))) % options.nodes,
       aim: random.pick(['actor', 'actor', 'peer', 'master', 'any'] as const),
-      forMs: Math.round(durationOf(random)),
+      forMs: Math.round(durationOf(random, options.failoverMs)),
       choice: Math.round(random.unit() * 1000) / 1000,
     };
   });

@@ -34,8 +34,10 @@ function targetOf(cluster: Cluster, fault: Fault, actor: Host | null): Host {
 export function schedule(cluster: Cluster, faults: readonly Fault[]): void {
   const waiting = new Map<Fault, number>();
   for (const fault of faults) {
-    if (fault.ambush === null) cluster.world.at(fault.at, () => begin(cluster, fault, null));
-    else waiting.set(fault, fault.ambush.skip);
+    if (fault.ambush === null) {
+      cluster.world.at(fault.at - 1000, () => cluster.watchClosely(1000));
+      cluster.world.at(fault.at, () => begin(cluster, fault, null));
+    } else waiting.set(fault, fault.ambush.skip);
   }
   cluster.onDecision = (actor, code) => {
     for (const [fault, left] of waiting) {
@@ -55,11 +57,13 @@ function begin(cluster: Cluster, fault: Fault, actor: Host | null): void {
   if (host.paused || cluster.healed) return;
   world.say('fault', `${describeFault(fault)} -> ${host.name}`);
   cluster.hurry(fault.forMs + 20_000);
+  cluster.watchClosely(5000);
   const end = effects[fault.kind](cluster, host, fault);
   if (end !== null) {
     world.after(fault.forMs, () => {
       world.say('fault', `end of ${fault.kind} ${host.name}`);
-      cluster.hurry(30_000);
+      cluster.hurry(20_000);
+      cluster.watchClosely(5000);
       if (fault.kind === 'pause-machine') end();
       else host.whenAwake(end);
     });

@@ -12,7 +12,10 @@ export class HostClock implements Clock {
   #wallOffset = 1.7e12;
   #wake: { readonly at: number; readonly callback: () => void } | null = null;
   #scheduledAt = Number.POSITIVE_INFINITY;
-  #era = 0;
+  readonly #due = () => this.#look();
+  readonly #cancel = () => {
+    this.#wake = null;
+  };
 
   constructor(world: World, run: (action: () => void) => void) {
     this.#world = world;
@@ -39,19 +42,17 @@ export class HostClock implements Clock {
   }
 
   wakeAt(atMs: number, callback: () => void): () => void {
-    const wake = { at: (atMs - this.#base) / this.rate + this.#world.random.unit(), callback };
-    this.#wake = wake;
-    this.#schedule(wake.at);
-    return () => {
-      if (this.#wake === wake) this.#wake = null;
-    };
+    const at = (atMs - this.#base) / this.rate + this.#world.random.unit();
+    this.#wake = { at, callback };
+    this.#schedule(at);
+    // A worker has one timer: it cancels the last one it set.
+    return this.#cancel;
   }
 
   /** The process is gone, and its timers. */
   forget(): void {
     this.#wake = null;
     this.#scheduledAt = Number.POSITIVE_INFINITY;
-    this.#era += 1;
   }
 
   /** The process goes on after a stop: a timer that is due meanwhile fires soon. */
@@ -65,16 +66,19 @@ export class HostClock implements Clock {
   #schedule(at: number): void {
     if (this.#scheduledAt <= at) return;
     this.#scheduledAt = at;
-    const era = this.#era;
-    this.#world.at(at, () => {
-      if (this.#scheduledAt !== at || this.#era !== era) return;
-      this.#scheduledAt = Number.POSITIVE_INFINITY;
-      const wake = this.#wake;
-      if (wake === null) return;
-      if (wake.at > this.#world.now) return this.#schedule(wake.at);
-      if (this.monotonicMs() < (wake.at - 1) * this.rate + this.#base) return this.#schedule(wake.at);
-      this.#wake = null;
-      this.#run(wake.callback);
-    });
+    this.#world.at(at, this.#due);
+  }
+
+  /** Looks that were overtaken by an earlier one find another time than their own. */
+  #look(): void {
+    const { now } = this.#world;
+    if (this.#scheduledAt > now) return;
+    this.#scheduledAt = Number.POSITIVE_INFINITY;
+    const wake = this.#wake;
+    if (wake === null) return;
+    if (wake.at > now) return this.#schedule(wake.at);
+    if (this.monotonicMs() < (wake.at - 1) * this.rate + this.#base) return this.#schedule(wake.at);
+    this.#wake = null;
+    this.#run(wake.callback);
   }
 }

@@ -3,6 +3,7 @@
  * order in each direction and sends again what a cut swallowed, as TCP does: a statement may arrive long after its sender
  * gave up on it.
  */
+import type { LinkFailure } from '../../src/core/types.js';
 import type { World } from './world.js';
 
 /** A machine (or a network namespace): has an address, can lose power. */
@@ -85,6 +86,8 @@ export class Network {
 export class Connection {
   readonly #network: Network;
   readonly ends: readonly [Machine, Machine];
+  /** What the server said before it ended the session. */
+  fatal: LinkFailure | null = null;
   /** Is the process at that end still holding its socket? */
   readonly open: [boolean, boolean] = [true, true];
   readonly onEnd: [((how: Ending) => void) | null, ((how: Ending) => void) | null] = [null, null];
@@ -92,6 +95,9 @@ export class Connection {
   readonly #queue: [(() => void)[], (() => void)[]] = [[], []];
   readonly #since: [number, number] = [0, 0];
   readonly #scheduled: [boolean, boolean] = [false, false];
+  /** What is on its way: order is kept, so each arrival is that of the oldest. */
+  readonly #flight: [(() => void)[], (() => void)[]] = [[], []];
+  readonly #arrivals: [() => void, () => void] = [() => this.#arrive(0), () => this.#arrive(1)];
 
   constructor(network: Network, from: Machine, to: Machine) {
     this.#network = network;
@@ -119,7 +125,8 @@ export class Connection {
     const { world } = this.#network;
     const at = Math.max(world.now + this.#network.delay(from, to), this.#last[side]);
     this.#last[side] = at;
-    world.at(at, () => this.#arrive(side, deliver));
+    this.#flight[side].push(deliver);
+    world.at(at, this.#arrivals[side]);
   }
 
   #keep(side: 0 | 1, deliver: () => void): void {
@@ -129,8 +136,10 @@ export class Connection {
     this.#network.wait(this);
   }
 
-  #arrive(side: 0 | 1, deliver: () => void): void {
+  #arrive(side: 0 | 1): void {
     const other = side === 0 ? 1 : 0;
+    const deliver = this.#flight[side].shift();
+    if (deliver === undefined) throw new Error('a message arrived that nobody sent');
     if (!this.ends[other].powered) {
       this.#keep(side, deliver);
       return;

@@ -1,8 +1,10 @@
 /** What operators do meanwhile: nodes added and removed, the wish for synchronous replication changed, priorities set. */
 import type { Registry } from '../../src/core/types.js';
 import { type Cluster, type Topology, voterOf, witnessOf } from './cluster.js';
+import type { Fault } from './fault-plan.js';
 import type { Random } from './random.js';
 import type { Server } from './server.js';
+import { forgetOriginal } from './witness-faults.js';
 
 export interface OperatorPlan {
   readonly at: number;
@@ -14,7 +16,7 @@ export interface OperatorPlan {
 export function planOperators(
   random: Random,
   topology: Topology,
-  from: number,
+  faults: readonly Fault[],
   until: number,
 ): readonly OperatorPlan[] {
   const plans: OperatorPlan[] = [];
@@ -33,7 +35,11 @@ export function planOperators(
   const count = random.integer(1, 4);
   for (let i = 0; i < count; i++) {
     plans.push({
-      at: Math.round(random.between(from, until)),
+      at: Math.round(
+        faults.length > 0 && random.chance(0.6)
+          ? random.pick(faults).at + random.between(-5000, 20_000)
+          : random.between(15_000, until),
+      ),
       kind: random.pick(kinds),
       node: random.integer(0, topology.nodes - 1),
       wish: random.pick(wishes),
@@ -51,6 +57,7 @@ function perform(cluster: Cluster, plan: OperatorPlan): void {
   const master = cluster.writable[0];
   if (host === undefined || master === undefined) return;
   cluster.hurry(20_000);
+  cluster.watchClosely(5000);
   cluster.world.say('operator', `${plan.kind} ${host.name} '${plan.wish}' (master ${master.name})`);
   switch (plan.kind) {
     case 'del-node':
@@ -119,6 +126,7 @@ export function addWitness(cluster: Cluster, place: number): void {
   if (master === undefined || witness === undefined || witness.life !== 'up') return;
   if (!cluster.network.connected(master, witness.machine)) return;
   cluster.added += 1;
+  forgetOriginal(witness);
   const fresh = witnessOf(witness, 1000 + cluster.added);
   changeNodes(master.server, (row) =>
     row.nodes.filter(({ kind }) => kind === 'node').length < 2

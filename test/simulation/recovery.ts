@@ -156,6 +156,7 @@ export class Recovery {
       server.say(`is out of recovery: tli ${server.branch.tli} from ${server.branch.forkLsn}`);
       for (const sender of server.senders) sender.becamePrimary();
       server.around.watcher.promoted(server);
+      server.around.becameWritable(server);
     });
   }
 }

@@ -80,20 +80,23 @@ export class WalReceiver {
 
   /** WAL or a keepalive arrived. */
   message(branch: Branch, lsn: number): void {
-    this.standby.receiveMessage(() => {
-      if (this.#ended) return;
-      const { standby } = this;
-      this.lastMessageAt = standby.around.world.now;
-      if (lsn > standby.end) {
-        if (!holds(branch, lsn, standby.branch, standby.end)) {
-          // The upstream went on with another history than what is here.
-          standby.say('the stream went on with another history; it ends');
-          return this.#gone();
-        }
-        standby.recovery.received(branch, lsn);
+    if (this.standby.frozen) this.standby.receiveMessage(() => this.#take(branch, lsn));
+    else this.#take(branch, lsn);
+  }
+
+  #take(branch: Branch, lsn: number): void {
+    if (this.#ended) return;
+    const { standby } = this;
+    this.lastMessageAt = standby.around.world.now;
+    if (lsn > standby.end) {
+      if (!holds(branch, lsn, standby.branch, standby.end)) {
+        // The upstream went on with another history than what is here.
+        standby.say('the stream went on with another history; it ends');
+        return this.#gone();
       }
-      this.sender?.confirm(standby.end);
-    });
+      standby.recovery.received(branch, lsn);
+    }
+    this.sender?.confirm(standby.end);
   }
 
   /** Asks for a sign of life after half of wal_receiver_timeout, ends after all of it. */
@@ -230,16 +233,18 @@ export class WalSender {
 
   /** On the standby: this much is flushed there. Told to the walsender over the network. */
   confirm(lsn: number): void {
-    this.connection.send(0, () =>
-      this.server.receiveMessage(() => {
-        if (!this.#live) return;
-        this.#lastReplyAt = this.server.around.world.now;
-        if (lsn > this.flushed) this.flushed = lsn;
-        if (this.state === 'catchup' && lsn >= Math.min(this.#sent, this.server.end))
-          this.state = 'streaming';
-        releaseBy(this.server, this);
-      }),
-    );
+    this.connection.send(0, () => {
+      if (this.server.frozen) this.server.receiveMessage(() => this.#confirmed(lsn));
+      else this.#confirmed(lsn);
+    });
+  }
+
+  #confirmed(lsn: number): void {
+    if (!this.#live) return;
+    this.#lastReplyAt = this.server.around.world.now;
+    if (lsn > this.flushed) this.flushed = lsn;
+    if (this.state === 'catchup' && lsn >= Math.min(this.#sent, this.server.end)) this.state = 'streaming';
+    releaseBy(this.server, this);
   }
 
   #watch(): void {

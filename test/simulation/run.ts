@@ -1,5 +1,6 @@
 /** One run: a cluster from a seed, faults, an end in which everything is whole again, and the verdict. */
 
+import { failoverTimeMs } from '../../src/core/types.js';
 import type { Violation } from './checkers.js';
 import { type Cluster, Cluster as ClusterClass, defaultSettings, type Topology } from './cluster.js';
 import { syncSetting } from './configuration.js';
@@ -8,6 +9,7 @@ import { healAll, schedule } from './faults.js';
 import type { WorkerClass } from './host.js';
 import { addWitness, type OperatorPlan, planOperators, scheduleOperators } from './operators.js';
 import { Random } from './random.js';
+import { bringBack } from './witness-faults.js';
 
 export interface RunOptions {
   readonly seed: number;
@@ -32,11 +34,20 @@ export interface RunResult {
 
 const faultsFrom = 30_000;
 
-/** After the end of all faults: how long until writes are taken, and until everything is as wished. */
 /** When operators look after nodes that cannot help themselves. */
 const operatorAfterMs = 120_000;
-const writesBoundMs = 120_000;
-const wholeBoundMs = 420_000;
+/** When they bring a witness back whose place another server has, if nobody can be master without it. */
+const witnessAfterMs = 40_000;
+/** After the end of all faults: how long until writes are taken, and until everything is as wished; and some T. */
+const writesBoundMs = 75_000;
+const wholeBoundMs = 375_000;
+const boundInT = 3;
+
+const paces = {
+  quick: { keepaliveTimeMs: 1000, leaseTtlMs: 2000 },
+  usual: { keepaliveTimeMs: defaultSettings.keepaliveTimeMs, leaseTtlMs: defaultSettings.leaseTtlMs },
+  slow: { keepaliveTimeMs: 20_000, leaseTtlMs: 40_000 },
+};
 
 export function topologyOf(seed: number): Topology {
   const random = new Random(seed, 2);
@@ -47,15 +58,14 @@ export function topologyOf(seed: number): Topology {
   const wishes = ['', `ANY 1 (${names})`, `ANY 1 (${names})`, `FIRST 1 (${names})`];
   if (nodes > 3) wishes.push(`ANY 2 (${names})`, `FIRST 2 (${names})`, 'ANY 1 (n1, n2, n3)');
   else wishes.push(`ANY 2 (${names})`);
-  const quick = random.chance(0.3);
   const quorum = random.pick(['auto', 'strict'] as const);
-  // While the only witness of two nodes is replaced, auto would mean: no guarantees.
-  const base = { ...defaultSettings, quorum: nodes === 2 ? ('strict' as const) : quorum };
+  const pace = random.pick([paces.quick, paces.usual, paces.usual, paces.slow]);
   return {
     nodes,
     witnesses,
     wish: random.pick(wishes),
-    settings: quick ? { ...base, keepaliveTimeMs: 1000, leaseTtlMs: 2000, startupGraceMs: 30_000 } : base,
+    // While the only witness of two nodes is replaced, auto would mean: no guarantees.
+    settings: { ...defaultSettings, ...pace, quorum: nodes === 2 ? 'strict' : quorum },
     latencyMs: random.pick([0.2, 0.3, 0.5, 2, 15]),
     clockError: random.pick([0, 0.001, 0.015]),
   };
@@ -66,20 +76,18 @@ export function run(options: RunOptions): RunResult {
   const topology = options.topology ?? topologyOf(seed);
   const cluster = new ClusterClass(topology, seed, options.workerClass, options.recording ?? false);
   const random = new Random(seed, 3);
-  const until = faultsFrom + random.between(120_000, 500_000);
-  const everyMs = random.pick([15_000, 40_000, 90_000]);
-  const planned =
-    options.faults ??
-    planFaults(random, { from: faultsFrom, until, nodes: topology.nodes, everyMs, ...options.plan });
+  const failoverMs = failoverTimeMs({ ...topology.settings, name: '', seed: 1 });
+  const planned = options.faults ?? planFaults(random, { ...planFor(random, topology), ...options.plan });
+  const last = Math.max(faultsFrom, ...planned.filter(({ ambush }) => ambush === null).map(({ at }) => at));
+  const until = last + random.between(0, 3) * failoverMs;
   const only = options.only === undefined ? null : new Set(options.only);
   const faults = planned.filter((_, i) => only === null || only.has(i));
   const operations: readonly OperatorPlan[] =
-    options.operators === false ? [] : planOperators(new Random(seed, 4), topology, faultsFrom, until);
+    options.operators === false ? [] : planOperators(new Random(seed, 4), topology, planned, until);
   cluster.start();
   schedule(cluster, faults);
   scheduleOperators(cluster, operations);
-  const end = Math.max(until, ...faults.filter(({ ambush }) => ambush === null).map((fault) => fault.at));
-  cluster.world.runUntil(end);
+  cluster.world.runUntil(until);
   healAll(cluster);
   judgeEnd(cluster);
   return {
@@ -92,20 +100,42 @@ export function run(options: RunOptions): RunResult {
   };
 }
 
+/** A few bursts, close to each other or not; before one of them often a long time in which nothing happens. */
+function planFor(random: Random, { nodes, settings }: Topology): PlanOptions {
+  const bursts = random.integer(2, 6);
+  const quietMs = random.between(20, 200) * settings.keepaliveTimeMs;
+  return {
+    from: faultsFrom,
+    nodes,
+    bursts,
+    failoverMs: failoverTimeMs({ ...settings, name: '', seed: 1 }),
+    every: random.pick([1, 2.5, 6]),
+    quiet: random.chance(0.5) ? { before: random.integer(0, bursts - 1), forMs: quietMs } : null,
+  };
+}
+
 /** L1: one master takes writes soon; a while later every node follows it and synchronous replication is as wished. */
 export function judgeEnd(cluster: Cluster): void {
   const { world, watcher } = cluster;
   const healed = world.now;
+  const { settings } = cluster.topology;
+  const graceMs = boundInT * settings.keepaliveTimeMs * settings.keepaliveCount;
   const step = 5000;
   let writesAt = -1;
   let wholeAt = -1;
-  while (world.now < healed + wholeBoundMs && wholeAt < 0 && watcher.violations.length === 0) {
+  while (world.now < healed + wholeBoundMs + graceMs && wholeAt < 0 && watcher.violations.length === 0) {
+    cluster.hurry(step);
     world.runUntil(world.now + step);
+    if (world.now > healed + witnessAfterMs && cluster.writable.length === 0)
+      for (const witness of cluster.witnesses) bringBack(witness);
     if (world.now > healed + operatorAfterMs) mendBroken(cluster);
     const writes = watcher.lastAcknowledged > world.now - step - 4000 && watcher.lastAcknowledged > healed;
     if (writes && writesAt < 0) writesAt = world.now;
-    if (writesAt < 0 && world.now > healed + writesBoundMs) {
-      watcher.violate('L1', `no writes ${writesBoundMs} ms after the last fault: ${describe(cluster)}`);
+    if (writesAt < 0 && world.now > healed + writesBoundMs + graceMs) {
+      watcher.violate(
+        'L1',
+        `no writes ${writesBoundMs + graceMs} ms after the last fault: ${describe(cluster)}`,
+      );
       return;
     }
     if (writes && problemOf(cluster) === null) wholeAt = world.now;

@@ -12,11 +12,12 @@ import { liveness } from './scenarios/liveness.js';
 import { perform } from './scenarios/scenario.js';
 import { syncSet } from './scenarios/sync-set.js';
 import { votes } from './scenarios/votes.js';
+import { witnesses } from './scenarios/witnesses.js';
 
 /** Latencies and other small delays differ from seed to seed; the outcome must not. */
 const seeds = Array.from({ length: 20 }, (_, i) => i + 1);
 
-for (const scenario of [...syncSet, ...freeze, ...comingBack, ...liveness, ...votes]) {
+for (const scenario of [...syncSet, ...freeze, ...comingBack, ...liveness, ...votes, ...witnesses]) {
   test(scenario.name, async () => {
     for (const seed of seeds) {
       const { failure } = perform(scenario, seed, Worker);

@@ -5,7 +5,7 @@
  */
 import type { LinkFailure, Registry } from '../../src/core/types.js';
 import type { Configuration } from './configuration.js';
-import { namesOf } from './configuration.js';
+import { canonical, namesOf } from './configuration.js';
 import { Execution } from './execution.js';
 import type { Connection, Machine } from './network.js';
 import { Recovery } from './recovery.js';
@@ -155,6 +155,7 @@ export class Server extends Execution {
     this.say(
       `accepts connections${this.inRecovery ? ' (in recovery)' : ''} at ${this.branch.tli}:${this.end}`,
     );
+    if (!this.inRecovery) this.around.becameWritable(this);
   }
 
   /** kill -9 of every process; the machine's kernel ends the connections. */
@@ -272,6 +273,9 @@ export class Server extends Execution {
 
   alterSystem(change: Partial<Configuration>): void {
     this.configuration = { ...this.configuration, ...change };
+    const { primaryConninfo } = change;
+    if (primaryConninfo !== undefined)
+      this.configuration = { ...this.configuration, primaryConninfo: canonical(primaryConninfo) };
   }
 
   /** pg_reload_conf(). */

@@ -1,43 +1,164 @@
 /** The kept sessions of one worker over modelled connections: what src/postgres/voter-sessions.ts is in production. */
 import type { Command } from '../../src/core/effects.js';
+import type { Answer } from '../../src/core/events.js';
 import type { LinkFailure } from '../../src/core/types.js';
 import { pollDeadlineMs } from '../../src/core/types.js';
 import type { Emit, SessionRequest, VoterSessions } from '../../src/ports.js';
-import { runCommand, StatementFailure } from './backend.js';
+import { answerAtOnce, runCommand, StatementFailure } from './backend.js';
 import { targetOf } from './configuration.js';
 import type { Host } from './host.js';
 import { Connection } from './network.js';
 import type { Server } from './server.js';
 import type { Session } from './session.js';
 
-interface Kept {
+/** A command on its way, one at a time for each session. */
+interface Pending {
+  readonly id: number;
+  readonly command: Command;
+  readonly deadlineMs: number;
+  readonly dueAt: number;
+  steps: ReturnType<typeof runCommand> | null;
+}
+
+/** A FATAL message arrived at the client's end. */
+export function heardFatal(connection: Connection, failure: LinkFailure): void {
+  connection.fatal = failure;
+}
+
+/** One kept session as both ends see it. What either end does next is made once, not for each statement. */
+class Kept {
   readonly voter: string;
   readonly attempt: number;
   readonly token: string;
   readonly connection: Connection;
   readonly server: Server;
-  session: Session | null;
-  ended: boolean;
-  /** What the server said before it ended the session. */
-  fatal: LinkFailure | null;
-}
+  readonly #model: SessionsModel;
+  readonly #host: Host;
+  session: Session | null = null;
+  ended = false;
+  pending: Pending | null = null;
+  /** What the server answered last, on its way to the worker. */
+  #answer: Answer | null = null;
+  /** The next look at whether the answer is overdue. */
+  #lookAt = Number.POSITIVE_INFINITY;
 
-const byConnection = new WeakMap<Connection, Kept>();
+  constructor(
+    model: SessionsModel,
+    host: Host,
+    open: { readonly voter: string; readonly attempt: number; readonly token: string },
+    server: Server,
+  ) {
+    this.#model = model;
+    this.#host = host;
+    this.voter = open.voter;
+    this.attempt = open.attempt;
+    this.token = open.token;
+    this.server = server;
+    this.connection = new Connection(server.around.network, host, server.machine);
+  }
 
-/** A FATAL message arrived at the client's end. */
-export function heardFatal(connection: Connection, failure: LinkFailure): void {
-  const kept = byConnection.get(connection);
-  if (kept !== undefined) kept.fatal = failure;
+  begin(id: number, command: Command, deadlineMs: number): void {
+    const { world, clock } = this.#host;
+    const dueAt = world.now + deadlineMs / clock.rate;
+    this.pending = { id, command, deadlineMs, dueAt, steps: null };
+    this.#watch(dueAt);
+    this.connection.send(0, this.#arrive);
+  }
+
+  /** One look at a time: nearly every answer comes long before its deadline. */
+  #watch(at: number): void {
+    if (this.#lookAt <= at) return;
+    this.#lookAt = at;
+    this.#host.world.at(at, this.#look);
+  }
+
+  readonly #look = () => {
+    const { now } = this.#host.world;
+    if (this.ended || this.#lookAt > now) return;
+    this.#lookAt = Number.POSITIVE_INFINITY;
+    const { pending } = this;
+    if (pending === null) return;
+    if (pending.dueAt > now) return this.#watch(pending.dueAt);
+    this.#host.run(() => {
+      const { command, deadlineMs } = pending;
+      if (this.pending === pending)
+        this.#model.lose(this, 'timeout', `no answer to ${command.kind} in ${deadlineMs} ms`);
+    });
+  };
+
+  /** A message from the client has arrived: the backend reads it when it runs. */
+  readonly #arrive = () => {
+    if (this.server.frozen) this.server.receiveMessage(this.#read);
+    else this.#read();
+  };
+
+  readonly #read = () => {
+    if (this.session !== null) this.session.configuration = this.server.postmasterConfiguration;
+    this.#proceed();
+  };
+
+  /** On the server: runs the statement at hand, then answers. */
+  readonly #proceed = () => {
+    const { session, pending, server } = this;
+    if (session === null || pending === null || !session.alive) return;
+    session.running = true;
+    let answer = pending.steps === null ? answerAtOnce(session, pending.command) : null;
+    if (answer === null) {
+      pending.steps ??= runCommand(session, pending.command, {
+        ownName: this.#host.name,
+        leaseTtlMs: this.#host.settings.leaseTtlMs,
+        deadlineMs: pending.deadlineMs / server.rate,
+      });
+      const result = this.#next(session, pending.steps);
+      if (result === null) return;
+      if (!result.done && result.value !== null) return server.after(result.value, this.#proceed);
+      if (result.done) answer = result.value;
+    }
+    session.running = false;
+    session.idleSince = this.#host.world.now;
+    session.watchIdle();
+    this.#answer = answer;
+    this.connection.send(1, this.#answered);
+  };
+
+  /** Null when the statement failed: the worker ends that session. */
+  #next(
+    session: Session,
+    steps: ReturnType<typeof runCommand>,
+  ): IteratorResult<number | null, Answer> | null {
+    try {
+      return steps.next();
+    } catch (error) {
+      if (!(error instanceof StatementFailure)) throw error;
+      session.running = false;
+      session.idleSince = this.#host.world.now;
+      this.connection.send(1, () => this.#host.run(() => this.#model.lose(this, error.kind, error.message)));
+      return null;
+    }
+  }
+
+  readonly #answered = () => this.#host.run(this.#take);
+
+  /** At the worker: the whole answer, or the next statement of the same command. */
+  readonly #take = () => {
+    if (this.ended || this.pending === null) return;
+    const answer = this.#answer;
+    if (answer === null) return this.connection.send(0, this.#arrive);
+    const { id } = this.pending;
+    this.pending = null;
+    this.#answer = null;
+    this.#model.emit({ kind: 'answer', voter: this.voter, id, answer });
+  };
 }
 
 export class SessionsModel implements VoterSessions {
   readonly #host: Host;
-  readonly #emit: Emit;
+  readonly emit: Emit;
   readonly #kept = new Map<string, Kept>();
 
   constructor(host: Host, emit: Emit) {
     this.#host = host;
-    this.#emit = emit;
+    this.emit = emit;
   }
 
   setState(): void {}
@@ -48,28 +169,18 @@ export class SessionsModel implements VoterSessions {
     const { around } = host.server;
     const server = conninfo === null ? host.server : around.serverNamed(targetOf(conninfo).host);
     if (server === undefined) {
-      host.world.after(1, () => this.#emit(lostEvent(voter, attempt, 'unreachable', 'no such host')));
+      host.world.after(1, () => this.emit(lostEvent(voter, attempt, 'unreachable', 'no such host')));
       return;
     }
-    const connection = new Connection(around.network, host, server.machine);
-    const kept: Kept = {
-      voter,
-      attempt,
-      token: witness?.token ?? '',
-      connection,
-      server,
-      session: null,
-      ended: false,
-      fatal: null,
-    };
+    const kept = new Kept(this, host, { voter, attempt, token: witness?.token ?? '' }, server);
+    const { connection } = kept;
     this.#kept.set(voter, kept);
-    byConnection.set(connection, kept);
     connection.onEnd[0] = () =>
-      host.run(() => this.#lose(kept, kept.fatal ?? cutKind(kept), 'the session ended'));
+      host.run(() => this.lose(kept, connection.fatal ?? cutKind(kept), 'the session ended'));
     const timeoutMs = pollDeadlineMs(host.settings);
     host.world.after(timeoutMs / host.clock.rate, () =>
       host.run(() => {
-        if (kept.session === null) this.#lose(kept, 'timeout', `no connection in ${timeoutMs} ms`);
+        if (kept.session === null) this.lose(kept, 'timeout', `no connection in ${timeoutMs} ms`);
       }),
     );
     connection.send(0, () =>
@@ -82,7 +193,7 @@ export class SessionsModel implements VoterSessions {
     const host = this.#host;
     const { connection } = kept;
     if (typeof result === 'string') {
-      connection.send(1, () => host.run(() => this.#lose(kept, result, result)));
+      connection.send(1, () => host.run(() => this.lose(kept, result, result)));
       return;
     }
     result.owner = host.name;
@@ -96,7 +207,7 @@ export class SessionsModel implements VoterSessions {
               host.run(() => {
                 if (kept.ended) return;
                 kept.session = result;
-                this.#emit({ kind: 'session-opened', voter: kept.voter, attempt: kept.attempt });
+                this.emit({ kind: 'session-opened', voter: kept.voter, attempt: kept.attempt });
               }),
             ),
           ),
@@ -116,73 +227,15 @@ export class SessionsModel implements VoterSessions {
   command(voter: string, id: number, command: Command, deadlineMs: number): void {
     const kept = this.#kept.get(voter);
     if (kept === undefined || kept.session === null || kept.ended) return;
-    const host = this.#host;
-    const { session, server, connection } = kept;
-    const context = {
-      ownName: host.name,
-      leaseTtlMs: host.settings.leaseTtlMs,
-      deadlineMs: deadlineMs / server.rate,
-    };
-    const steps = runCommand(session, command, context);
-    let finished = false;
-    host.world.after(deadlineMs / host.clock.rate, () => {
-      if (finished || kept.ended) return;
-      host.run(() => {
-        if (!finished) this.#lose(kept, 'timeout', `no answer to ${command.kind} in ${deadlineMs} ms`);
-      });
-    });
-    /** On the server: runs the statement at hand, then answers. */
-    const proceed = () => {
-      if (!session.alive) return;
-      session.running = true;
-      let result: IteratorResult<number | null, import('../../src/core/events.js').Answer>;
-      try {
-        result = steps.next();
-      } catch (error) {
-        if (!(error instanceof StatementFailure)) throw error;
-        session.running = false;
-        session.idleSince = host.world.now;
-        connection.send(1, () => host.run(() => this.#lose(kept, error.kind, error.message)));
-        return;
-      }
-      if (!result.done && result.value !== null) {
-        server.after(result.value, proceed);
-        return;
-      }
-      session.running = false;
-      session.idleSince = host.world.now;
-      session.watchIdle();
-      if (result.done) {
-        const answer = result.value;
-        connection.send(1, () =>
-          host.run(() => {
-            finished = true;
-            if (!kept.ended) this.#emit({ kind: 'answer', voter, id, answer });
-          }),
-        );
-      } else {
-        connection.send(1, () =>
-          host.run(() => {
-            if (!kept.ended) connection.send(0, arrive);
-          }),
-        );
-      }
-    };
-    /** A message from the client has arrived: the backend reads it when it runs. */
-    const arrive = () =>
-      server.receiveMessage(() => {
-        session.configuration = server.postmasterConfiguration;
-        proceed();
-      });
-    connection.send(0, arrive);
+    kept.begin(id, command, deadlineMs);
   }
 
-  #lose(kept: Kept, failure: LinkFailure, detail: string): void {
+  lose(kept: Kept, failure: LinkFailure, detail: string): void {
     if (kept.ended) return;
     kept.ended = true;
     if (this.#kept.get(kept.voter) === kept) this.#kept.delete(kept.voter);
     kept.connection.close(0);
-    this.#emit(lostEvent(kept.voter, kept.attempt, failure, detail));
+    this.emit(lostEvent(kept.voter, kept.attempt, failure, detail));
   }
 
   closeAll(): void {

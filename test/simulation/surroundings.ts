@@ -25,6 +25,8 @@ export interface Surroundings {
   newBranch(tli: number, parent: Branch | null, forkLsn: number, writer: string): Branch;
   /** is_nextmaster and is_sync as last written on a branch. */
   readonly flags: Map<Branch, string>;
+  /** It takes writes from now on. */
+  becameWritable(server: Server): void;
   /** NOTIFY pgkeeper. */
   notify(server: Server): void;
 }

@@ -28,13 +28,13 @@ export function releaseBy(server: Server, sender: WalSender): void {
   const { quorum, needed } = sender.setting;
   // PostgreSQL counts two walsenders of one name as two standbys, also for the moment in which a standby that reconnected
   // still has its old walsender: k >= 2 then means k - 1. A stated limit (a slot prevents it), so one name counts once here.
-  const counted = server.senders.filter(
-    (other, place) =>
-      other.priority > 0 &&
-      other.state === 'streaming' &&
-      other.flushed > 0 &&
-      !server.senders.some((twin, at) => at > place && twin.name === other.name && twin.priority > 0),
-  );
+  if (server.waiters.length === 0 && server.released >= sender.flushed) return;
+  const counted: WalSender[] = [];
+  for (const [place, other] of server.senders.entries()) {
+    if (other.priority === 0 || other.state !== 'streaming' || other.flushed <= 0) continue;
+    if (!server.senders.some((twin, at) => at > place && twin.name === other.name && twin.priority > 0))
+      counted.push(other);
+  }
   if (counted.length < needed) return;
   let upTo: number;
   if (quorum) {

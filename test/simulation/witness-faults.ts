@@ -2,7 +2,8 @@
 import type { Cluster } from './cluster.js';
 import type { Fault } from './fault-plan.js';
 import type { Effect } from './network-faults.js';
-import type { Server } from './server.js';
+import type { KeptRow, Server } from './server.js';
+import type { Branch } from './wal.js';
 
 function witnessOf(cluster: Cluster, fault: Fault): Server | undefined {
   return cluster.witnesses[Math.floor(fault.choice * cluster.witnesses.length)];
@@ -13,6 +14,37 @@ export function startWitness(server: Server): void {
   server.machine.powered = true;
   server.around.network.retransmit();
   server.start();
+}
+
+/** The server that was added, as it was when another one took its place. */
+interface Original {
+  readonly address: string;
+  readonly branch: Branch;
+  readonly kept: readonly (readonly [string, KeptRow])[];
+}
+
+const originals = new WeakMap<Server, Original>();
+
+function originalOf({ address, branch, kept }: Server): Original {
+  return { address, branch, kept: [...kept] };
+}
+
+/** Added anew: what was in its place before is gone for good. */
+export function forgetOriginal(server: Server): void {
+  originals.delete(server);
+}
+
+/** Nobody can be master to register the new one: operators bring the old one back, with its disk. */
+export function bringBack(server: Server): void {
+  const original = originals.get(server);
+  if (original === undefined) return;
+  originals.delete(server);
+  server.crash('the original comes back');
+  server.address = original.address;
+  server.branch = original.branch;
+  server.kept.clear();
+  for (const [token, row] of original.kept) server.kept.set(token, row);
+  startWitness(server);
 }
 
 export const witnessEffects = {
@@ -44,6 +76,7 @@ export const witnessEffects = {
     const server = witnessOf(cluster, fault);
     if (server === undefined || server.life !== 'up') return null;
     server.crash('replaced');
+    originals.set(server, originals.get(server) ?? originalOf(server));
     if (fault.choice * 10 - Math.floor(fault.choice * 10) < 0.5) server.address = `${server.address}'`;
     else server.branch = cluster.newBranch(server.branch.tli + 1, server.branch, server.end, server.name);
     if (fault.forMs > 3000) server.kept.clear();

@@ -1,11 +1,8 @@
 /** Virtual time: a queue of what happens next. True time in ms; every host has its own clock on top (host.ts). */
 import type { Random } from './random.js';
 
-interface Entry {
-  readonly at: number;
-  readonly order: number;
-  readonly action: () => void;
-}
+/** Children of a place in the heap: a flat one takes fewer steps, and the times lie side by side. */
+const arity = 4;
 
 export class World {
   now = 0;
@@ -15,7 +12,9 @@ export class World {
   /** Events done so far. */
   count = 0;
   limit = 20_000_000;
-  readonly #heap: Entry[] = [];
+  #times = new Float64Array(1024);
+  #orders = new Float64Array(1024);
+  readonly #actions: (() => void)[] = [];
   #order = 0;
 
   constructor(random: Random, recording: boolean) {
@@ -25,60 +24,86 @@ export class World {
 
   /** Nothing is ever cancelled: actions check for themselves whether they still matter. */
   at(at: number, action: () => void): void {
-    const heap = this.#heap;
-    const entry: Entry = { at: Math.max(at, this.now), order: this.#order++, action };
-    let i = heap.length;
-    heap.push(entry);
+    let i = this.#actions.length;
+    if (i === this.#times.length) this.#grow();
+    this.#actions.push(action);
+    const times = this.#times;
+    const when = Math.max(at, this.now);
+    // Later than all there is of the same time, so that only earlier times are passed.
     while (i > 0) {
-      const above = (i - 1) >> 1;
-      const parent = heap[above] as Entry;
-      if (parent.at < entry.at || (parent.at === entry.at && parent.order < entry.order)) break;
-      heap[i] = parent;
-      i = above;
+      const parent = ((i - 1) / arity) | 0;
+      if ((times[parent] as number) <= when) break;
+      this.#move(parent, i);
+      i = parent;
     }
-    heap[i] = entry;
+    times[i] = when;
+    this.#orders[i] = this.#order++;
+    this.#actions[i] = action;
+  }
+
+  #move(from: number, to: number): void {
+    this.#times[to] = this.#times[from] as number;
+    this.#orders[to] = this.#orders[from] as number;
+    this.#actions[to] = this.#actions[from] as () => void;
+  }
+
+  #grow(): void {
+    const times = new Float64Array(2 * this.#times.length);
+    const orders = new Float64Array(2 * this.#times.length);
+    times.set(this.#times);
+    orders.set(this.#orders);
+    this.#times = times;
+    this.#orders = orders;
   }
 
   after(ms: number, action: () => void): void {
     this.at(this.now + ms, action);
   }
 
-  #pop(): Entry | undefined {
-    const heap = this.#heap;
-    const top = heap[0];
-    const last = heap.pop();
-    if (last === undefined || heap.length === 0) return top;
-    const { length } = heap;
+  /** Takes the first one out: the last one sinks from the top. */
+  #take(): () => void {
+    const actions = this.#actions;
+    const times = this.#times;
+    const orders = this.#orders;
+    const top = actions[0] as () => void;
+    const last = actions.pop() as () => void;
+    const { length } = actions;
+    if (length === 0) return top;
+    const when = times[length] as number;
+    const order = orders[length] as number;
     let i = 0;
     for (;;) {
-      let child = 2 * i + 1;
-      if (child >= length) break;
-      let least = heap[child] as Entry;
-      const right = heap[child + 1];
-      if (
-        right !== undefined &&
-        (right.at < least.at || (right.at === least.at && right.order < least.order))
-      ) {
-        child += 1;
-        least = right;
+      const first = arity * i + 1;
+      if (first >= length) break;
+      let least = first;
+      let leastAt = times[first] as number;
+      const end = Math.min(first + arity, length);
+      for (let child = first + 1; child < end; child++) {
+        const at = times[child] as number;
+        if (at < leastAt || (at === leastAt && (orders[child] as number) < (orders[least] as number))) {
+          least = child;
+          leastAt = at;
+        }
       }
-      if (last.at < least.at || (last.at === least.at && last.order < least.order)) break;
-      heap[i] = least;
-      i = child;
+      if (when < leastAt || (when === leastAt && order < (orders[least] as number))) break;
+      this.#move(least, i);
+      i = least;
     }
-    heap[i] = last;
+    times[i] = when;
+    orders[i] = order;
+    actions[i] = last;
     return top;
   }
 
   runUntil(until: number): void {
     for (;;) {
-      const next = this.#heap[0];
-      if (next === undefined || next.at > until) break;
-      this.#pop();
-      this.now = next.at;
+      if (this.#actions.length === 0) break;
+      const at = this.#times[0] as number;
+      if (at > until) break;
+      this.now = at;
       this.count += 1;
       if (this.count > this.limit) throw new Error(`more than ${this.limit} events: something spins`);
-      next.action();
+      this.#take()();
     }
     this.now = until;
   }

@@ -1,6 +1,6 @@
 /** Servers that take connections and are none: what a poll must survive. They speak just enough of PostgreSQL's protocol. */
 import { createServer, type Server, type Socket } from 'node:net';
-import { freePort } from '../../src/testbed/server.js';
+import { freePort } from '../../src/testbed/free-port.js';
 
 export const breakages = ['accepts only', 'hangs up', 'talks nonsense', 'never answers a query'] as const;
 export type Breakage = (typeof breakages)[number];

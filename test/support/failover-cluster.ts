@@ -5,7 +5,7 @@ import { type ClusterOptions, TestCluster, type TestNode } from '../../src/testb
 import { findPostgres } from '../../src/testbed/find-postgres.js';
 import { until } from '../../src/testbed/server.js';
 import { auditWrites, createWritesTable, overlapOf, Writer } from '../../src/testbed/writer.js';
-import { program } from './command-line.js';
+import { pgkeeper, program } from './command-line.js';
 
 export const installation = findPostgres(process.env['PGKEEPER_TEST_BIN'] ?? null);
 export const keepaliveMs = 1000;
@@ -80,16 +80,8 @@ export class FailoverCluster {
     await until('the client writes again', () => this.writer.firstSince(since), 60_000, 5);
   }
 
-  /** A server that came back votes only once it is older than the lease; until then a second failure would find too few. */
-  async untilAllVote(masterName: string): Promise<void> {
-    await this.cluster.untilSettled(masterName);
-    await until('every vote is held by the master', async () => {
-      const { code, out } = await import('./command-line.js').then(({ pgkeeper }) =>
-        pgkeeper(['status', '--json', '-d', this.node(masterName).server.conninfo()]),
-      );
-      const { quorum } = JSON.parse(out) as { quorum: { voters: number; held: number } };
-      return code === 0 && quorum.held === quorum.voters;
-    });
+  untilAllVote(masterName: string): Promise<void> {
+    return untilAllVote(this.cluster, masterName);
   }
 
   /** Every acknowledged row of every client so far is on `node`. */
@@ -119,6 +111,16 @@ export class FailoverCluster {
       `${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n${this.cluster.logs(30)}`,
     );
   }
+}
+
+/** A server that came back votes only once it is older than the lease; until then a second failure would find too few. */
+export async function untilAllVote(cluster: TestCluster, masterName: string): Promise<void> {
+  await cluster.untilSettled(masterName);
+  await until('every vote is held by the master', async () => {
+    const status = await pgkeeper(['status', '--json', '-d', cluster.node(masterName).server.conninfo()]);
+    const { quorum } = JSON.parse(status.out) as { quorum: { voters: number; held: number } };
+    return status.code === 0 && quorum.held === quorum.voters;
+  });
 }
 
 /** Epoch and master as the server's own registry has them. */

@@ -10,7 +10,8 @@ import { withKeywords } from '../../src/core/conninfo.js';
 import { migrateUp } from '../../src/postgres/migrations.js';
 import { makeTestFolder } from '../../src/testbed/cluster.js';
 import { findPostgres } from '../../src/testbed/find-postgres.js';
-import { freePort, TestServer, until } from '../../src/testbed/server.js';
+import { freePort } from '../../src/testbed/free-port.js';
+import { TestServer, until } from '../../src/testbed/server.js';
 import { type Refusal, refusal } from './refusal.js';
 
 const host = '127.0.0.1';

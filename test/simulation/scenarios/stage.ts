@@ -5,7 +5,6 @@
  */
 import type { ReasonCode, ReasonRecord } from '../../../src/core/reasons.js';
 import type { Registry } from '../../../src/core/types.js';
-import { Writer } from '../clients.js';
 import type { Cluster } from '../cluster.js';
 import { healAll } from '../faults.js';
 import type { Host, WorkerClass } from '../host.js';
@@ -51,7 +50,7 @@ export class Stage {
   /** The cluster up, n1 its master, everything as wished, nobody writing. */
   begin(): void {
     this.cluster.start();
-    for (const writer of this.cluster.writers) writer.stop();
+    this.cluster.stopWriters();
     this.until('the cluster is whole', () => problemOf(this.cluster) === null);
     this.run(2 * this.cluster.topology.settings.leaseTtlMs);
     this.untilMaster('n1');
@@ -252,8 +251,8 @@ export class Stage {
   /** From now on somebody beside every server writes whenever it takes writes. */
   writeAll(): void {
     const { cluster } = this;
-    cluster.hurry(60_000);
-    for (const host of cluster.hosts) cluster.writers.push(new Writer(host.server, () => cluster.busyUntil));
+    cluster.watchClosely(60_000);
+    cluster.startWriters();
   }
 
   // ---- faults of the network ----

@@ -48,3 +48,10 @@ export class StalledStream {
     for (const message of this.#waiting) this.#receiver.message(...message);
   }
 }
+
+/** Nothing is flushed there any more; what came meanwhile is lost. Returns what ends it, which follows a crash. */
+export function stallDisk(server: Server): () => void {
+  const { recovery } = server;
+  recovery.received = () => undefined;
+  return () => Reflect.deleteProperty(recovery, 'received');
+}
