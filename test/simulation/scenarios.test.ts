@@ -17,6 +17,9 @@ import { witnesses } from './scenarios/witnesses.js';
 /** Latencies and other small delays differ from seed to seed; the outcome must not. */
 const seeds = Array.from({ length: 20 }, (_, i) => i + 1);
 
+/** Small delays may save a core without its rule, but not every time. */
+const triesWithout = 3;
+
 for (const scenario of [...syncSet, ...freeze, ...comingBack, ...liveness, ...votes, ...witnesses]) {
   test(scenario.name, async () => {
     for (const seed of seeds) {
@@ -27,10 +30,12 @@ for (const scenario of [...syncSet, ...freeze, ...comingBack, ...liveness, ...vo
     const { rule, replacements, shows } = scenario.without;
     const { workerClass, remove } = await mutatedCore(replacements);
     try {
-      for (const seed of seeds.slice(0, 2)) {
-        const { failure } = perform(scenario, seed, workerClass);
-        assert.match(failure ?? 'nothing went wrong', shows, `without "${rule}", seed ${seed}`);
-      }
+      const failures: string[] = [];
+      while (failures.length < triesWithout && !failures.some((failure) => shows.test(failure)))
+        failures.push(
+          perform(scenario, seeds[failures.length] ?? 1, workerClass).failure ?? 'nothing went wrong',
+        );
+      assert.match(failures.at(-1) ?? '', shows, `without "${rule}": ${failures.join(' | ')}`);
     } finally {
       remove();
     }

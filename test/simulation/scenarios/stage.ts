@@ -257,7 +257,7 @@ export class Stage {
 
   // ---- faults of the network ----
 
-  #setPaths(from: readonly string[], to: readonly string[], path: Path): void {
+  setPaths(from: readonly string[], to: readonly string[], path: Path): void {
     const { network } = this.cluster;
     for (const a of from)
       for (const b of to) if (a !== b) network.setPath(this.#machine(a), this.#machine(b), path);
@@ -267,8 +267,8 @@ export class Stage {
   cut(these: string | readonly string[], those: string | readonly string[]): void {
     const [a, b] = [[these].flat(), [those].flat()];
     this.say(`cut ${a.join(' ')} | ${b.join(' ')}`);
-    this.#setPaths(a, b, 'drop');
-    this.#setPaths(b, a, 'drop');
+    this.setPaths(a, b, 'drop');
+    this.setPaths(b, a, 'drop');
   }
 
   isolate(name: string): void {
@@ -282,13 +282,9 @@ export class Stage {
     const { random } = this.cluster.world;
     const unit = random.unit;
     random.unit = () => 0;
-    this.#setPaths(a, b, 'up');
-    this.#setPaths(b, a, 'up');
+    this.setPaths(a, b, 'up');
+    this.setPaths(b, a, 'up');
     random.unit = unit;
-  }
-
-  reject(from: string, to: readonly string[]): void {
-    this.#setPaths([from], to, 'reject');
   }
 
   // ---- faults of servers, workers, machines ----

@@ -1,6 +1,7 @@
 /** Changes of the synchronous set: what was acknowledged before them (A1), and what the server really does (A2). */
 import { one, type Scenario, type Without } from './scenario.js';
 import type { Stage } from './stage.js';
+import { stallDisk } from './streams.js';
 
 const registryFirst: Without = {
   rule: 'a change that strengthens goes under hold: the new set has flushed everything before the registry says so',
@@ -94,6 +95,33 @@ export const syncSet: readonly Scenario[] = [
       stage.neverMaster(['n3', 'n4', 'n5'], 30_000);
     },
     without: registryFirst,
+  },
+  {
+    name: 'A1 the new epoch names a member that lags, and its worker reads so before its server has it',
+    why: 'what a worker read on a server that is gone since is on no majority, and promises what nobody has',
+    setting: { nodes: 5, names: 'ANY 1 (n1, n2, n3)' },
+    play(stage) {
+      const late = ['n3', 'n4', 'n5'];
+      const ends = late.map((name) => stallDisk(stage.server(name)));
+      stage.expectOn(stage.writeThrough('n1'), ['n1', 'n2']);
+      stage.powerOff('n1');
+      stage.untilDecision('n2', 'promoted');
+      stage.run(500);
+      stage.powerOff('n2');
+      for (const name of late) stage.server(name).crash('kill -9');
+      for (const end of ends) end();
+      stage.neverMaster(late, 30_000);
+      stage.untilBlockedOn('n3', 'n2');
+    },
+    without: {
+      rule: 'an election is judged by the rows in its own WAL and on the witnesses it holds',
+      replacements: one(
+        'core/freeze.js',
+        'const registry = rowInForce(k, obs.registry);',
+        'const registry = k.registry;',
+      ),
+      shows: /^S2: |becomes master/,
+    },
   },
   {
     name: 'A2 the checkpointer is in long fsyncs when a standby is promoted',

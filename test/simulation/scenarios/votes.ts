@@ -109,8 +109,7 @@ export const votes: readonly Scenario[] = [
       stage.run(5000);
       // What n1 sends is lost; who asks n1 is refused at once, by a firewall: the evidence of a crash.
       stage.cut('n1', ['n2', 'n3']);
-      stage.reject('n2', ['n1']);
-      stage.reject('n3', ['n1']);
+      stage.setPaths(['n2', 'n3'], ['n1'], 'reject');
       for (const voter of ['n2', 'n3']) {
         stage.endSessionOn(voter, 'n1');
         stage.resetStream(voter);
