@@ -1,4 +1,5 @@
 /** Is a server the one that was registered under a name? Pure values. */
+import type { WitnessKey } from './effects.js';
 import type { Observation, Registry, Voter } from './types.js';
 
 /** Another cluster, another node, another server in the place of a witness: what it says and what it lends counts for nothing. */
@@ -18,4 +19,10 @@ function isSameWitness(voter: Voter, obs: Observation): boolean {
     obs.timeline === identity.timeline &&
     obs.address === identity.address
   );
+}
+
+/** How a session to that witness names the cluster; null for a node. */
+export function witnessKeyOf(registry: Registry | null, voter: Voter): WitnessKey | null {
+  if (registry === null || voter.identity === undefined) return null;
+  return { systemIdentifier: registry.systemIdentifier, token: voter.identity.token };
 }

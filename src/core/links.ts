@@ -2,11 +2,12 @@
  * The kept sessions: one to every voter, open at all times so that a full server cannot keep this worker out. When to
  * open, when to look (heartbeat), what counts as a sign of life. No role logic.
  */
-import type { Awaited, WitnessKey } from './effects.js';
+import type { Awaited } from './effects.js';
 import type { KeeperEvent } from './events.js';
-import { isForeign } from './foreign-server.js';
+import { isForeign, witnessKeyOf } from './foreign-server.js';
+import { newLink } from './new-keeper.js';
 import { isRowless } from './ranking.js';
-import { type Arrived, type Keeper, type Link, newLink } from './state.js';
+import type { Arrived, Keeper, Link } from './state.js';
 import { due, isIdle, note, send, type Turn } from './turn.js';
 import {
   compareRegistry,
@@ -63,11 +64,6 @@ export function everybody(registry: Registry | null): ReadonlyMap<string, Voter>
 
 export function voterNamed(k: Keeper, name: string): Voter | undefined {
   return everybody(k.registry).get(name);
-}
-
-function witnessKeyOf(registry: Registry | null, voter: Voter): WitnessKey | null {
-  if (registry === null || voter.identity === undefined) return null;
-  return { systemIdentifier: registry.systemIdentifier, token: voter.identity.token };
 }
 
 /** Links follow the registry: new voters get one, removed ones lose theirs. The own one always stays. */

@@ -4,7 +4,8 @@
 import type { KeeperEvent } from '../core/events.js';
 import { guardOrder } from '../core/guard-deadline.js';
 import { voterNamed, votersOf } from '../core/links.js';
-import { type Keeper, newKeeper } from '../core/state.js';
+import { newKeeper } from '../core/new-keeper.js';
+import type { Keeper } from '../core/state.js';
 import { stateName, step } from '../core/step.js';
 import { stopKeeper } from '../core/stop.js';
 import type { CoreSettings } from '../core/types.js';

@@ -4,16 +4,9 @@
  */
 import type { Awaited, Command, SyncRow } from '../../src/core/effects.js';
 import type { Answer } from '../../src/core/events.js';
-import { ballotOf } from '../../src/core/following.js';
-import type { Lsn } from '../../src/core/lsn.js';
-import {
-  compareRegistry,
-  holdNames,
-  type LinkFailure,
-  type Observation,
-  type Registry,
-} from '../../src/core/types.js';
+import { compareRegistry, holdNames, type LinkFailure, type Registry } from '../../src/core/types.js';
 import { namesOf } from './configuration.js';
+import { lookAt, toLsn } from './look.js';
 import type { Server } from './server.js';
 import type { Session } from './session.js';
 
@@ -34,18 +27,6 @@ export interface BackendContext {
 type Steps = Generator<number | null, Answer>;
 
 const done: Answer = { kind: 'done' };
-
-const lsns = new Map<number, Lsn>();
-
-function toLsn(position: number): Lsn {
-  let lsn = lsns.get(position);
-  if (lsn === undefined) {
-    if (lsns.size > 20_000) lsns.clear();
-    lsn = BigInt(Math.round(position)) as Lsn;
-    lsns.set(position, lsn);
-  }
-  return lsn;
-}
 
 /** Commands that are one statement; null = it takes more. */
 export function answerAtOnce(session: Session, command: Command): Answer | null {
@@ -288,18 +269,6 @@ function* proveHold(session: Session, deadlineMs: number): Steps {
   }
 }
 
-function lookAt(session: Session): Observation {
-  const { server } = session;
-  if (server.kind === 'node') return observe(session);
-  const kept = server.kept.get(session.token);
-  return {
-    ...observe(session),
-    registry: kept?.registry ?? null,
-    ballot: kept?.ballot ?? 0,
-    address: server.address,
-  };
-}
-
 /** The newer of what is there and what is given, flushed before the answer. */
 function* keep(session: Session, command: Extract<Command, { kind: 'write-witness' }>): Steps {
   const { server, token } = session;
@@ -317,53 +286,4 @@ function* keep(session: Session, command: Extract<Command, { kind: 'write-witnes
   }
   yield null;
   return { kind: 'observed', observation: lookAt(session) };
-}
-
-function observe(session: Session): Observation {
-  const { server } = session;
-  const { world } = server.around;
-  const { receiver, configuration } = {
-    receiver: server.recovery.receiver,
-    configuration: session.configuration,
-  };
-  const streams = receiver !== null && receiver.sender !== null;
-  const received = server.inRecovery
-    ? server.recovery.receiverRan
-      ? server.end
-      : server.recovery.replayed
-    : server.end;
-  return {
-    systemIdentifier: server.systemIdentifier,
-    nodeName: server.kind === 'node' ? server.name : null,
-    inRecovery: server.inRecovery,
-    timeline: server.branch.tli,
-    received: toLsn(received),
-    replayed: toLsn(server.inRecovery ? server.recovery.replayed : server.end),
-    readToEnd: !server.inRecovery || server.recovery.receiverRan || server.recovery.atEnd,
-    replayPaused: server.recovery.paused,
-    walReceiver: streams
-      ? {
-          status: 'streaming',
-          host: receiver.host,
-          port: 5432,
-          lastMessageAgeMs: (world.now - receiver.lastMessageAt) * server.rate,
-        }
-      : null,
-    primaryConninfo: configuration.primaryConninfo,
-    ballot: ballotOf(configuration.primaryConninfo),
-    address: '',
-    names: namesOf(configuration),
-    fenced: configuration.fenced,
-    birthAgeMs: (world.now - server.bornAt) * server.rate,
-    priority: configuration.priority,
-    replication: server.senders.map((sender) => ({
-      name: sender.name,
-      state: sender.state,
-      flushLsn: sender.flushed > 0 ? toLsn(sender.flushed) : null,
-      replayLsn: null,
-      priority: sender.priority,
-    })),
-    registry: server.kind === 'node' ? server.row : null,
-    retryOverride: configuration.shortRetry,
-  };
 }

@@ -15,7 +15,7 @@ export const registry: Registry = {
   epoch: 4,
   version: 20,
   promotionId: 'p',
-  promotions: [{ timeline: 1, id: 'p' }],
+  promotions: [{ timeline: 2, id: 'p' }],
   systemIdentifier: '7',
   master: 'n1',
   syncWish: 'FIRST 1 (n2, n3)',

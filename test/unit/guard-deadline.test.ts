@@ -3,8 +3,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type GuardOrder, guardOrder } from '../../src/core/guard-deadline.js';
 import { newMaster } from '../../src/core/master.js';
+import { newKeeper, newLink } from '../../src/core/new-keeper.js';
 import { enterStandby } from '../../src/core/own-server.js';
-import { type Keeper, newKeeper, newLink, type Role } from '../../src/core/state.js';
+import type { Keeper, Role } from '../../src/core/state.js';
 import type { CoreSettings, Registry } from '../../src/core/types.js';
 
 const settings: CoreSettings = {

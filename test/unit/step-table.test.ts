@@ -5,8 +5,9 @@ import type { KeeperEvent } from '../../src/core/events.js';
 import { hasLease } from '../../src/core/lease.js';
 import { parseLsn } from '../../src/core/lsn.js';
 import { newMaster } from '../../src/core/master.js';
+import { newKeeper } from '../../src/core/new-keeper.js';
 import { enterStandby } from '../../src/core/own-server.js';
-import { type Keeper, newKeeper } from '../../src/core/state.js';
+import type { Keeper } from '../../src/core/state.js';
 import { step } from '../../src/core/step.js';
 import type { CoreSettings, Observation, Registry } from '../../src/core/types.js';
 
@@ -36,7 +37,7 @@ function registry(master: string): Registry {
     epoch: 3,
     version: 9,
     promotionId: 'p',
-    promotions: {},
+    promotions: [],
     systemIdentifier: '7',
     master,
     syncWish: 'ANY 1 (n1, n2, n3)',
