@@ -3,6 +3,7 @@
  * the outcome is the one the rule demands. Then once more with that rule taken out of the core: it must be missed.
  */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { Worker } from '../../src/worker/worker.js';
 import { mutatedCore } from './mutated-core.js';
@@ -20,7 +21,27 @@ const seeds = Array.from({ length: 20 }, (_, i) => i + 1);
 /** Small delays may save a core without its rule, but not every time. */
 const triesWithout = 3;
 
-for (const scenario of [...syncSet, ...freeze, ...comingBack, ...liveness, ...votes, ...witnesses]) {
+const groups = { 'sync-set': syncSet, freeze, 'coming-back': comingBack, liveness, votes, witnesses };
+
+test('SPEC.md has a row for every schedule of the review, with the scenarios there are', () => {
+  const spec = readFileSync(new URL('../../../src/core/SPEC.md', import.meta.url), 'utf8');
+  const table = spec.split('<!-- schedules -->')[1]?.split('<!-- /schedules -->')[0] ?? '';
+  const rows = [...table.matchAll(/^\| ([AB]\d+) [^|]*\|[^|]*\|([^|]*)\|/gm)];
+  const schedules = ['A', 'B'].flatMap((part) => Array.from({ length: 13 }, (_, i) => `${part}${i + 1}`));
+  assert.deepEqual(
+    rows.map(([, schedule]) => schedule),
+    schedules,
+  );
+  for (const [, schedule, cell = ''] of rows) {
+    const played = Object.entries(groups).flatMap(([group, scenarios]) => {
+      const count = scenarios.filter(({ name }) => name.startsWith(`${schedule} `)).length;
+      return count === 0 ? [] : [`${count} in ${group}`];
+    });
+    assert.deepEqual(cell.match(/\d+ in [a-z-]+/g) ?? [], played, schedule);
+  }
+});
+
+for (const scenario of Object.values(groups).flat()) {
   test(scenario.name, async () => {
     for (const seed of seeds) {
       const { failure } = perform(scenario, seed, Worker);
