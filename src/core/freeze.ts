@@ -14,7 +14,7 @@ import type { Arrived, Election, Keeper, Link } from './state.js';
 import { addressOf } from './suspicion.js';
 import { due, note, randomBetween, send, type Turn } from './turn.js';
 import { holdNames, type Observation, pollDeadlineMs, type Registry, type Voter } from './types.js';
-import { ballotWitnesses, witnessAhead } from './witness.js';
+import { ballotWitnesses, rowInForce, witnessAhead } from './witness.js';
 
 /** After that long, nodes that will not freeze are left out when the others suffice. */
 const freezeBoundMs = 1500;
@@ -133,15 +133,15 @@ function settle(k: Keeper, turn: Turn, e: Election, frozen: number): void {
   const own = ownLink(k);
   observe(k, turn, own, 3);
   const { obs } = own;
-  const { registry } = k;
-  if (obs === null || registry === null || !seenSince(own, e.phaseAt)) return;
+  if (obs === null || obs.registry === null || !seenSince(own, e.phaseAt)) return;
+  const registry = rowInForce(k, obs.registry);
   if (!standsBehind(k, turn, e, obs)) return waitForMajority(k, turn, e);
   if (e.cause === 'claim' && [...e.frozen].some((name) => own.obsAt < (linkOf(k, name)?.obsDoneAt ?? 0)))
     return;
   if (oldMasterAnswers(k, turn, e)) return;
   const heldNames = new Set(heldVoters(k).map((voter) => voter.name));
   const here = new Set([...e.frozen, k.settings.name].filter((name) => heldNames.has(name)));
-  const formerHere = formerMasterIsHere(k, e, here);
+  const formerHere = formerMasterIsHere(k, e, registry, here);
   if (!formerHere && wasLeftBehind(k, turn, e, registry, obs)) return;
   const verdict = restriction(registry, here, formerHere);
   if (!verdict.satisfied) {
@@ -224,9 +224,8 @@ function waitForReplay(k: Keeper, turn: Turn, e: Election): void {
 }
 
 /** The newest epoch's master with its data: frozen behind this node, or this node itself. */
-function formerMasterIsHere(k: Keeper, e: Election, here: ReadonlySet<string>): boolean {
-  const registry = k.registry;
-  if (registry?.master === undefined || registry.master === null || !here.has(registry.master)) return false;
+function formerMasterIsHere(k: Keeper, e: Election, registry: Registry, here: ReadonlySet<string>): boolean {
+  if (registry.master === null || !here.has(registry.master)) return false;
   const obs = linkOf(k, registry.master)?.obs;
   const isSelf = registry.master === k.settings.name;
   if (!obs || obs.registry?.epoch !== registry.epoch) return false;

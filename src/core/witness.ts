@@ -49,14 +49,23 @@ export function ballotWitnesses(k: Keeper, turn: Turn, epoch: number): readonly 
   return shown;
 }
 
-/** A held witness whose row is newer than the one this node has in its own WAL. */
+/** A held witness whose row is newer than the one this node has in its own WAL; of several the newest. */
 export function witnessAhead(
   k: Keeper,
   ours: Registry,
 ): { readonly voter: string; readonly row: Registry } | null {
+  let ahead: { readonly voter: string; readonly row: Registry } | null = null;
   for (const link of heldWitnesses(k)) {
     const row = link.obs?.registry ?? null;
-    if (row !== null && compareRegistry(row, ours) > 0) return { voter: link.voter, row };
+    if (row !== null && compareRegistry(row, ahead?.row ?? ours) > 0) ahead = { voter: link.voter, row };
   }
-  return null;
+  return ahead;
+}
+
+/**
+ * The row to judge by: what this node has in its own WAL, or a held witness in its row; whatever is on a majority is there.
+ * This worker may have read a newer one on a server that is gone since: nobody has what it promises.
+ */
+export function rowInForce(k: Keeper, ours: Registry): Registry {
+  return witnessAhead(k, ours)?.row ?? ours;
 }

@@ -46,7 +46,7 @@ export const comingBack: readonly Scenario[] = [
       rule: 'the real names are set only when the epoch is on a majority',
       replacements: one(
         'core/new-epoch.js',
-        'if (isEstablished(k, e.writtenLsn, e.phaseAt) && members >= e.sync.needed)',
+        'if (isEstablished(k, e.writtenLsn, e.phaseAt, row) && members >= e.sync.needed)',
         'if (members >= e.sync.needed)',
       ),
       shows: /^S[1234]: |nobody acknowledges it/,
@@ -127,7 +127,7 @@ export const comingBack: readonly Scenario[] = [
       rule: 'the master of the newest epoch, read to the end, counts for all of R',
       replacements: one(
         'core/freeze.js',
-        'const verdict = restriction(registry, here, formerMasterIsHere(k, e, here));',
+        'const verdict = restriction(registry, here, formerHere);',
         'const verdict = restriction(registry, here, false);',
       ),
       shows: /^not in 90000 ms: one of n1, n2 is master/,

@@ -13,8 +13,8 @@ const readToEndIgnored: readonly Replacement[] = [
 
 const frozenWhenPointed: readonly Replacement[] = one(
   'core/election-round.js',
-  'streamsFrom(obs, self));',
-  'true);',
+  'obs.ballot === epoch && streamsFrom(obs, self)',
+  'obs.ballot === epoch',
 );
 
 /** That standby accepts connections long before it has read its own WAL, and shows less than it has. */

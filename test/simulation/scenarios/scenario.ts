@@ -1,7 +1,8 @@
 /** A schedule of the protocol's review as a play: what is done when, what must come of it, and which rule it needs. */
 import type { WorkerClass } from '../host.js';
 import type { Replacement } from '../mutated-core.js';
-import { type Setting, Stage, Unfulfilled } from './stage.js';
+import type { Setting } from './setting.js';
+import { Stage, Unfulfilled } from './stage.js';
 
 /** The core without the rule that answers the schedule. */
 export interface Without {

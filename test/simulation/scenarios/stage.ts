@@ -4,37 +4,20 @@
  * latencies and other small delays.
  */
 import type { ReasonCode, ReasonRecord } from '../../../src/core/reasons.js';
-import type { CoreSettings, Registry } from '../../../src/core/types.js';
-import { Cluster, defaultSettings } from '../cluster.js';
+import type { Registry } from '../../../src/core/types.js';
+import type { Cluster } from '../cluster.js';
 import { healAll } from '../faults.js';
 import type { Host, WorkerClass } from '../host.js';
-import { Connection, type Machine, type Path } from '../network.js';
+import type { Machine, Path } from '../network.js';
 import { boot } from '../process-faults.js';
 import { judgeEnd, problemOf } from '../run.js';
 import type { Server } from '../server.js';
-import { waitForStandbys } from '../sync-replication.js';
-import { type Branch, holds } from '../wal.js';
-
-export interface Setting {
-  readonly nodes: number;
-  readonly witnesses?: number;
-  /** synchronous_standby_names in every server's own file; '' = off. */
-  readonly names: string;
-  /** In n1's file only: the others have none of their own. */
-  readonly onlyOnMaster?: boolean;
-  /** Nodes with priority 0. */
-  readonly neverMaster?: readonly string[];
-  readonly settings?: Partial<CoreSettings>;
-}
+import { holds } from '../wal.js';
+import { clusterOf, type Setting } from './setting.js';
+import { type Commit, StalledStream, writeOnce } from './streams.js';
 
 /** Something did not come about, or a checker reported. */
 export class Unfulfilled extends Error {}
-
-export interface Commit {
-  branch: Branch | null;
-  lsn: number;
-  acknowledged: boolean;
-}
 
 export interface Decision {
   readonly host: string;
@@ -57,24 +40,10 @@ export class Stage {
   #decisions: Decision[] = [];
   #ambushes: Ambush[] = [];
   #missed: Unfulfilled | null = null;
+  #stalls: StalledStream[] = [];
 
   constructor(setting: Setting, seed: number, workerClass: WorkerClass, recording: boolean) {
-    const { nodes, witnesses = 0, names, onlyOnMaster = false, neverMaster = [], settings = {} } = setting;
-    const topology = {
-      nodes,
-      witnesses,
-      wish: names,
-      settings: { ...defaultSettings, ...settings },
-      latencyMs: 0.5,
-      clockError: 0.001,
-    };
-    this.cluster = new Cluster(topology, seed, workerClass, recording);
-    for (const host of this.cluster.hosts) {
-      if (onlyOnMaster && host.name !== 'n1') host.server.alterSystem({ userNames: '' });
-      if (!neverMaster.includes(host.name)) continue;
-      host.settings = { ...host.settings, priority: 0 };
-      host.server.alterSystem({ priority: 0 });
-    }
+    this.cluster = clusterOf(setting, seed, workerClass, recording);
     this.cluster.onDecision = (host, code, record) => this.#decided(host, code as ReasonCode, record);
   }
 
@@ -220,10 +189,6 @@ export class Stage {
     return server.writable && /^master:(connected|async)$/.test(state);
   }
 
-  get masters(): readonly string[] {
-    return this.cluster.hosts.map(({ name }) => name).filter((name) => this.isMaster(name));
-  }
-
   untilMaster(name: string, withinMs = patienceMs): void {
     this.until(`${name} is master`, () => this.isMaster(name), withinMs);
   }
@@ -261,18 +226,7 @@ export class Stage {
 
   /** A client on that server writes once; never cut off from it. */
   write(name: string): Commit {
-    const server = this.server(name);
-    const commit: Commit = { branch: null, lsn: 0, acknowledged: false };
-    const { network } = this.cluster;
-    const connection = new Connection(network, server.machine, server.machine);
-    server.accept(connection, 'client', 'app', (session) => {
-      if (typeof session === 'string' || !server.writable) return;
-      commit.lsn = server.append(100);
-      commit.branch = server.branch;
-      waitForStandbys(server, session, commit.lsn, () => {
-        commit.acknowledged = true;
-      });
-    });
+    const commit = writeOnce(this.server(name));
     this.#judge();
     return commit;
   }
@@ -303,7 +257,7 @@ export class Stage {
 
   // ---- faults of the network ----
 
-  #setPaths(from: readonly string[], to: readonly string[], path: Path): void {
+  setPaths(from: readonly string[], to: readonly string[], path: Path): void {
     const { network } = this.cluster;
     for (const a of from)
       for (const b of to) if (a !== b) network.setPath(this.#machine(a), this.#machine(b), path);
@@ -313,8 +267,8 @@ export class Stage {
   cut(these: string | readonly string[], those: string | readonly string[]): void {
     const [a, b] = [[these].flat(), [those].flat()];
     this.say(`cut ${a.join(' ')} | ${b.join(' ')}`);
-    this.#setPaths(a, b, 'drop');
-    this.#setPaths(b, a, 'drop');
+    this.setPaths(a, b, 'drop');
+    this.setPaths(b, a, 'drop');
   }
 
   isolate(name: string): void {
@@ -328,13 +282,9 @@ export class Stage {
     const { random } = this.cluster.world;
     const unit = random.unit;
     random.unit = () => 0;
-    this.#setPaths(a, b, 'up');
-    this.#setPaths(b, a, 'up');
+    this.setPaths(a, b, 'up');
+    this.setPaths(b, a, 'up');
     random.unit = unit;
-  }
-
-  reject(from: string, to: readonly string[]): void {
-    this.#setPaths([from], to, 'reject');
   }
 
   // ---- faults of servers, workers, machines ----
@@ -357,32 +307,15 @@ export class Stage {
     host.startWorker();
   }
 
-  /**
-   * What that standby receives from now on waits before it is flushed, by this WAL receiver (a disk that stands still);
-   * the next receiver is a new one.
-   */
+  /** What that standby receives from now on waits before it is flushed. */
   stallStream(name: string): void {
-    const { receiver } = this.server(name).recovery;
-    if (receiver === null) throw new Error(`${name} has no WAL receiver`);
     this.say(`the stream to ${name} stalls`);
-    receiver.message = (branch, lsn) => {
-      receiver.lastMessageAt = this.now;
-      this.#stalled.push({
-        name,
-        go: () => Object.getPrototypeOf(receiver).message.call(receiver, branch, lsn),
-      });
-    };
-    this.#stallEnds.push({ name, end: () => Reflect.deleteProperty(receiver, 'message') });
+    this.#stalls.push(new StalledStream(this.server(name)));
   }
 
-  #stalled: { readonly name: string; readonly go: () => void }[] = [];
-  #stallEnds: { readonly name: string; readonly end: () => void }[] = [];
-
   letStreamGo(name: string): void {
-    for (const { end } of this.#stallEnds.filter((each) => each.name === name)) end();
-    for (const { go } of this.#stalled.filter((each) => each.name === name)) go();
-    this.#stallEnds = this.#stallEnds.filter((each) => each.name !== name);
-    this.#stalled = this.#stalled.filter((each) => each.name !== name);
+    for (const stall of this.#stalls) if (stall.standby === name) stall.end();
+    this.#stalls = this.#stalls.filter((stall) => stall.standby !== name);
   }
 
   /** The voter's side ends the session of that worker; whether the worker hears of it is the network's business. */
@@ -391,6 +324,15 @@ export class Stage {
     for (const session of [...server.sessions])
       if (session.kind === 'worker' && session.owner === worker)
         server.endSession(session, 'cut', 'ended by the voter');
+  }
+
+  /** The WAL receiver of that standby finds its connection reset. */
+  resetStream(name: string): void {
+    const { recovery } = this.server(name);
+    const { receiver } = recovery;
+    if (receiver === null) return;
+    receiver.end();
+    recovery.receiverGone(receiver);
   }
 
   /** The same change in every server's own file, then a reload, as people do it. */

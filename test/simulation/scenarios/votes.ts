@@ -10,9 +10,9 @@ export const votes: readonly Scenario[] = [
       stage.writeAll();
       stage.powerOff('n1');
       stage.server('n2').diesAfterMs = 2000;
-      // Its session ends, and what was sent is through when it is cut off.
+      // Its session ends before the epoch is written, and what its worker sends then is through when it is cut off.
       stage.at('n2', 'promoted', () => {
-        stage.cluster.world.after(0.5, () => stage.endSessionOn('n2', 'n2'));
+        stage.endSessionOn('n2', 'n2');
         stage.cluster.world.after(5, () => stage.isolate('n2'));
       });
       stage.untilDecision('n2', 'promoted');
@@ -109,9 +109,11 @@ export const votes: readonly Scenario[] = [
       stage.run(5000);
       // What n1 sends is lost; who asks n1 is refused at once, by a firewall: the evidence of a crash.
       stage.cut('n1', ['n2', 'n3']);
-      stage.reject('n2', ['n1']);
-      stage.reject('n3', ['n1']);
-      for (const voter of ['n2', 'n3']) stage.endSessionOn(voter, 'n1');
+      stage.setPaths(['n2', 'n3'], ['n1'], 'reject');
+      for (const voter of ['n2', 'n3']) {
+        stage.endSessionOn(voter, 'n1');
+        stage.resetStream(voter);
+      }
       for (const name of ['n2', 'n3'])
         stage.at(name, 'promoting', () => stage.expect('n1 is dead', !stage.server('n1').writable));
       stage.untilAnyMaster(['n2', 'n3']);

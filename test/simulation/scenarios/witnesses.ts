@@ -1,0 +1,107 @@
+/** Schedules that need voters without data: a row without the WAL before it (A1), and a witness that is not the one that was added (A13). */
+
+import type { Replacement } from '../mutated-core.js';
+import { addWitness } from '../operators.js';
+import { startWitness } from '../witness-faults.js';
+import { one, type Scenario } from './scenario.js';
+import type { Stage } from './stage.js';
+import { stallDisk } from './streams.js';
+
+/** Its standby was promoted: no lock, an old birth, another timeline, and the last row had not arrived there. */
+function failsOver(stage: Stage, name: string): void {
+  const server = stage.server(name);
+  server.crash('its standby takes over');
+  server.branch = stage.cluster.newBranch(server.branch.tli + 1, server.branch, server.end, name);
+  server.kept.clear();
+  startWitness(server);
+  stage.until(`the new ${name} is up`, () => server.life === 'up');
+  server.bornAt -= 3_600_000;
+}
+
+const anyServer: readonly Replacement[] = one(
+  'core/foreign-server.js',
+  'return !isSameWitness(voter, obs);',
+  'return false;',
+);
+
+export const witnesses: readonly Scenario[] = [
+  {
+    name: 'A1 the new epoch names a member that has not received what was acknowledged before',
+    why: 'the next candidate believes the row that the witnesses keep',
+    setting: { nodes: 3, witnesses: 2, names: 'ANY 1 (n1, n2, n3)' },
+    play(stage) {
+      const goesOn = stallDisk(stage.server('n3'));
+      stage.expectOn(stage.writeThrough('n1'), ['n1', 'n2']);
+      stage.powerOff('n1');
+      stage.untilDecision('n2', 'promoted');
+      stage.run(500);
+      stage.powerOff('n2');
+      // What had come to n3 and was not flushed is lost with its server.
+      stage.server('n3').crash('kill -9');
+      goesOn();
+      stage.neverMaster(['n3'], 30_000);
+      stage.untilBlockedOn('n3', 'n2');
+    },
+    without: {
+      rule: 'the row of an epoch is established when the members it names have flushed it, and only then told to witnesses',
+      replacements: [
+        ...one('core/new-epoch.js', 'if (members >= e.sync.needed)\n        tellWitnesses', 'tellWitnesses'),
+        ...one(
+          'core/new-epoch.js',
+          'if (isEstablished(k, e.writtenLsn, e.phaseAt, row) && members >= e.sync.needed)',
+          'if (isEstablished(k, e.writtenLsn, e.phaseAt, row))',
+        ),
+      ],
+      shows: /^S[24]: |becomes master/,
+    },
+  },
+  {
+    name: 'A13 a witness fails over without the row that says degraded',
+    why: 'the other node finds a majority that still reads "on"',
+    setting: { nodes: 2, witnesses: 1, names: 'ANY 1 (n1, n2)' },
+    play(stage) {
+      stage.host('n2').stopWorker();
+      stage.server('n2').stop(() => undefined);
+      stage.untilDecision('n1', 'went-async');
+      stage.run(2000);
+      stage.expectOn(stage.writeThrough('n1'), ['n1']);
+      stage.powerOff('n1');
+      failsOver(stage, 'w1');
+      stage.server('n2').start();
+      stage.host('n2').startWorker();
+      stage.neverMaster(['n2'], 70_000);
+      stage.expectDecided('witness-changed', 'n2');
+      stage.boot('n1');
+      stage.untilMaster('n1');
+      addWitness(stage.cluster, 0);
+    },
+    without: {
+      rule: 'a witness is one server: on any other the vote is void',
+      replacements: anyServer,
+      shows: /^S[23]: |becomes master/,
+    },
+  },
+  {
+    name: 'A13 a witness fails over and has no locks, with sync off',
+    why: 'its new server is not young, and the master counts on the vote until lease_ttl',
+    setting: { nodes: 2, witnesses: 1, names: '' },
+    play(stage) {
+      stage.writeAll();
+      stage.cut('n1', 'n2');
+      stage.untilDecision('n2', 'votes-refused');
+      stage.cut('n1', 'w1');
+      failsOver(stage, 'w1');
+      stage.run(30_000);
+      stage.expectDecided('witness-changed', 'n2');
+      stage.expectNotDecided('promoting');
+      stage.heal('n1');
+      stage.untilAnyMaster(['n1', 'n2']);
+      addWitness(stage.cluster, 0);
+    },
+    without: {
+      rule: 'a witness is one server: on any other the vote is void',
+      replacements: anyServer,
+      shows: /^S[13]: /,
+    },
+  },
+];
