@@ -12,7 +12,7 @@ function pidsIn(folder: string): readonly number[] {
       const isInside =
         readlinkSync(`/proc/${entry}/cwd`).startsWith(folder) ||
         readFileSync(`/proc/${entry}/cmdline`, 'utf8').includes(`${folder}/`) ||
-        // A guard shows its title there; what a worker starts has the worker's mark.
+        // A guard shows its title in place of its command line.
         readFileSync(`/proc/${entry}/environ`, 'utf8').includes(`TESTBED_NODE=${folder}/`);
       return isInside ? [pid] : [];
     } catch {
