@@ -1,16 +1,8 @@
 /** Links of the master of three hosts cut, in silence and with refusals, both ways and one way. */
 import type { TestNode } from '../../src/testbed/cluster.js';
 import type { FaultScene } from '../support/fault-scene.js';
-import { type Expected, faultSuite } from '../support/fault-suite.js';
+import { faultSuite, takenOver } from '../support/fault-suite.js';
 import { whyNoFirewall } from '../support/hosts.js';
-
-/** The cut has just been made: another node takes over, and the old master stays cut off for a while longer. */
-async function takenOver(scene: FaultScene, codes: Expected['codes']): Promise<Expected> {
-  const next = await scene.untilTakenOver();
-  await scene.untilWriting(next);
-  await scene.lasting(2000);
-  return { master: 'another', codes };
-}
 
 const others = ({ cluster }: FaultScene, node: TestNode) =>
   cluster.nodes.map(({ name }) => name).filter((name) => name !== node.name);

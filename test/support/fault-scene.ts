@@ -26,6 +26,7 @@ export interface SceneOptions extends Partial<ClusterOptions> {
   readonly dismantle?: (folder: string) => void;
 }
 
+const asTheReadmeSays = { wal_retrieve_retry_interval: '500ms' };
 const wholeBoundMs = 90_000;
 
 export class FaultScene {
@@ -52,6 +53,7 @@ export class FaultScene {
       keepaliveCount,
       placeOf: (name) => this.hosts.placeOf(name),
       ...options,
+      settings: { ...asTheReadmeSays, ...options.settings },
     });
   }
 

@@ -39,6 +39,14 @@ export type Case = (
   run: (scene: FaultScene) => Promise<Expected>,
 ) => void;
 
+/** The fault has just struck: another node takes over, and it stays as it is for a while longer. */
+export async function takenOver(scene: FaultScene, codes: Expected['codes']): Promise<Expected> {
+  const next = await scene.untilTakenOver();
+  await scene.untilWriting(next);
+  await scene.lasting(2000);
+  return { master: 'another', codes };
+}
+
 /** `npm test` runs a part of the suite, `npm run faults` all of it. */
 const quickOnly = process.env['PGKEEPER_FAULTS'] === 'quick';
 const eventsBoundMs = 15_000;
@@ -107,7 +115,7 @@ async function play(
       silenceMs: longestSilence(rows, scene.since, end),
       promotions: scene.decided('promoted'),
     };
-    keepRecord({ suite, name, measured, events: summaryOf(events, rolesOf(scene, old, now)) });
+    keepRecord({ suite, name, measured, events: summaryOf(events, rolesOf(scene, old, now)), told: events });
     judge(measured, expected, old, now, events, lost);
   } catch (error) {
     throw new Error(
