@@ -50,6 +50,7 @@ export function newMaster(k: Keeper, oldMaster: string | null, fileWish: string 
     flagsSent: '',
     probedAt: k.now,
     ownAliveAt: k.now,
+    leaseUntil: k.now,
     async: false,
     fenceCleared: false,
     resolved: null,
@@ -67,8 +68,9 @@ export function decideMaster(k: Keeper, turn: Turn, m: Master): void {
     if (own.session === 'none' && own.failure !== null) enterDown(k, turn, true);
     return;
   }
-  if (!hasLease(k)) return lapse(k, turn);
-  wake(k, turn, leaseUntil(k));
+  if (!hasLease(k)) return lapse(k, turn, m);
+  m.leaseUntil = leaseUntil(k);
+  wake(k, turn, m.leaseUntil);
   if (own.obs !== null && seenSince(own, m.since) && own.obs.inRecovery) {
     // Somebody turned this server into a standby: it is no master whatever the registry says.
     releaseVotes(k, turn);
@@ -122,7 +124,7 @@ function leaves(k: Keeper, m: Master, voter: Voter): boolean {
   return hopeless && k.now - (m.streamingAt.get(voter.name) ?? m.since) >= strayMs;
 }
 
-function lapse(k: Keeper, turn: Turn): void {
+function lapse(k: Keeper, turn: Turn, m: Master): void {
   const { registry } = k;
   const held = heldVoters(k).length;
   const details = { held, voters: votersOf(k).length, needed: neededVotes(k) };
@@ -131,7 +133,8 @@ function lapse(k: Keeper, turn: Turn): void {
     ...details,
     what: syncInEffect ? 'holding commits and asking again' : 'fencing this server',
   });
-  if (syncInEffect) return enterReclaim(k, turn, k.now);
+  // Votes that were lost before their time (their servers restarted) can be had again once these are lease_ttl old.
+  if (syncInEffect) return enterReclaim(k, turn, Math.max(k.now, m.leaseUntil));
   releaseVotes(k, turn);
   retire(k, turn);
 }

@@ -158,6 +158,8 @@ export interface Master {
   flagsSent: string;
   probedAt: number;
   ownAliveAt: number;
+  /** Until when the lease was good by its renewals when it was last held. */
+  leaseUntil: number;
   async: boolean;
   /** The mark of the own server's last fencing was asked to go. */
   fenceCleared: boolean;
