@@ -8,7 +8,7 @@ const others = ({ cluster }: FaultScene, node: TestNode) =>
   cluster.nodes.map(({ name }) => name).filter((name) => name !== node.name);
 
 faultSuite('cuts of three hosts', { nodes: 3, syncNames: 'ANY 1 (n1, n2, n3)' }, (step) => {
-  step('master cut off from all, in silence', { quick: true }, async (scene) => {
+  step('master cut off from all, in silence', {}, async (scene) => {
     scene.strike();
     scene.hosts.isolate(scene.master.name);
     return takenOver(scene, ['master-suspected', 'master-ready', 'lease-lapsed', 'server-retired']);
@@ -36,7 +36,7 @@ faultSuite('cuts of three hosts', { nodes: 3, syncNames: 'ANY 1 (n1, n2, n3)' },
     return takenOver(scene, ['master-suspected', 'master-ready', 'lease-lapsed']);
   });
 
-  step('one way: nothing that the master sends arrives', { quick: true }, async (scene) => {
+  step('one way: nothing that the master sends arrives', {}, async (scene) => {
     scene.strike();
     for (const name of others(scene, scene.master)) scene.hosts.cutOneWay(scene.master.name, name);
     return takenOver(scene, ['master-suspected', 'master-ready', 'lease-lapsed']);

@@ -11,7 +11,7 @@ faultSuite('splits of five hosts', { nodes: 5, syncNames: `ANY 2 (${names.join('
     return takenOver(scene, ['master-suspected', 'master-ready', 'lease-lapsed', 'server-retired']);
   });
 
-  step('master and two standbys cut off from two', { quick: true }, async (scene) => {
+  step('master and two standbys cut off from two', {}, async (scene) => {
     const [one, two, ...others] = scene.standbys.map(({ name }) => name);
     scene.strike();
     scene.hosts.split([scene.master.name, one ?? '', two ?? ''], others);

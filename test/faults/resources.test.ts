@@ -129,7 +129,7 @@ faultSuite(
       return { master: 'same', codes: [] };
     });
 
-    step('connections of the master used up for 8 s', { quick: true }, async (scene) => {
+    step('connections of the master used up for 8 s', {}, async (scene) => {
       await scene.master.server.query('create role crowd login');
       const crowd = new Crowd(scene.master);
       scene.strike();

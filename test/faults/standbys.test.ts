@@ -17,7 +17,7 @@ const backendOf = (node: TestNode) => processOf(node, /^postgres: .*\bpostgres p
 const pauseReplay = (node: TestNode) => node.server.query('select pg_wal_replay_pause()');
 
 faultSuite('standbys of three hosts', { nodes: 3, syncNames: 'ANY 1 (n1, n2, n3)' }, (step) => {
-  step('a standby restarts', { quick: true }, async (scene) => {
+  step('a standby restarts', {}, async (scene) => {
     scene.strike();
     await scene.standby(0).server.restart();
     await scene.lasting(3000);
@@ -38,7 +38,7 @@ faultSuite('standbys of three hosts', { nodes: 3, syncNames: 'ANY 1 (n1, n2, n3)
     return { master: 'same', codes: ['server-crashed'] };
   });
 
-  step('one backend of a standby is killed', { quick: true }, async (scene) => {
+  step('one backend of a standby is killed', {}, async (scene) => {
     scene.strike();
     process.kill(backendOf(scene.standby(0)), 'SIGKILL');
     await scene.lasting(3000);

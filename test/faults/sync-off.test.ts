@@ -7,7 +7,7 @@ import { guardsOf } from '../support/guards.js';
 import { whyNoFirewall } from '../support/hosts.js';
 
 faultSuite('synchronous replication off', { nodes: 3, syncNames: '' }, (step) => {
-  step('sync off: master cut off from all, in silence', { quick: true }, async (scene) => {
+  step('sync off: master cut off from all, in silence', {}, async (scene) => {
     scene.strike();
     scene.hosts.isolate(scene.master.name);
     return takenOver(scene, ['master-suspected', 'master-ready', 'lease-lapsed']);

@@ -10,7 +10,7 @@ function signalGuards(
 }
 
 faultSuite('worker of the master', { nodes: 3, syncNames: 'ANY 1 (n1, n2, n3)' }, (step) => {
-  step('worker killed and started again at once', { quick: true }, async (scene) => {
+  step('worker killed and started again at once', {}, async (scene) => {
     scene.strike();
     await scene.master.worker.kill();
     scene.master.worker.start();
@@ -18,7 +18,7 @@ faultSuite('worker of the master', { nodes: 3, syncNames: 'ANY 1 (n1, n2, n3)' }
     return { master: 'same', codes: ['lease-kept'] };
   });
 
-  step('worker killed for good: the guard ends the server', { quick: true }, async (scene) => {
+  step('worker killed for good: the guard ends the server', {}, async (scene) => {
     scene.strike();
     await scene.master.worker.kill();
     return takenOver(scene, ['master-ready']);

@@ -6,6 +6,7 @@ import { pgkeeper } from './command-line.js';
 import { parsed } from './outcomes.js';
 
 export interface FaultRecord {
+  readonly cluster: ClusterFacts;
   readonly suite: string;
   readonly name: string;
   /** null = it did not run, `events` says why. */
@@ -13,6 +14,12 @@ export interface FaultRecord {
   readonly events: string;
   /** One by one, to look into what surprises. */
   readonly told?: readonly ToldEvent[];
+}
+
+export interface ClusterFacts {
+  readonly postgres: string;
+  readonly failoverTimeMs: number;
+  readonly leaseTtlMs: number;
 }
 
 export interface Measured {
