@@ -47,7 +47,9 @@ export function guardOrder(k: Keeper): GuardOrder {
       return role.cause === 'claim' ? { kind: 'stand-down' } : endAt(leaseUntil(k) + graceMs, true);
     }
     case 'down': {
-      if (!role.wasMaster) return { kind: 'stand-down' };
+      // Once it was retired it can come back as a standby only, and its recovery may take longer than any deadline.
+      const isRetired = role.server === 'retired' || role.server === 'starting' || role.server === 'crashed';
+      if (!role.wasMaster || isRetired) return { kind: 'stand-down' };
       const atLatest = role.since + failoverTimeMs(k.settings);
       return hasLease(k) ? endAt(Math.min(leaseUntil(k) + graceMs, atLatest), true) : endAt(atLatest, false);
     }
