@@ -3,18 +3,12 @@ import { isForeign } from '../core/foreign-server.js';
 import { majorityOf } from '../core/lease.js';
 import { formatLsn } from '../core/lsn.js';
 import type { Registry } from '../core/types.js';
-import {
-  type Answered,
-  type ClusterLook,
-  isSameNode,
-  lookAtCluster,
-  type NodeLook,
-  workerStateOf,
-} from './cluster-look.js';
+import { type ClusterLook, isSameNode, lookAtCluster, type NodeLook, workerStateOf } from './cluster-look.js';
 import { type ConnectionOptions, conninfoOf } from './connection-options.js';
 import { type ExitCode, exitCodes } from './exit-codes.js';
 import { failureText } from './failure-text.js';
 import { formatBytes, print, printJson, say, tableLines } from './output.js';
+import type { Answered } from './server-look.js';
 import { withSession } from './session.js';
 
 export interface StatusOptions extends ConnectionOptions {

@@ -174,6 +174,8 @@ export interface Master {
   heirs: Heirs | null;
   probedAt: number;
   ownAliveAt: number;
+  /** Until when the lease was good by its renewals when it was last held. */
+  leaseUntil: number;
   async: boolean;
   /** The mark of the own server's last fencing was asked to go. */
   fenceCleared: boolean;
