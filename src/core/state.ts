@@ -118,6 +118,8 @@ export interface Election {
   file: string | null;
   wishRead: boolean;
   hookAsked: boolean;
+  /** Nothing is acknowledged here any more. */
+  holdProven: boolean;
   renewedFor: number;
   sent: Set<string>;
   writtenLsn: Lsn | null;
