@@ -48,7 +48,7 @@ export function walkGather(k: Keeper, turn: Turn, e: Election): void {
   if (e.cause === 'claim' && registry.master !== k.settings.name) {
     return failClaim(k, turn, `${registry.master ?? 'nobody'} is master of epoch ${registry.epoch}`);
   }
-  if (e.cause === 'failover' && !goesFirst(k, turn, e, registry)) return;
+  if (e.cause === 'failover' && !e.byOperator && !goesFirst(k, turn, e, registry)) return;
   enterPhase(k, e, 'vote');
 }
 

@@ -36,6 +36,8 @@ export function startElection(
     file: null,
     wishRead: false,
     hookAsked: false,
+    byOperator: false,
+    lossAccepted: false,
     holdProven: false,
     renewedFor: 0,
     sent: new Set(),

@@ -12,7 +12,7 @@ import { streamsFrom } from './suspicion.js';
 import { namesFor, resolveWish, syncRowOf, type Wish } from './sync-plan.js';
 import { due, note, send, type Turn } from './turn.js';
 import { holdNames, type Registry, type Voter } from './types.js';
-import { tellWitnesses } from './witness.js';
+import { rowInForce, tellWitnesses } from './witness.js';
 
 /** How long the wished standbys of the new epoch may take before it starts degraded. */
 const newSetBoundMs = 2000;
@@ -61,15 +61,16 @@ export function willSync(k: Keeper, e: Election): boolean {
 }
 
 export function walkEpoch(k: Keeper, turn: Turn, e: Election): void {
-  const { registry } = k;
-  if (registry === null || e.sent.has('epoch')) return;
-  e.sync ??= syncOfNewEpoch(k, e, registry);
+  const ours = ownLink(k).obs?.registry ?? null;
+  if (ours === null || e.sent.has('epoch')) return;
+  const basis = k.forced?.forced ?? rowInForce(k, ours);
+  e.sync ??= syncOfNewEpoch(k, e, basis);
   const command: Command = {
     kind: 'write-epoch',
     epoch: e.epoch,
     sync: e.sync,
     promoted: e.cause === 'failover',
-    basis: registry,
+    basis,
   };
   if (send(k, turn, ownLink(k), command)) e.sent.add('epoch');
 }

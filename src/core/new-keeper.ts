@@ -49,7 +49,11 @@ export function newKeeper(settings: CoreSettings, now: number): Keeper {
     listening: { voter: null, conninfo: null },
     rejoinTries: 0,
     brokenElections: 0,
+    said: new Map(),
     journal: [],
     reportedState: '',
+    word: null,
+    wordAskedAt: Number.NEGATIVE_INFINITY,
+    forced: null,
   };
 }
