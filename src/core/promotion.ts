@@ -9,7 +9,7 @@ import { hasLease, heldVoters, neededVotes } from './lease.js';
 import { linkOf, observe, ownLink, seenSince, voterNamed, votersOf } from './links.js';
 import { formatLsn } from './lsn.js';
 import { newMaster } from './master.js';
-import { keepWaiting, mayWait, walkEpoch, walkEstablish, walkNames } from './new-epoch.js';
+import { keepWaiting, mayWait, walkEpoch, walkEstablish, walkNames, wishFor } from './new-epoch.js';
 import { retire } from './own-server.js';
 import type { Arrived, Election, ElectionPhase, Keeper } from './state.js';
 import { describeSync } from './sync-plan.js';
@@ -121,12 +121,22 @@ function walkPromote(k: Keeper, turn: Turn, e: Election): void {
 /** The wish read, commits held, sessions ended that could block replay: one command after the other. */
 function prepareOwnServer(k: Keeper, turn: Turn, e: Election): void {
   const own = ownLink(k);
-  const mustHold = (k.registry?.syncWished ?? 0) > 0 && own.obs?.names !== holdNames && !e.sent.has('hold');
+  const mustHold = willWishSync(k, e) && own.obs?.names !== holdNames && !e.sent.has('hold');
   if (!e.wishRead) send(k, turn, own, { kind: 'read-wish' });
   else if (mustHold) {
     if (send(k, turn, own, { kind: 'set-names', names: holdNames })) e.sent.add('hold');
   } else if (!e.sent.has('end-sessions') && send(k, turn, own, { kind: 'end-sessions' }))
     e.sent.add('end-sessions');
+}
+
+/**
+ * By the registry, or by this server's own files: the row of the new epoch will say so, and names of the files that are in
+ * effect meanwhile may let commits go by nodes that are not in its R.
+ */
+function willWishSync(k: Keeper, e: Election): boolean {
+  const { registry } = k;
+  if (registry === null) return false;
+  return registry.syncWished > 0 || (e.wishRead && wishFor(k, registry, e.file, e.oldMaster).needed > 0);
 }
 
 /** A majority of the votes answered a renewal that was sent in this phase, on the sessions held since the vote. */
