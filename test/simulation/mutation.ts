@@ -1,5 +1,6 @@
 /** What a deliberate mistake is, and in which clusters it shows soonest. Lists: mutations-of-data.ts, mutations-of-votes.ts. */
-import type { FaultKind } from './fault-plan.js';
+import type { Topology } from './cluster.js';
+import type { Fault, FaultKind } from './fault-plan.js';
 import type { Replacement } from './mutated-core.js';
 import type { OperatorPlan } from './operators.js';
 
@@ -17,6 +18,8 @@ export interface Mutation {
   readonly wish?: 'off' | 'one' | 'two';
   readonly kinds?: readonly FaultKind[];
   readonly latencyMs?: number;
+  readonly settings?: Partial<Topology['settings']>;
+  readonly aims?: readonly Fault['aim'][];
   /** What operators do meanwhile, several times; otherwise as the seed says. */
   readonly operations?: readonly OperatorPlan['kind'][];
   /** Seeds known to show it, tried first. */
@@ -38,3 +41,6 @@ export const cuts: readonly FaultKind[] = [
   'cut-one-way',
 ];
 export const crashes: readonly FaultKind[] = ['crash-server', 'power-off', 'backend-crash', 'freeze-server'];
+
+/** With a lease nearly as long as T the wait for T hides nothing any more. */
+export const tight = { keepaliveTimeMs: 1000, keepaliveCount: 3, leaseTtlMs: 2900 };

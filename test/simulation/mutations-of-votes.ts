@@ -1,5 +1,5 @@
 /** Mistakes about votes, the lease, fencing and the guard: mostly two masters at one time. */
-import { crashes, cuts, type Mutation, noGuard, one } from './mutation.js';
+import { crashes, cuts, type Mutation, noGuard, one, tight } from './mutation.js';
 
 export const mutationsOfVotes: readonly Mutation[] = [
   {
@@ -12,7 +12,10 @@ export const mutationsOfVotes: readonly Mutation[] = [
     unguarded: true,
     caughtBy: ['S1'],
     wish: 'off',
-    kinds: ['slow-path', 'isolate-one-way', 'isolate', 'cut-one-way'],
+    settings: tight,
+    latencyMs: 15,
+    kinds: ['slow-path', 'slow-path', 'isolate-one-way', 'isolate'],
+    aims: ['master'],
   },
   {
     name: 'a master needs no majority to go on',
@@ -36,7 +39,8 @@ export const mutationsOfVotes: readonly Mutation[] = [
     unguarded: true,
     caughtBy: ['S1', 'S3'],
     wish: 'off',
-    kinds: [...crashes, ...cuts],
+    settings: tight,
+    kinds: ['backend-crash', 'crash-server', 'isolate', 'isolate-one-way', 'partition'],
   },
   {
     name: 'majority is one less',
@@ -105,7 +109,8 @@ export const mutationsOfVotes: readonly Mutation[] = [
     unguarded: true,
     caughtBy: ['S1', 'S3'],
     wish: 'off',
-    kinds: [...crashes, ...cuts, 'restart-server'],
+    settings: tight,
+    kinds: ['backend-crash', 'restart-server', 'isolate', 'isolate-one-way', 'partition'],
   },
   {
     name: 'wall time that runs ahead of monotonic time is not noticed',
@@ -113,7 +118,9 @@ export const mutationsOfVotes: readonly Mutation[] = [
     unguarded: true,
     caughtBy: ['S1'],
     wish: 'off',
-    kinds: ['pause-machine'],
+    kinds: ['pause-machine', 'isolate'],
+    aims: ['master'],
+    settings: { keepaliveTimeMs: 5000, keepaliveCount: 3, leaseTtlMs: 14_500 },
   },
   {
     name: 'no guard',
@@ -129,7 +136,8 @@ export const mutationsOfVotes: readonly Mutation[] = [
     replacements: one('core/guard-deadline.js', '(registry?.syncNeeded ?? 0) > 0 ?', 'true ?'),
     caughtBy: ['S1'],
     wish: 'off',
-    kinds: ['kill-worker', 'stall-worker', 'isolate', 'partition'],
+    kinds: ['stall-worker', 'kill-worker', 'isolate'],
+    aims: ['master'],
   },
   {
     name: 'a master with sync on goes on without the lease',
@@ -142,15 +150,6 @@ export const mutationsOfVotes: readonly Mutation[] = [
     caughtBy: ['S1', 'S2', 'S3', 'S4'],
     wish: 'one',
     kinds: cuts,
-  },
-  {
-    name: 'a crashed master is started as it is',
-    schedule: 'B3',
-    replacements: one('core/own-server.js', 'if (role.wasMaster || !standby)', 'if (false)'),
-    unguarded: true,
-    caughtBy: ['S1'],
-    wish: 'off',
-    kinds: crashes,
   },
   {
     name: 'a vote is forgotten and not given back while a statement runs',
