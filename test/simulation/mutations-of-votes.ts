@@ -1,5 +1,15 @@
 /** Mistakes about votes, the lease, fencing and the guard: mostly two masters at one time. */
-import { crashes, cuts, type Mutation, noGuard, one, tight } from './mutation.js';
+import {
+  crashes,
+  cuts,
+  type Mutation,
+  noGuard,
+  one,
+  restartedVoter,
+  strike,
+  tight,
+  usual,
+} from './mutation.js';
 
 export const mutationsOfVotes: readonly Mutation[] = [
   {
@@ -13,9 +23,12 @@ export const mutationsOfVotes: readonly Mutation[] = [
     caughtBy: ['S1'],
     wish: 'off',
     settings: tight,
-    latencyMs: 15,
-    kinds: ['slow-path', 'slow-path', 'isolate-one-way', 'isolate'],
-    aims: ['master'],
+    nodes: 3,
+    latencyMs: 2,
+    faults: [
+      strike('slow-path', 'master', 40_000, 60_000, { choice: 0.68 }),
+      strike('isolate', 'master', 46_000, 20_000),
+    ],
   },
   {
     name: 'a master needs no majority to go on',
@@ -39,8 +52,9 @@ export const mutationsOfVotes: readonly Mutation[] = [
     unguarded: true,
     caughtBy: ['S1', 'S3'],
     wish: 'off',
-    settings: tight,
-    kinds: ['backend-crash', 'crash-server', 'isolate', 'isolate-one-way', 'partition'],
+    settings: usual,
+    nodes: 3,
+    faults: restartedVoter,
   },
   {
     name: 'majority is one less',
@@ -109,8 +123,9 @@ export const mutationsOfVotes: readonly Mutation[] = [
     unguarded: true,
     caughtBy: ['S1', 'S3'],
     wish: 'off',
-    settings: tight,
-    kinds: ['backend-crash', 'restart-server', 'isolate', 'isolate-one-way', 'partition'],
+    settings: usual,
+    nodes: 3,
+    faults: restartedVoter,
   },
   {
     name: 'wall time that runs ahead of monotonic time is not noticed',

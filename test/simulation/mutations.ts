@@ -39,6 +39,7 @@ export function optionsFor(mutation: Mutation, seed: number): Omit<RunOptions, '
       ...(mutation.kinds === undefined ? {} : { kinds: mutation.kinds }),
       ...(mutation.aims === undefined ? {} : { aims: mutation.aims }),
     },
+    ...(mutation.faults === undefined ? {} : { faults: mutation.faults, operators: false }),
     ...(mutation.operations === undefined ? {} : { operationKinds: mutation.operations }),
   };
 }
