@@ -26,6 +26,8 @@ export interface Mutation {
   readonly operations?: readonly OperatorPlan['kind'][];
   /** These faults and no others, where only one schedule shows it. */
   readonly faults?: readonly Fault[];
+  /** No run has shown it so far, and why that may be: an open task, not a proof that the rule is not needed. */
+  readonly unnoticed?: string;
   /** Seeds known to show it, tried first. */
   readonly seeds?: readonly number[];
 }
