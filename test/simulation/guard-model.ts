@@ -160,9 +160,9 @@ class GuardLinkModel implements Guard {
     const waitMs = Math.max(0, this.#startedAt + startBoundMs - world.now);
     this.#startedAt = world.now + waitMs;
     world.after(waitMs + retryMs + world.random.tail(100, 1000), () =>
-      this.#host.whenAwake(() => {
+      this.#host.run(() => {
         this.#starting = false;
-        if (!this.#guard.isLink(this) || !this.#host.powered) return;
+        if (!this.#guard.isLink(this) || this.#last.kind === 'stand-down') return;
         if (!this.#guard.alive) this.#guard.start();
         this.#guard.tell(this.#last);
       }),
