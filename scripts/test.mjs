@@ -2,10 +2,8 @@
 // those with real servers one after the other, on the system's PostgreSQL and on 18 from npm.
 // Options: PATTERN runs the files whose path contains it; --quick leaves the real servers out.
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync } from 'node:fs';
-import { join, relative } from 'node:path';
-import { run } from 'node:test';
-import { spec } from 'node:test/reporters';
+import { join } from 'node:path';
+import { filesIn, finish, minute, round, total } from './rounds.mjs';
 import {
   build,
   compile,
@@ -33,46 +31,11 @@ if (pattern === '') {
 compile();
 build();
 
-const built = join(root, 'build', 'test');
-function filesIn(folder) {
-  const path = join(built, folder);
-  const all = existsSync(path) ? readdirSync(path, { recursive: true }) : [];
-  return all
-    .filter((name) => name.endsWith('.test.js'))
-    .map((name) => join(path, name))
-    .filter((name) => existsSync(join(root, relative(join(root, 'build'), name)).replace(/\.js$/, '.ts')))
-    .filter((name) => name.includes(pattern))
-    .sort();
-}
-
-const total = { passed: 0, failed: 0, skipped: 0 };
-
-/** The same files may be run again on another server: each round is a process environment of its own. */
-async function round(title, files, { concurrency, environment = {}, timeoutMs }) {
-  if (files.length === 0) return;
-  console.log(`\n== ${title}`);
-  Object.assign(process.env, environment);
-  const stream = run({ files, concurrency, timeout: timeoutMs });
-  stream.on('test:pass', ({ details, skip }) => {
-    if (details.type === 'suite') return;
-    if (skip === undefined || skip === false) total.passed += 1;
-    else total.skipped += 1;
-  });
-  stream.on('test:fail', ({ details }) => {
-    if (details.type !== 'suite') total.failed += 1;
-    else if (details.error?.failureType !== 'subtestsFailed') total.failed += 1;
-  });
-  await new Promise((resolve, reject) => {
-    const output = stream.compose(new spec());
-    output.on('error', reject);
-    output.on('end', resolve);
-    output.pipe(process.stdout, { end: false });
-  });
-}
-
-const minute = 60_000;
-await round('core, settings, command line', filesIn('unit'), { concurrency: 2, timeoutMs: 5 * minute });
-await round('a whole cluster in virtual time', filesIn('simulation'), {
+await round('core, settings, command line', filesIn('unit', pattern), {
+  concurrency: 2,
+  timeoutMs: 5 * minute,
+});
+await round('a whole cluster in virtual time', filesIn('simulation', pattern), {
   concurrency: 2,
   timeoutMs: 10 * minute,
 });
@@ -87,9 +50,17 @@ if (!quick) {
       '\n!! This system has no PostgreSQL: what needs pg_rewind, pg_basebackup or pg_dump is not tested (apt-get install postgresql).',
     );
   for (const [title, folder] of servers) {
-    await round(`real servers: ${title}`, filesIn('integration'), {
+    await round(`real servers: ${title}`, filesIn('integration', pattern), {
       concurrency: 1,
       environment: { PGKEEPER_TEST_BIN: folder },
+      timeoutMs: 10 * minute,
+    });
+  }
+  const [first] = servers;
+  if (first !== undefined) {
+    await round('faults on real hosts, a part (all of them: npm run faults)', filesIn('faults', pattern), {
+      concurrency: 1,
+      environment: { PGKEEPER_TEST_BIN: first[1], PGKEEPER_FAULTS: 'quick' },
       timeoutMs: 10 * minute,
     });
   }
@@ -98,5 +69,4 @@ if (styleFailed) {
   console.log('\n!! biome found something, see the beginning of this output');
   total.failed += 1;
 }
-console.log(`\n${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
-process.exit(total.failed === 0 && total.passed > 0 ? 0 : 1);
+finish();

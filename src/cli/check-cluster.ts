@@ -48,7 +48,7 @@ function silentFindings(cluster: ClusterLook, reach: readonly Reach[]): readonly
         voter.name,
         'reachability',
         `cannot be reached from here${nor}: ${failureText(look.failure)}`,
-        `is the server running, and does its conninfo in pgkeeper.node_info lead there? To change it: pgkeeper del-node ${voter.name}, then add-node`,
+        `is the server running, and does its conninfo in pgkeeper.${voter.kind}_info lead there? To change it: pgkeeper del-${voter.kind} ${voter.name}, then add-${voter.kind}`,
       ),
     ];
   });

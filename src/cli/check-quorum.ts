@@ -1,11 +1,18 @@
-/** Workers, votes, and whether an election now would succeed. Pure: a look at the cluster in, findings out. */
+/** Workers, witnesses, votes, and whether an election now would succeed. Pure: a look at the cluster in, findings out. */
+import { isForeign } from '../core/foreign-server.js';
+import { compareRegistry } from '../core/types.js';
 import { type ClusterLook, workerStateOf } from './cluster-look.js';
 import { about, type Finding } from './finding.js';
 import { forecastOf } from './forecast.js';
 import { answered, statusOf } from './status.js';
 
 export function findingsOfQuorum(cluster: ClusterLook): readonly Finding[] {
-  return [...workerFindings(cluster), ...quorumFindings(cluster), ...forecastFindings(cluster)];
+  return [
+    ...workerFindings(cluster),
+    ...witnessFindings(cluster),
+    ...quorumFindings(cluster),
+    ...forecastFindings(cluster),
+  ];
 }
 
 function workerFindings(cluster: ClusterLook): readonly Finding[] {
@@ -46,6 +53,51 @@ function workerFindings(cluster: ClusterLook): readonly Finding[] {
   return found;
 }
 
+/** Is each witness the server that was added, and does it keep the present row? */
+function witnessFindings(cluster: ClusterLook): readonly Finding[] {
+  const { registry } = cluster;
+  return cluster.nodes.flatMap((node) => {
+    const look = answered(node);
+    const { name, kind } = node.voter;
+    if (kind !== 'witness' || look === null) return [];
+    const { observation } = look;
+    if (isForeign(registry, node.voter, observation))
+      return [
+        about(
+          'problem',
+          name,
+          'witness',
+          `another server answers in its place (timeline ${observation.timeline}, address ${observation.address || 'a local socket'}): its vote is void`,
+          `on the master: pgkeeper del-witness ${name}, then add-witness`,
+        ),
+      ];
+    if (!registry.voters.some((voter) => voter.name === name))
+      return [
+        about(
+          'warning',
+          name,
+          'votes',
+          "is registered but has no vote yet: the master's worker adds it",
+          null,
+        ),
+      ];
+    const kept = observation.registry;
+    const row = kept === null ? 'nothing yet' : `row ${kept.epoch}.${kept.version} of the registry`;
+    const isPresent = kept !== null && compareRegistry(kept, registry) >= 0;
+    return [
+      isPresent
+        ? about('ok', name, 'witness', `lends its vote and keeps ${row}`)
+        : about(
+            'warning',
+            name,
+            'witness',
+            `keeps ${row}; ${registry.epoch}.${registry.version} is the newest`,
+            null,
+          ),
+    ];
+  });
+}
+
 function quorumFindings(cluster: ClusterLook): readonly Finding[] {
   const { quorum, sync, master } = statusOf(cluster);
   const { voters } = cluster.registry;
@@ -77,6 +129,26 @@ function quorumFindings(cluster: ClusterLook): readonly Finding[] {
             'two nodes without a witness: no majority is possible, so a split network can give two masters',
             'add a third node or a witness, and set fencing_command until then',
           ),
+    );
+  if (voters.length > 2 && voters.length % 2 === 0)
+    found.push(
+      about(
+        'warning',
+        null,
+        'quorum',
+        `${voters.length} voters bear the loss of ${voters.length - quorum.needed}, no more than ${voters.length - 1} would`,
+        'an odd number is better: add a witness, or take one away',
+      ),
+    );
+  if (voters.length === 2 && voters.some((voter) => voter.kind === 'witness'))
+    found.push(
+      about(
+        'problem',
+        null,
+        'quorum',
+        'one node and a witness: if the witness is lost, the node stops taking writes, and nobody could take over from it',
+        'register a standby: pgkeeper add-node NAME CONNINFO; or remove the witness',
+      ),
     );
   if (quorum.held < quorum.needed && workerStateOf(cluster, master ?? '') !== null)
     found.push(

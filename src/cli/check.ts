@@ -6,6 +6,7 @@ import { definitions } from '../settings/settings.js';
 import { describeSource } from '../settings/sources.js';
 import { findingsOfCluster } from './check-cluster.js';
 import { addressText, factsOf, openFor, type Reach, reachFrom, type ServerFacts } from './check-facts.js';
+import { guardFindings } from './check-guard.js';
 import { roleFindings } from './check-role.js';
 import { findingsOfServer, type ServerContext } from './check-server.js';
 import { type ClusterLook, lookAtCluster } from './cluster-look.js';
@@ -54,6 +55,7 @@ async function examine(session: Session, settings: LoadedSettings): Promise<Repo
     ...ownFindings(own, servers, contextOf(own, session, registered)),
     ...strangerFindings(settings, registered),
     ...peers.failed,
+    ...(cluster === null ? [] : await guardFindings(session, own, settings.dataDirectory, cluster.registry)),
     ...(cluster === null ? unregistered(hasObjects, own) : findingsOfCluster(cluster, servers, peers.reach)),
   ];
   return { settings, servers, cluster, findings };

@@ -3,49 +3,22 @@
  * server directly and at the same time, each within a short deadline. Works on an isolated standby too. Reads only.
  */
 import type pg from 'pg';
-import { compareRegistry, type Observation, type Registry, type Voter } from '../core/types.js';
-import { discardClient, openClient, queryWithDeadline } from '../postgres/connect.js';
+import { witnessKeyOf } from '../core/foreign-server.js';
+import { compareRegistry, type Registry, type Voter } from '../core/types.js';
+import { discardClient, openClient } from '../postgres/connect.js';
 import { classifyFailure, type Failure } from '../postgres/failure.js';
-import { type ObservationRow, observationOf, observeSql } from '../postgres/observation.js';
 import { type Judged, judge } from '../settings/check.js';
-import { definitionOf, definitions } from '../settings/settings.js';
+import { definitionOf } from '../settings/settings.js';
 import { mergeEntries, type SettingEntry } from '../settings/sources.js';
 import { CommandFailure, exitCodes } from './exit-codes.js';
+import {
+  type Answered,
+  lookAt,
+  type RegisteredNode,
+  settingNames,
+  type WorkerSession,
+} from './server-look.js';
 import type { Session } from './session.js';
-
-/** A worker as its sessions on a server show it. */
-export interface WorkerSession {
-  readonly node: string;
-  readonly state: string;
-  /** Since its last statement there. */
-  readonly silentMs: number;
-}
-
-/** A row of node_info, with what node_state knows, as one server has it. */
-export interface RegisteredNode {
-  readonly name: string;
-  readonly seqno: number;
-  readonly is_master: boolean;
-  readonly is_nextmaster: boolean;
-  readonly is_sync: boolean;
-  readonly state: string | null;
-  readonly since: string | null;
-}
-
-export interface Answered {
-  readonly kind: 'answered';
-  readonly observation: Observation;
-  readonly registered: readonly RegisteredNode[];
-  readonly workers: readonly WorkerSession[];
-  /** Name of the node whose worker holds this server's vote. */
-  readonly voteHolder: string | null;
-  readonly serverVersion: number;
-  /** Their wall clock minus ours; true within +- roundTripMs / 2. */
-  readonly clockOffsetMs: number;
-  readonly roundTripMs: number;
-  /** pg_keeper.* as a session there sees them; flags and environment of its worker may say otherwise. */
-  readonly keeperSettings: Readonly<Record<string, string | null>>;
-}
 
 export interface Silent {
   readonly kind: 'silent';
@@ -69,79 +42,15 @@ export interface ClusterLook {
 /** Longest wait for one server; all are asked at once. */
 const lookDeadlineMs = 2000;
 
-const detailsSql = (withRegistry: boolean) => `
-select current_setting('server_version_num')::int as server_version,
-  extract(epoch from clock_timestamp()) * 1000 as clock_ms,
-  (select json_object_agg(n.name, nullif(current_setting('pg_keeper.' || n.name, true), ''))
-   from unnest($1::text[]) as n(name)) as keeper_settings,
-  (select json_agg(json_build_object('name', a.application_name, 'silentMs',
-      extract(epoch from clock_timestamp() - coalesce(a.state_change, a.backend_start)) * 1000) order by a.backend_start)
-   from pg_stat_activity a where a.application_name like 'pgk %') as workers,
-  (select a.application_name from pg_locks l join pg_stat_activity a using (pid)
-   where l.locktype = 'advisory' and l.granted and l.mode = 'ExclusiveLock' and l.objsubid = 1
-     and ((l.classid::bigint << 32) | l.objid::bigint) = (select c.system_identifier from pg_control_system() c)
-   limit 1) as holder,
-  ${
-    withRegistry
-      ? `(select json_agg(json_build_object('name', n.name, 'seqno', n.seqno, 'is_master', n.is_master, 'is_nextmaster',
-      n.is_nextmaster, 'is_sync', n.is_sync, 'state', s.state, 'since', s.since) order by n.seqno)
-   from pgkeeper.node_info n left join pgkeeper.node_state s using (name)) as registered`
-      : 'null::json as registered'
-  }`;
-
-const settingNames = definitions.flatMap(({ name, aliases }) => [name, ...(aliases ?? [])]);
-
-interface DetailsRow {
-  readonly server_version: number;
-  readonly clock_ms: string;
-  readonly keeper_settings: Readonly<Record<string, string | null>>;
-  readonly workers: readonly { readonly name: string; readonly silentMs: number }[] | null;
-  readonly holder: string | null;
-  readonly registered: readonly RegisteredNode[] | null;
-}
-
-/** 'pgk STATE NAME', as voter-sessions.ts writes it. */
-function workerOf(applicationName: string): { readonly node: string; readonly state: string } | null {
-  const [, state, node] = /^pgk (\S+) (.+)$/s.exec(applicationName) ?? [];
-  return state === undefined || node === undefined ? null : { node, state };
-}
-
-/** What one server tells on an open session. */
-export async function lookAt(
-  client: pg.Client,
-  withRegistry: boolean,
-  deadlineMs: number,
-): Promise<Answered> {
-  const observed = await queryWithDeadline(client, observeSql(withRegistry), ['pgkeeper'], deadlineMs);
-  const sentAt = Date.now();
-  const result = await queryWithDeadline(client, detailsSql(withRegistry), [settingNames], deadlineMs);
-  const roundTripMs = Date.now() - sentAt;
-  const details = result.rows[0] as DetailsRow;
-  return {
-    kind: 'answered',
-    observation: observationOf(observed.rows[0] as ObservationRow),
-    registered: details.registered ?? [],
-    workers: (details.workers ?? []).flatMap(({ name, silentMs }) => {
-      const worker = workerOf(name);
-      return worker === null ? [] : [{ ...worker, silentMs }];
-    }),
-    voteHolder: details.holder === null ? null : (workerOf(details.holder)?.node ?? details.holder),
-    serverVersion: details.server_version,
-    clockOffsetMs: Number(details.clock_ms) - (sentAt + roundTripMs / 2),
-    roundTripMs,
-    keeperSettings: details.keeper_settings,
-  };
-}
-
 /** Looks at a registered server by its own conninfo; every failure is a value. */
-async function lookDirectly(voter: Voter): Promise<Answered | Silent> {
+async function lookDirectly(registry: Registry, voter: Voter): Promise<Answered | Silent> {
   let client: pg.Client | null = null;
   try {
     client = await openClient(voter.conninfo, {
       applicationName: 'pgkeeper',
       connectTimeoutMs: lookDeadlineMs,
     });
-    return await lookAt(client, voter.kind === 'node', lookDeadlineMs);
+    return await lookAt(client, voter.kind === 'node', witnessKeyOf(registry, voter), lookDeadlineMs);
   } catch (error) {
     return { kind: 'silent', failure: classifyFailure(error) };
   } finally {
@@ -154,7 +63,7 @@ const undefinedObject: ReadonlySet<string> = new Set(['42P01', '42883', '3F000']
 /** The look at the server a command was pointed at. Its failures end the command. */
 export async function lookAtAsked(session: Session): Promise<Answered> {
   try {
-    return await lookAt(session.client, true, lookDeadlineMs * 2);
+    return await lookAt(session.client, true, null, lookDeadlineMs * 2);
   } catch (error) {
     const code = String((error as { readonly code?: unknown }).code ?? '');
     if (undefinedObject.has(code)) throw await missingObjects(session);
@@ -196,17 +105,23 @@ export async function lookAtCluster(session: Session): Promise<ClusterLook | nul
   let registered = asked.registered;
   const looks = new Map<string, NodeLook>();
   for (let round = 0; round < lookRounds; round++) {
-    const missing: readonly Voter[] = votersOf(registry).filter(
+    const known: Registry = registry;
+    const missing: readonly Voter[] = votersOf(known).filter(
       (voter) => looks.get(voter.name)?.voter.conninfo !== voter.conninfo,
     );
     if (missing.length === 0) break;
     const found = await Promise.all(
-      missing.map(async (voter) => ({ voter, look: await lookOrAsked(voter, asked) })),
+      missing.map(async (voter) => ({ voter, look: await lookOrAsked(known, voter, asked) })),
     );
     for (const node of found) {
       looks.set(node.voter.name, node);
       const theirs = node.look.kind === 'answered' ? node.look.observation.registry : null;
-      if (node.look.kind === 'answered' && theirs !== null && compareRegistry(theirs, registry) > 0) {
+      if (
+        node.look.kind === 'answered' &&
+        node.voter.kind === 'node' &&
+        theirs !== null &&
+        compareRegistry(theirs, registry) > 0
+      ) {
         registry = theirs;
         registered = node.look.registered;
       }
@@ -221,8 +136,8 @@ export async function lookAtCluster(session: Session): Promise<ClusterLook | nul
 }
 
 /** The asked server answers already, even where its registered address does not lead there from this host. */
-async function lookOrAsked(voter: Voter, asked: Answered): Promise<Answered | Silent> {
-  const look = await lookDirectly(voter);
+async function lookOrAsked(registry: Registry, voter: Voter, asked: Answered): Promise<Answered | Silent> {
+  const look = await lookDirectly(registry, voter);
   return look.kind === 'silent' && asked.observation.nodeName === voter.name ? asked : look;
 }
 

@@ -15,6 +15,7 @@ export function addCommands(program: Command, finish: Finish): void {
   addStatus(program, finish);
   addMigrate(program, finish);
   addNodes(program, finish);
+  addWitnesses(program, finish);
   addCheck(program, finish);
   addExplain(program, finish);
   addEvents(program, finish);
@@ -82,8 +83,8 @@ function addNodes(program: Command, finish: Finish): void {
     .argument('<name>', 'as application_name in its primary_conninfo')
     .argument('<conninfo>', 'libpq connection string by which every node reaches it');
   addWaitOptions(add).action(async (name: string, conninfo: string, options) => {
-    const { runAddNode } = await import('./nodes.js');
-    finish(await runAddNode(name, conninfo, options));
+    const { runAdd } = await import('./nodes.js');
+    finish(await runAdd('node', name, conninfo, options));
   });
   const remove = program
     .command('del-node')
@@ -93,6 +94,28 @@ function addNodes(program: Command, finish: Finish): void {
   addWaitOptions(remove).action(async (name: string | undefined, options) => {
     const { runDelNode } = await import('./nodes.js');
     finish(await runDelNode(name, options));
+  });
+}
+
+function addWitnesses(program: Command, finish: Finish): void {
+  const add = program
+    .command('add-witness')
+    .description(
+      'register a witness, on the master: any other PostgreSQL server, which lends its vote and keeps one row',
+    )
+    .argument('<name>', 'unlike that of any node')
+    .argument('<conninfo>', 'libpq connection string by which every node reaches it');
+  addWaitOptions(add).action(async (name: string, conninfo: string, options) => {
+    const { runAdd } = await import('./nodes.js');
+    finish(await runAdd('witness', name, conninfo, options));
+  });
+  const remove = program
+    .command('del-witness')
+    .description('remove a witness from the registry, on the master')
+    .argument('<name>', 'its name');
+  addWaitOptions(remove).action(async (name: string, options) => {
+    const { runDelWitness } = await import('./nodes.js');
+    finish(await runDelWitness(name, options));
   });
 }
 

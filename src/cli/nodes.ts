@@ -1,6 +1,6 @@
 /**
- * `pgkeeper add-node` and `del-node`: the registry's functions, then the wait until the master's worker has taken the
- * change in: from that moment the node votes, or no longer does.
+ * `pgkeeper add-node`, `del-node`, `add-witness`, `del-witness`: the registry's functions, then the wait until the master's
+ * worker has taken the change in: from that moment the node or witness votes, or no longer does.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
@@ -26,19 +26,26 @@ interface Outcome {
   readonly voting: boolean;
 }
 
-export async function runAddNode(name: string, conninfo: string, options: NodeOptions): Promise<ExitCode> {
+export type VoterKind = 'node' | 'witness';
+
+export async function runAdd(
+  kind: VoterKind,
+  name: string,
+  conninfo: string,
+  options: NodeOptions,
+): Promise<ExitCode> {
   const problem = nodeNameProblem(name);
-  if (problem !== null) throw new CommandFailure(exitCodes.usage, `node name "${name}" ${problem}`);
+  if (problem !== null) throw new CommandFailure(exitCodes.usage, `${kind} name "${name}" ${problem}`);
   if (conninfo.trim() === '') throw new CommandFailure(exitCodes.usage, 'the conninfo must not be empty');
   const parsed = parseConninfo(conninfo);
   if (parsed.kind === 'problem')
     throw new CommandFailure(
       exitCodes.usage,
-      `the conninfo of the node: ${conninfoProblem(conninfo, parsed.message)}`,
+      `the conninfo of the ${kind}: ${conninfoProblem(conninfo, parsed.message)}`,
     );
   const timeoutMs = timeoutOf(options);
   return withSession(conninfoOf(options), async ({ client }) => {
-    await call(client, 'select pgkeeper.add_node($1, $2) as done', [name, conninfo]);
+    await call(client, `select pgkeeper.add_${kind}($1, $2) as done`, [name, conninfo]);
     const waited = options.wait ? await waitForVote(client, name, true, timeoutMs) : 'not-waited';
     return finish({ node: name, registered: true, voting: waited === 'done' }, waited, options);
   });
@@ -67,6 +74,18 @@ export async function runDelNode(name: string | undefined, options: DelNodeOptio
     const waited = options.wait ? await waitForVote(client, node, false, timeoutMs) : 'not-waited';
     const voting = waited !== 'done';
     return finish({ node, registered: false, voting }, waited, options);
+  });
+}
+
+export async function runDelWitness(name: string, options: NodeOptions): Promise<ExitCode> {
+  const timeoutMs = timeoutOf(options);
+  return withSession(conninfoOf(options), async ({ client }) => {
+    if (!(await call(client, 'select pgkeeper.del_witness($1) as done', [name])))
+      throw new CommandFailure(exitCodes.failed, `no witness is registered as ${name}`, [
+        'pgkeeper status shows the witnesses there are.',
+      ]);
+    const waited = options.wait ? await waitForVote(client, name, false, timeoutMs) : 'not-waited';
+    return finish({ node: name, registered: false, voting: waited !== 'done' }, waited, options);
   });
 }
 

@@ -1,19 +1,14 @@
 /** `pgkeeper status`: the cluster at a glance, from any node, also from an isolated standby. */
+import { isForeign } from '../core/foreign-server.js';
 import { majorityOf } from '../core/lease.js';
 import { formatLsn } from '../core/lsn.js';
 import type { Registry } from '../core/types.js';
-import {
-  type Answered,
-  type ClusterLook,
-  isSameNode,
-  lookAtCluster,
-  type NodeLook,
-  workerStateOf,
-} from './cluster-look.js';
+import { type ClusterLook, isSameNode, lookAtCluster, type NodeLook, workerStateOf } from './cluster-look.js';
 import { type ConnectionOptions, conninfoOf } from './connection-options.js';
 import { type ExitCode, exitCodes } from './exit-codes.js';
 import { failureText } from './failure-text.js';
 import { formatBytes, print, printJson, say, tableLines } from './output.js';
+import type { Answered } from './server-look.js';
 import { withSession } from './session.js';
 
 export interface StatusOptions extends ConnectionOptions {
@@ -94,20 +89,21 @@ function nodeStatus(cluster: ClusterLook, node: NodeLook, master: Answered | nul
   const observation = look?.observation ?? null;
   const registered = cluster.registered.find((row) => row.name === voter.name);
   const state = shownState(cluster, node);
+  const isWitness = voter.kind === 'witness';
   const isMaster = observation === null ? cluster.registry.master === voter.name : !observation.inRecovery;
   return {
     name: voter.name,
-    role: voter.kind === 'witness' ? 'witness' : isMaster ? 'master' : 'standby',
-    state: voter.kind === 'witness' && look !== null ? 'witness' : (state ?? 'unreachable'),
+    role: isWitness ? 'witness' : isMaster ? 'master' : 'standby',
+    state: isWitness && look !== null ? 'witness' : (state ?? 'unreachable'),
     reachable: look !== null,
     is_nextmaster: registered?.is_nextmaster ?? false,
     is_sync: registered?.is_sync ?? false,
-    timeline: observation?.timeline ?? null,
-    lsn: observation === null ? null : formatLsn(observation.replayed),
-    lag_bytes: voter.kind === 'witness' ? null : lagOf(node, master),
+    timeline: isWitness ? null : (observation?.timeline ?? null),
+    lsn: observation === null || isWitness ? null : formatLsn(observation.replayed),
+    lag_bytes: isWitness ? null : lagOf(node, master),
     since: registered?.state === state ? (registered?.since ?? null) : null,
     lease: look?.voteHolder ?? null,
-    worker: voter.kind === 'node' && state !== null,
+    worker: !isWitness && state !== null,
     error: node.look.kind === 'silent' ? failureText(node.look.failure) : null,
   };
 }
@@ -146,6 +142,9 @@ function warningsOf(cluster: ClusterLook, nodes: readonly NodeStatus[]): readonl
     if (!node.reachable) warnings.push(`${node.name} cannot be reached from here: ${node.error}`);
     else if (!node.worker && node.role !== 'witness') warnings.push(`${node.name} has no running worker`);
   }
+  for (const { voter, look } of cluster.nodes)
+    if (voter.kind === 'witness' && look.kind === 'answered' && isForeign(registry, voter, look.observation))
+      warnings.push(`another server answers in the place of witness ${voter.name}: its vote is void`);
   const registeredOnly = registry.nodes.filter(
     (node) => !registry.voters.some((voter) => voter.name === node.name),
   );

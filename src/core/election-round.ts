@@ -36,6 +36,7 @@ export function startElection(
     file: null,
     wishRead: false,
     hookAsked: false,
+    holdProven: false,
     renewedFor: 0,
     sent: new Set(),
     writtenLsn: null,

@@ -1,6 +1,6 @@
 /** Established = on a majority of the voters: flushed, as the master's pg_stat_replication shows, or in the row of a witness. */
 import type { Awaited, SyncRow } from './effects.js';
-import { neededVotes } from './lease.js';
+import { heldVoters, neededVotes } from './lease.js';
 import { ownLink, votersOf } from './links.js';
 import type { Lsn } from './lsn.js';
 import type { Keeper } from './state.js';
@@ -18,8 +18,10 @@ export function flushedBy(k: Keeper, lsn: Lsn): ReadonlySet<string> {
 }
 
 /** The look that shows `lsn` on a majority and on enough of the set. */
-export function awaitFlush(k: Keeper, lsn: Lsn, sync: SyncRow, row: Registry): Awaited {
-  const standbys = neededVotes(k) - 1 - keepersOf(k, row).length;
+export function awaitFlush(k: Keeper, lsn: Lsn, sync: SyncRow): Awaited {
+  // Witnesses that are in hand are told of the row meanwhile.
+  const witnesses = heldVoters(k).filter(({ kind }) => kind === 'witness').length;
+  const standbys = neededVotes(k) - 1 - witnesses;
   return { kind: 'flushed', lsn, count: Math.max(standbys, sync.needed) };
 }
 

@@ -60,6 +60,7 @@ export function newMaster(k: Keeper, oldMaster: string | null, fileWish: string 
     heirs: null,
     probedAt: k.now,
     ownAliveAt: k.now,
+    leaseUntil: k.now,
     async: false,
     fenceCleared: false,
     resolved: null,
@@ -78,7 +79,8 @@ export function decideMaster(k: Keeper, turn: Turn, m: Master): void {
     return;
   }
   const until = leaseUntil(k);
-  if (until <= k.now) return lapse(k, turn);
+  if (until <= k.now) return lapse(k, turn, m);
+  m.leaseUntil = until;
   wake(k, turn, until);
   if (own.obs !== null && seenSince(own, m.since) && own.obs.inRecovery) {
     // Somebody turned this server into a standby: it is no master whatever the registry says.
@@ -132,7 +134,7 @@ function leaves(k: Keeper, m: Master, voter: Voter): boolean {
   return (isPointedAt(obs, self) || isOtherHistory(obs, ours)) && canSpare(k, voter);
 }
 
-function lapse(k: Keeper, turn: Turn): void {
+function lapse(k: Keeper, turn: Turn, m: Master): void {
   const { registry } = k;
   const held = heldVoters(k).length;
   const details = { held, voters: votersOf(k).length, needed: neededVotes(k) };
@@ -141,8 +143,9 @@ function lapse(k: Keeper, turn: Turn): void {
     ...details,
     what: syncInEffect ? 'holding commits and asking again' : 'fencing this server',
   });
-  if (syncInEffect) return enterReclaim(k, turn, k.now);
-  releaseVotes(k, turn);
+  // Votes that were lost before their time (their servers restarted) can be had again once these are lease_ttl old.
+  if (syncInEffect) return enterReclaim(k, turn, Math.max(k.now, m.leaseUntil));
+  // The votes that are left go when the server is dead: with them another one could be elected beside it.
   retire(k, turn);
 }
 
@@ -225,7 +228,8 @@ function tendLeftover(k: Keeper, turn: Turn, link: Link, obs: Observation): void
     note(k, turn, 'leftover-held', { voter: link.voter, epoch: obs.registry?.epoch ?? 0 });
     obsStale(link, send(k, turn, link, { kind: 'set-names', names: holdNames }));
   } else if (due(k, turn, link.obsAt + 1000)) {
-    send(k, turn, link, { kind: 'end-sessions' });
+    // Looked at again before the next time, or it would be asked without a pause until the next look is due.
+    obsStale(link, send(k, turn, link, { kind: 'end-sessions' }));
   }
 }
 

@@ -11,7 +11,7 @@ import type { Election, Keeper } from './state.js';
 import { streamsFrom } from './suspicion.js';
 import { namesFor, resolveWish, syncRowOf, type Wish } from './sync-plan.js';
 import { due, note, send, type Turn } from './turn.js';
-import type { Registry, Voter } from './types.js';
+import { holdNames, type Registry, type Voter } from './types.js';
 import { tellWitnesses } from './witness.js';
 
 /** How long the wished standbys of the new epoch may take before it starts degraded. */
@@ -95,12 +95,14 @@ export function walkEstablish(k: Keeper, turn: Turn, e: Election): void {
     enterPhase(k, e, 'names');
     return walkNames(k, turn, e);
   }
-  if (mayWait(k) && !canEstablish(k) && due(k, turn, e.phaseAt + unableBoundMs))
+  if (!canEstablish(k) && due(k, turn, e.phaseAt + unableBoundMs)) {
+    if (!mayWait(k) && !isHoldProven(k, turn, e)) return;
     return keepWaiting(k, turn, 'less than a majority can follow this server');
+  }
   const late = members < e.sync.needed && due(k, turn, e.phaseAt + newSetBoundMs);
   if (late && !e.sent.has('degrade') && degrade(k, turn, e, e.sync)) return;
   // Last: a look that waits for the flush keeps the session busy.
-  observe(k, turn, ownLink(k), 3, awaitFlush(k, e.writtenLsn, e.sync, row));
+  observe(k, turn, ownLink(k), 3, awaitFlush(k, e.writtenLsn, e.sync));
 }
 
 /** The new epoch begins without synchronous standbys; that row must be on a majority itself before the setting follows it. */
@@ -113,10 +115,20 @@ function degrade(k: Keeper, turn: Turn, e: Election, present: SyncRow): boolean 
   return true;
 }
 
-/** Do enough nodes stream from here, whatever they have flushed yet? */
+/** With sync off commits are acknowledged until then; they must not be any more when the votes are given back. */
+function isHoldProven(k: Keeper, turn: Turn, e: Election): boolean {
+  if (e.holdProven) return true;
+  const own = ownLink(k);
+  const isSet = own.obs?.names === holdNames;
+  send(k, turn, own, isSet ? { kind: 'prove-hold' } : { kind: 'set-names', names: holdNames });
+  return false;
+}
+
+/** Do enough nodes stream from here, whatever they have flushed yet? One that only tries to has perhaps another history. */
 function canEstablish(k: Keeper): boolean {
   const rows = ownLink(k).obs?.replication ?? [];
-  const names = new Set(rows.map((row) => row.name)).add(k.settings.name);
+  const follows = rows.filter(({ state }) => state === 'streaming' || state === 'catchup');
+  const names = new Set(follows.map((row) => row.name)).add(k.settings.name);
   const held = new Set(heldVoters(k).map((voter) => voter.name));
   const able = votersOf(k).filter(({ kind, name }) => (kind === 'node' ? names : held).has(name));
   return able.length >= neededVotes(k);

@@ -129,7 +129,6 @@ export function lapseWhileDown(k: Keeper, turn: Turn): void {
   const held = heldVoters(k).length;
   const details = { held, voters: votersOf(k).length, needed: neededVotes(k) };
   note(k, turn, 'lease-lapsed', { ...details, what: 'fencing this server' });
-  releaseVotes(k, turn);
   retire(k, turn);
 }
 

@@ -118,6 +118,8 @@ export interface Election {
   file: string | null;
   wishRead: boolean;
   hookAsked: boolean;
+  /** Nothing is acknowledged here any more. */
+  holdProven: boolean;
   renewedFor: number;
   sent: Set<string>;
   writtenLsn: Lsn | null;
@@ -174,6 +176,8 @@ export interface Master {
   heirs: Heirs | null;
   probedAt: number;
   ownAliveAt: number;
+  /** Until when the lease was good by its renewals when it was last held. */
+  leaseUntil: number;
   async: boolean;
   /** The mark of the own server's last fencing was asked to go. */
   fenceCleared: boolean;

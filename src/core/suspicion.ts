@@ -124,14 +124,18 @@ export function ingestIndirectAnswer(suspicion: Suspicion, via: string, sees: bo
   suspicion.answers.set(via, sees === null ? 'no-answer' : sees ? 'sees' : 'does-not');
 }
 
-/** Names a server whose WAL receiver still hears the master, by looks taken since the suspicion began. */
-function hearsMaster(k: Keeper, suspicion: Suspicion, master: Voter): string | null {
+/** A server whose WAL receiver still hears the master, by looks taken since the suspicion began, and until when it does. */
+function hearsMaster(
+  k: Keeper,
+  suspicion: Suspicion,
+  master: Voter,
+): { readonly name: string; readonly until: number } | null {
   for (const voter of votersOf(k)) {
     const link = linkOf(k, voter.name);
     if (link === undefined || link.obs === null || !seenSince(link, suspicion.since)) continue;
     const age = link.obs.walReceiver?.lastMessageAgeMs ?? Number.POSITIVE_INFINITY;
-    const ageNow = age + (k.now - link.obsAt);
-    if (streamsFrom(link.obs, master) && ageNow < failoverTimeMs(k.settings)) return voter.name;
+    const until = link.obsAt + failoverTimeMs(k.settings) - age;
+    if (k.now < until && streamsFrom(link.obs, master)) return { name: voter.name, until };
   }
   return null;
 }
@@ -156,19 +160,19 @@ export function judgeSuspicion(k: Keeper, turn: Turn, role: Standby): Verdict {
   for (const [peer, answer] of suspicion.answers) {
     if (answer === 'sees') return ended(k, turn, role, 'master-seen-by-peer', peer);
   }
-  wake(k, turn, suspicion.deadline);
+  const late = due(k, turn, suspicion.deadline);
   const every = suspicion.fast ? 10 : 100;
   for (const voter of votersOf(k)) {
     const peer = linkOf(k, voter.name);
     if (peer !== undefined && voter.name !== master.name) observe(k, turn, peer, every);
   }
   const hearer = noMore ? null : hearsMaster(k, suspicion, master);
-  const late = k.now >= suspicion.deadline;
   if (hearer !== null) {
     // A silent master's last message ages past T by itself: stay on it, so that the verdict falls on time.
     const ageing = !suspicion.fast && k.now - suspicion.since < 2 * k.settings.keepaliveTimeMs;
-    if (late && !ageing) return ended(k, turn, role, 'master-seen-by-peer', hearer);
-    wake(k, turn, k.now + every / 2);
+    if (late && !ageing) return ended(k, turn, role, 'master-seen-by-peer', hearer.name);
+    wake(k, turn, hearer.until);
+    if (ageing) wake(k, turn, suspicion.since + 2 * k.settings.keepaliveTimeMs);
     return 'pending';
   }
   const pending = [...suspicion.answers].some(

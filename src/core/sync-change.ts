@@ -68,7 +68,7 @@ export function walkSyncChange(k: Keeper, turn: Turn, master: Master, wish: Wish
     const row = registryOf(k);
     tellWitnesses(k, turn, row);
     if (!isEstablished(k, change.lsn, change.since, row)) {
-      observe(k, turn, link, 5, awaitFlush(k, change.lsn, change.target, row));
+      observe(k, turn, link, 5, awaitFlush(k, change.lsn, change.target));
       return;
     }
     enter(change, 'apply');

@@ -69,11 +69,11 @@ export function witnessObservation(row: WitnessRow): Observation {
   };
 }
 
+export const witnessTableSql = `select to_regclass('pgkeeper_witness.kept') is not null as known`;
+
 /** Is the table there? CREATE ... IF NOT EXISTS would ask for the right to create even where nothing is to be made. */
 export async function knowsWitnessTable(session: SessionContext): Promise<boolean> {
-  const { rows } = await session.client.query<{ known: boolean }>(
-    `select to_regclass('pgkeeper_witness.kept') is not null as known`,
-  );
+  const { rows } = await session.client.query<{ known: boolean }>(witnessTableSql);
   return rows[0]?.known === true;
 }
 

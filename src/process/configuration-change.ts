@@ -6,6 +6,7 @@ import {
   chownSync,
   closeSync,
   existsSync,
+  fchownSync,
   fsyncSync,
   openSync,
   readFileSync,
@@ -31,6 +32,17 @@ export function changeConfiguration(path: string, changes: Readonly<Record<strin
 
 function quote(value: string): string {
   return `'${value.replaceAll('\\', '\\\\').replaceAll("'", "''")}'`;
+}
+
+/** Makes an empty file where there is none, owned like its folder. Not durable, and so without waiting for the disk. */
+export function createFile(path: string): void {
+  const owner = statSync(dirname(path));
+  const file = openSync(path, 'a', 0o600);
+  try {
+    if (process.getuid?.() === 0) fchownSync(file, owner.uid, owner.gid);
+  } finally {
+    closeSync(file);
+  }
 }
 
 /** Writes a file of the data directory whole and durable, owned like the directory. */

@@ -3,9 +3,11 @@
  * because it was killed, hangs or is stopped. Needs no connection to anything; knows one deadline and one directory.
  */
 import { createServer, type Socket } from 'node:net';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import { holdNames } from '../core/types.js';
+import { createFile } from './configuration-change.js';
 import { decodeOrder, type GuardMessage, guardMeeting } from './guard-protocol.js';
 import { HeldDirectory } from './held-directory.js';
 import { serverProcesses } from './processes.js';
@@ -146,17 +148,21 @@ class ServerGuard {
       'guard-ends-server',
       `the time of this master ran out ${lateMs} ms ago and nothing was heard of its worker: ending the server`,
     );
-    // The end comes first, whatever the disk says; the marks are tried until they stand.
+    // First what keeps a supervisor from bringing up a master in between. The end does not wait for a disk: the marks are
+    // made durable after it, and tried until they stand.
+    try {
+      createFile(join(this.#path(), 'standby.signal'));
+    } catch {
+      // With the marks.
+    }
     const marked = () => {
       try {
-        control.forbidWritableStart();
         control.markFenced(syncWished ? holdNames : null);
         return true;
       } catch {
         return this.#directory?.isDeleted() === true;
       }
     };
-    marked();
     while (!(await this.#endsProcesses(() => control.endAllProcesses(endBoundMs))))
       log('guard-failed', 'processes of the server are left; trying on');
     for (let tries = 0; !marked() && tries < markTries; tries++) await delay(lookMs);

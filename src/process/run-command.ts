@@ -2,7 +2,7 @@
  * Runs a program or a shell command with a deadline and captured output. As root it runs as the owner of the data
  * directory, since PostgreSQL's programs refuse root.
  */
-import { spawn } from 'node:child_process';
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { statSync } from 'node:fs';
 
 export interface CommandResult {
@@ -35,6 +35,15 @@ function environmentFor(options: CommandOptions, switched: boolean): NodeJS.Proc
   return environment;
 }
 
+/** Without memory or processes spawn throws, or gives a child without pipes. */
+function started(program: string, args: readonly string[], options: SpawnOptions): ChildProcess | string {
+  try {
+    return spawn(program, args, options);
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
 /** Never rejects: a program that cannot be started is a result too. */
 export function runProgram(
   program: string,
@@ -45,7 +54,7 @@ export function runProgram(
   return new Promise((resolve) => {
     let output = '';
     let timedOut = false;
-    const child = spawn(program, args, {
+    const child = started(program, args, {
       ...identity,
       cwd: '/',
       env: environmentFor(options, identity.uid !== undefined),
@@ -53,19 +62,23 @@ export function runProgram(
       // A group of its own, so that the deadline ends what the command has started as well.
       detached: true,
     });
+    if (typeof child === 'string') {
+      resolve({ ok: false, output: '', timedOut: false, exit: child });
+      return;
+    }
     const take = (chunk: Buffer) => {
       output = (output + chunk.toString('utf8')).slice(-keptOutput);
     };
-    child.stdout.on('data', take);
-    child.stderr.on('data', take);
+    child.stdout?.on('data', take);
+    child.stderr?.on('data', take);
     const timer = setTimeout(() => {
       timedOut = true;
       endGroup(child.pid);
     }, options.deadlineMs);
     const finish = (ok: boolean, exit: string) => {
       clearTimeout(timer);
-      child.stdout.destroy();
-      child.stderr.destroy();
+      child.stdout?.destroy();
+      child.stderr?.destroy();
       resolve({ ok: ok && !timedOut, output: output.trim(), timedOut, exit });
     };
     child.on('error', (error) => finish(false, error.message));

@@ -194,7 +194,7 @@ export class TestCluster {
       `the cluster of ${masterName} is settled`,
       async () => {
         const [row] = await server.query<{ settled: boolean }>(
-          `select jsonb_array_length(c.voters) = (select count(*) from pgkeeper.node_info)
+          `select jsonb_array_length(c.voters) = jsonb_array_length(c.nodes)
              and (select count(*) from pg_stat_replication where state = 'streaming') >= (select count(*) from pgkeeper.node_info) - 1
              and c.sync_needed = c.sync_wished and (not $1 or c.sync_wished > 0)
              and (c.sync_wished = 0 or current_setting('synchronous_standby_names') not like '%pgkeeper_hold%')

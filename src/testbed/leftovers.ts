@@ -11,7 +11,9 @@ function pidsIn(folder: string): readonly number[] {
       if (state === 'Z' || state === 'X') return [];
       const isInside =
         readlinkSync(`/proc/${entry}/cwd`).startsWith(folder) ||
-        readFileSync(`/proc/${entry}/cmdline`, 'utf8').includes(`${folder}/`);
+        readFileSync(`/proc/${entry}/cmdline`, 'utf8').includes(`${folder}/`) ||
+        // A guard shows its title in place of its command line.
+        readFileSync(`/proc/${entry}/environ`, 'utf8').includes(`TESTBED_NODE=${folder}/`);
       return isInside ? [pid] : [];
     } catch {
       return [];

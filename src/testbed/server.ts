@@ -223,8 +223,9 @@ export class TestServer {
   async remove(): Promise<void> {
     if (this.#removed) return;
     this.#removed = true;
+    if (!existsSync(this.dataDirectory)) return;
     this.thaw();
-    if (existsSync(this.dataDirectory)) await endAllProcesses(this.dataDirectory, 10_000);
+    await endAllProcesses(this.dataDirectory, 10_000);
   }
 
   async #command(name: string, args: readonly string[]): Promise<void> {

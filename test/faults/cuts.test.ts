@@ -1,22 +1,14 @@
 /** Links of the master of three hosts cut, in silence and with refusals, both ways and one way. */
 import type { TestNode } from '../../src/testbed/cluster.js';
 import type { FaultScene } from '../support/fault-scene.js';
-import { type Expected, faultSuite } from '../support/fault-suite.js';
+import { faultSuite, takenOver } from '../support/fault-suite.js';
 import { whyNoFirewall } from '../support/hosts.js';
-
-/** The cut has just been made: another node takes over, and the old master stays cut off for a while longer. */
-async function takenOver(scene: FaultScene, codes: Expected['codes']): Promise<Expected> {
-  const next = await scene.untilTakenOver();
-  await scene.untilWriting(next);
-  await scene.lasting(2000);
-  return { master: 'another', codes };
-}
 
 const others = ({ cluster }: FaultScene, node: TestNode) =>
   cluster.nodes.map(({ name }) => name).filter((name) => name !== node.name);
 
 faultSuite('cuts of three hosts', { nodes: 3, syncNames: 'ANY 1 (n1, n2, n3)' }, (step) => {
-  step('master cut off from all, in silence', { quick: true }, async (scene) => {
+  step('master cut off from all, in silence', {}, async (scene) => {
     scene.strike();
     scene.hosts.isolate(scene.master.name);
     return takenOver(scene, ['master-suspected', 'master-ready', 'lease-lapsed', 'server-retired']);
@@ -44,7 +36,7 @@ faultSuite('cuts of three hosts', { nodes: 3, syncNames: 'ANY 1 (n1, n2, n3)' },
     return takenOver(scene, ['master-suspected', 'master-ready', 'lease-lapsed']);
   });
 
-  step('one way: nothing that the master sends arrives', { quick: true }, async (scene) => {
+  step('one way: nothing that the master sends arrives', {}, async (scene) => {
     scene.strike();
     for (const name of others(scene, scene.master)) scene.hosts.cutOneWay(scene.master.name, name);
     return takenOver(scene, ['master-suspected', 'master-ready', 'lease-lapsed']);

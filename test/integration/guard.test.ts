@@ -4,11 +4,20 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { TestNode } from '../../src/testbed/cluster.js';
 import { until } from '../../src/testbed/server.js';
 import { pgkeeper } from '../support/command-line.js';
 import { FailoverCluster, failoverTimeMs, leaseTtlMs, stepsOn } from '../support/failover-cluster.js';
 import { guardsOf } from '../support/guards.js';
 import { RemovableProgram } from '../support/removable-program.js';
+
+/** Levels of what `pgkeeper check` says of the guard, asked on that node. */
+async function guardFinding(node: TestNode): Promise<readonly string[]> {
+  const { dataDirectory } = node.server;
+  const { out } = await pgkeeper(['check', '--json', '-D', dataDirectory, '-d', node.server.conninfo()]);
+  const { findings } = JSON.parse(out) as { findings: readonly { topic: string; level: string }[] };
+  return findings.filter(({ topic }) => topic === 'guard').map(({ level }) => level);
+}
 
 describe('the guard beside a master', {
   concurrency: false,
@@ -123,6 +132,27 @@ describe('the guard beside a master', {
     await three.untilAllVote(next.name);
   });
 
+  step('a worker killed as soon as its server is promoted has armed its guard before', async () => {
+    const old = await three.master();
+    await three.untilAllVote(old.name);
+    const others = three.cluster.nodes.filter(({ name }) => name !== old.name);
+    const at = Date.now();
+    old.server.kill();
+    const promoting = await until(
+      'another server has left recovery',
+      () => others.find(({ worker }) => worker.decisions(at).some(({ reason }) => reason === 'promoted')),
+      30_000,
+      1,
+    );
+    promoting.worker.killNow();
+    await until('its server is ended', () => !promoting.server.isRunning(), 30_000, 5);
+    promoting.worker.start();
+    await three.untilWriting();
+    const next = await three.master();
+    await three.assertNothingLost(next);
+    await three.untilAllVote(next.name);
+  });
+
   step('a worker that is stopped beside a standby leaves its server alone', async () => {
     const master = await three.master();
     const standby = three.cluster.nodes.find(({ name }) => name !== master.name);
@@ -180,10 +210,13 @@ describe('the guard beside a master', {
       readFileSync(next.worker.logPath, 'utf8').includes('this master has no guard'),
     );
     assert.equal((await three.master()).name, next.name);
+    assert.deepEqual(await guardFinding(next), ['warning']);
     removable.bring();
     await until('it has a guard again', () => guardsOf(next).length === 1);
+    assert.deepEqual(await guardFinding(next), ['ok']);
     old.worker.start();
     await three.untilAllVote(next.name);
+    assert.deepEqual(await guardFinding(old), [], 'nothing is said of a server that is not the master');
   });
 
   step('when the registry is taken away the guard goes, and every server stays', async () => {

@@ -25,7 +25,7 @@ export interface Violation {
 export interface Excuses {
   /** Two nodes without a witness: neither guarantee is kept. */
   readonly noGuarantees: boolean;
-  /** Sync off, and that server or its worker stood still or was away just now (protocol section 8). */
+  /** Sync off, and neither the worker nor the guard of that server could act just now (SPEC section 9). */
   asyncPause(server: Server): boolean;
 }
 
@@ -39,6 +39,8 @@ interface Reign {
 
 export class Checkers implements ServerWatcher {
   readonly violations: Violation[] = [];
+  /** Ends the run with the first violation. */
+  stopAtFirst = false;
   readonly reigns: Reign[] = [];
   /** Losses the user's wish (sync off) allows, and overlaps stated as limits. */
   allowedLosses = 0;
@@ -65,6 +67,7 @@ export class Checkers implements ServerWatcher {
 
   violate(rule: string, what: string): void {
     this.#world.say('!!', `${rule}: ${what}`);
+    if (this.stopAtFirst) this.#world.halted = true;
     if (this.violations.length < 20) this.violations.push({ rule, at: this.#world.now, what });
   }
 

@@ -208,7 +208,7 @@ export class Cluster implements Surroundings {
 
   #writePauseMs(): number {
     const { now } = this.world;
-    if (now < this.#hotUntil) return 250;
+    if (now < this.#hotUntil) return 300;
     return now < this.#busyUntil ? 2000 : 8000;
   }
 
@@ -226,14 +226,15 @@ export class Cluster implements Surroundings {
     const host = this.hosts.find((candidate) => candidate.server === server);
     if (row === null || host === undefined || row.syncWished > 0) return false;
     const { now } = this.world;
-    const lately = (since: number) => now - since < 2 * this.topology.settings.leaseTtlMs;
-    return (
-      host.worker === null ||
-      host.stalled ||
-      lately(host.runningSince) ||
-      lately(server.thawedAt) ||
-      lately(server.bornAt)
-    );
+    const { leaseTtlMs } = this.topology.settings;
+    const isIdle = host.worker === null || host.stalled;
+    // What was in the pipe of a machine that goes on is out before anybody on it acts. When its monotonic clock stood
+    // still its guard comes late by what was lost; a worker notices that by wall time.
+    if (now - host.awakeAt < (isIdle && host.lostMs > 0 ? 2 * leaseTtlMs : 1000)) return true;
+    if (host.guard.armed) return false;
+    const isUnattended = isIdle || now - host.runningSince < 2 * leaseTtlMs;
+    // The guard was killed too, or stood down by a clean stop; or the server was started by somebody else meanwhile.
+    return isUnattended && (host.unguarded || server.bornAt > host.unattendedSince);
   }
 }
 

@@ -71,7 +71,9 @@ export function targetOf(conninfo: string): Target {
     const keywords = parsed.kind === 'parsed' ? parsed.keywords : new Map<string, string>();
     target = {
       host: canonical(keywords.get('host') ?? ''),
-      applicationName: keywords.get('application_name') ?? keywords.get('fallback_application_name') ?? '',
+      applicationName: canonical(
+        keywords.get('application_name') ?? keywords.get('fallback_application_name') ?? '',
+      ),
     };
     if (targets.size > 5000) targets.clear();
     targets.set(conninfo, target);

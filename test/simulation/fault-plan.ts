@@ -41,6 +41,7 @@ const faultKinds = [
   'kill-worker',
   'stop-worker',
   'stall-worker',
+  'kill-guard',
   'crash-server',
   'freeze-server',
   'freeze-host',
@@ -128,7 +129,7 @@ export function planFaults(random: Random, options: PlanOptions): readonly Fault
         forMs: Math.round(durationOf(random, options.failoverMs)),
         choice: Math.round(random.unit() * 1000) / 1000,
       });
-      time += random.chance(0.4) ? random.between(0, 300) : random.between(0, 1.6) * options.failoverMs;
+      time += random.chance(0.4) ? random.between(0, 300) : random.between(0, 1.2) * options.failoverMs;
     }
     at = time + random.between(0.2, 1.8) * everyMs;
   }

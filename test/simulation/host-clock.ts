@@ -31,6 +31,11 @@ export class HostClock implements Clock {
     return this.#wallOffset + this.monotonicMs();
   }
 
+  /** When this clock will show `monotonicMs`, if the machine does not sleep before. */
+  trueTimeOf(monotonicMs: number): number {
+    return (monotonicMs - this.#base) / this.rate;
+  }
+
   jumpWall(ms: number): void {
     this.#wallOffset += ms;
   }

@@ -7,6 +7,7 @@ import { type ReasonRecord, sentence } from '../../src/core/reasons.js';
 import type { CoreSettings } from '../../src/core/types.js';
 import type { Emit, HookCall, Ports } from '../../src/ports.js';
 import type { Worker } from '../../src/worker/worker.js';
+import { GuardModel } from './guard-model.js';
 import { HostClock } from './host-clock.js';
 import type { Machine } from './network.js';
 import { OwnServerModel } from './own-server-model.js';
@@ -40,10 +41,18 @@ export class Host implements Machine {
   stalled = false;
   /** True time since which the worker has been running without a pause. */
   runningSince = 0;
+  /** When the last worker went or was stopped. */
+  unattendedSince = Number.NEGATIVE_INFINITY;
+  /** The guard was taken away, by a fault or by a clean stop of the worker. */
+  unguarded = false;
   /** Does fencing_command succeed? */
   hookWorks = true;
   listensTo: string | null = null;
   readonly clock: HostClock;
+  readonly guard: GuardModel;
+  /** The machine went on after a pause: when, and how much monotonic time it lost. */
+  awakeAt = Number.NEGATIVE_INFINITY;
+  lostMs = 0;
   #backlog: (() => void)[] = [];
   #sessions: SessionsModel | null = null;
   #ownServer: OwnServerModel | null = null;
@@ -63,6 +72,7 @@ export class Host implements Machine {
     this.#workerClass = workerClass;
     this.#watcher = watcher;
     this.clock = new HostClock(world, (action) => this.run(action));
+    this.guard = new GuardModel(this);
   }
 
   // ---- the worker process ----
@@ -90,6 +100,7 @@ export class Host implements Machine {
     this.generation += 1;
     this.stalled = false;
     this.runningSince = this.world.now;
+    this.unguarded = false;
     this.#backlog = [];
     this.clock.forget();
     this.listensTo = null;
@@ -128,6 +139,7 @@ export class Host implements Machine {
         end: () => Promise.resolve(),
       },
       server: this.#ownServer,
+      guard: this.guard.newLink(),
       hooks: { run: (call) => this.#hook(call, guarded) },
       log: {
         decision: (record, state) => {
@@ -167,12 +179,14 @@ export class Host implements Machine {
 
   #forgetWorker(): void {
     this.worker = null;
+    this.unattendedSince = this.world.now;
     this.state = '';
     this.generation += 1;
     this.stalled = false;
     this.#backlog = [];
     this.clock.forget();
     this.#ownServer?.workerGone();
+    this.guard.workerGone();
   }
 
   /** SIGTERM. */
@@ -181,6 +195,7 @@ export class Host implements Machine {
     if (worker === null) return;
     if (!this.stalled) worker.stop().catch(() => undefined);
     this.killWorker();
+    this.unguarded = true;
   }
 
   /** SIGSTOP. */
@@ -188,6 +203,7 @@ export class Host implements Machine {
     if (this.worker === null || this.stalled) return;
     this.world.say(this.name, 'worker stalls');
     this.stalled = true;
+    this.unattendedSince = this.world.now;
   }
 
   resumeWorker(): void {
@@ -218,6 +234,8 @@ export class Host implements Machine {
   unpause(lostMs: number): void {
     if (!this.paused) return;
     this.paused = false;
+    this.awakeAt = this.world.now;
+    this.lostMs = lostMs;
     this.clock.loseMonotonic(lostMs);
     this.server.thaw();
     this.resumeWorker();
@@ -233,6 +251,7 @@ export class Host implements Machine {
     this.server.loseUpstream();
     this.#sessions?.vanishAll();
     this.#forgetWorker();
+    this.guard.die();
     this.server.crash('power');
     this.powered = false;
   }

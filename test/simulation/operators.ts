@@ -18,9 +18,10 @@ export function planOperators(
   topology: Topology,
   faults: readonly Fault[],
   until: number,
+  kinds?: readonly OperatorPlan['kind'][],
 ): readonly OperatorPlan[] {
   const plans: OperatorPlan[] = [];
-  if (random.chance(0.5)) return plans;
+  if (kinds === undefined && random.chance(0.5)) return plans;
   const names = Array.from({ length: topology.nodes }, (_, i) => `n${i + 1}`);
   const wishes = [
     '',
@@ -30,9 +31,9 @@ export function planOperators(
     `ANY 1 (${names[0]}, n2)`,
   ];
   if (topology.nodes > 3) wishes.push(`ANY 2 (${names.join(', ')})`);
-  const kinds: OperatorPlan['kind'][] = ['del-node', 'add-node', 'add-node', 'change-wish', 'change-wish'];
-  if (topology.witnesses > 0) kinds.push('del-witness', 'add-witness', 'add-witness');
-  const count = random.integer(1, 4);
+  const usual: OperatorPlan['kind'][] = ['del-node', 'add-node', 'add-node', 'change-wish', 'change-wish'];
+  if (topology.witnesses > 0) usual.push('del-witness', 'add-witness', 'add-witness');
+  const count = kinds === undefined ? random.integer(1, 4) : 12;
   for (let i = 0; i < count; i++) {
     plans.push({
       at: Math.round(
@@ -40,7 +41,7 @@ export function planOperators(
           ? random.pick(faults).at + random.between(-5000, 20_000)
           : random.between(15_000, until),
       ),
-      kind: random.pick(kinds),
+      kind: random.pick(kinds ?? usual),
       node: random.integer(0, topology.nodes - 1),
       wish: random.pick(wishes),
     });

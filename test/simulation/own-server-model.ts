@@ -157,7 +157,7 @@ export class OwnServerModel implements OwnServer {
   }
 }
 
-function markFenced(server: Server, names: string | null): void {
+export function markFenced(server: Server, names: string | null): void {
   server.standbySignal = true;
   server.alterSystem({
     primaryConninfo: '',

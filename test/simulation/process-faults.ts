@@ -33,6 +33,10 @@ export const processEffects = {
     host.stallWorker();
     return () => host.resumeWorker();
   },
+  'kill-guard': (_cluster, host) => {
+    host.guard.die();
+    return null;
+  },
   'crash-server': (_cluster, host) => {
     host.server.crash('fault');
     return null;

@@ -53,7 +53,9 @@ export class WalReceiver {
   /** On the upstream: IDENTIFY_SYSTEM and START_REPLICATION, judged by timeline numbers as PostgreSQL does. */
   #ask(upstream: Server, connection: Connection): void {
     const { standby } = this;
-    if (upstream.life !== 'up' || !connection.open[1] || upstream.kind !== 'node') return connection.close(1);
+    // Starting to stream takes several round trips: a request of a receiver that has ended comes to nothing.
+    const gone = this.#ended || !connection.open[1];
+    if (gone || upstream.life !== 'up' || upstream.kind !== 'node') return connection.close(1);
     const refusal = refuseStart(standby, upstream);
     if (refusal !== null) {
       const text = `cannot stream from ${upstream.name}: ${refusal}`;

@@ -15,18 +15,25 @@ export interface RunOptions {
   readonly seed: number;
   readonly workerClass: WorkerClass;
   readonly recording?: boolean;
+  /** The first violation is enough. */
+  readonly stopAtFirst?: boolean;
   /** Only these faults of the plan, by place: for repeating a run with fewer. */
   readonly only?: readonly number[];
   readonly topology?: Topology;
   readonly faults?: readonly Fault[];
   readonly plan?: Partial<PlanOptions>;
   readonly operators?: boolean;
+  /** Only these operations of the operators' plan, by place. */
+  readonly onlyOperations?: readonly number[];
+  /** Operators do these, several times. */
+  readonly operationKinds?: readonly OperatorPlan['kind'][];
 }
 
 export interface RunResult {
   readonly seed: number;
   readonly topology: Topology;
   readonly faults: readonly Fault[];
+  readonly operations: readonly OperatorPlan[];
   readonly violations: readonly Violation[];
   readonly simulatedMs: number;
   readonly cluster: Cluster;
@@ -51,7 +58,7 @@ const paces = {
 
 export function topologyOf(seed: number): Topology {
   const random = new Random(seed, 2);
-  const nodes = random.pick([2, 3, 3, 3, 3, 4, 5, 5, 7]);
+  const nodes = random.pick([2, 2, 3, 3, 3, 3, 3, 3, 4, 5, 5, 7]);
   // Two nodes need one; an even number is best made odd; more are possible.
   const witnesses = random.pick(nodes === 2 ? [1, 1, 1, 3] : nodes === 4 ? [0, 1, 1] : [0, 0, 0, 0, 1, 2]);
   const names = Array.from({ length: nodes }, (_, i) => `n${i + 1}`).join(', ');
@@ -82,18 +89,31 @@ export function run(options: RunOptions): RunResult {
   const until = last + random.between(0, 3) * failoverMs;
   const only = options.only === undefined ? null : new Set(options.only);
   const faults = planned.filter((_, i) => only === null || only.has(i));
-  const operations: readonly OperatorPlan[] =
-    options.operators === false ? [] : planOperators(new Random(seed, 4), topology, planned, until);
+  const operations =
+    options.operators === false
+      ? []
+      : planOperators(new Random(seed, 4), topology, planned, until, options.operationKinds);
+  const onlyOperations = options.onlyOperations === undefined ? null : new Set(options.onlyOperations);
   cluster.start();
   schedule(cluster, faults);
-  scheduleOperators(cluster, operations);
-  cluster.world.runUntil(until);
-  healAll(cluster);
-  judgeEnd(cluster);
+  scheduleOperators(
+    cluster,
+    operations.filter((_, i) => onlyOperations === null || onlyOperations.has(i)),
+  );
+  cluster.watcher.stopAtFirst = options.stopAtFirst ?? false;
+  try {
+    cluster.world.runUntil(until);
+    healAll(cluster);
+    judgeEnd(cluster);
+  } catch (error) {
+    // Something spins, or the model itself broke: a failure of this seed like any other.
+    cluster.watcher.violate('X1', error instanceof Error ? error.message : String(error));
+  }
   return {
     seed,
     topology,
     faults: planned,
+    operations,
     violations: cluster.watcher.violations,
     simulatedMs: cluster.world.now,
     cluster,
@@ -109,7 +129,7 @@ function planFor(random: Random, { nodes, settings }: Topology): PlanOptions {
     nodes,
     bursts,
     failoverMs: failoverTimeMs({ ...settings, name: '', seed: 1 }),
-    every: random.pick([1, 2.5, 6]),
+    every: random.pick([0.5, 1.5, 4]),
     quiet: random.chance(0.5) ? { before: random.integer(0, bursts - 1), forMs: quietMs } : null,
   };
 }

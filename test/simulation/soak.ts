@@ -1,53 +1,49 @@
 /**
- * `npm run soak`: seeds for as long as you like. --minutes N (default 60), --from SEED (default random); --seed SEED runs one
- * and prints what happened in it.
+ * `npm run soak`: fresh seeds for as long as you like, or one of them again.
+ *
+ *   --minutes N       for so long (default 60); --seeds COUNT: so many seeds instead
+ *   --jobs N          in so many threads side by side (default 1)
+ *   --from SEED       the first seed (default random)
+ *   --seed SEED       one seed: prints what happened in it, violations marked with !!
+ *   --shrink          with --seed: looks for few faults and operations that still break a rule, prints that run
+ *   --mutation TEXT   with the deliberate mistake whose name contains TEXT (mutations.ts)
+ *   --only LIST, --operations LIST   with --seed: only these faults and operations of the plan, by their numbers; '-' = none
  */
-import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';
-import { Worker } from '../../src/worker/worker.js';
-import { run } from './run.js';
+import { isMainThread, parentPort, workerData } from 'node:worker_threads';
+import { replay } from './replay.js';
+import { soak, soakThread } from './soak-threads.js';
 
 const { values } = parseArgs({
-  options: { minutes: { type: 'string', default: '60' }, from: { type: 'string' }, seed: { type: 'string' } },
+  options: {
+    minutes: { type: 'string' },
+    seeds: { type: 'string' },
+    jobs: { type: 'string', default: '1' },
+    from: { type: 'string' },
+    seed: { type: 'string' },
+    shrink: { type: 'boolean', default: false },
+    mutation: { type: 'string' },
+    only: { type: 'string' },
+    operations: { type: 'string' },
+  },
+  args: isMainThread ? process.argv.slice(2) : [],
 });
 
-function one(seed: number): number {
-  const { violations, topology, faults } = run({ seed, workerClass: Worker, recording: true });
-  console.log(`seed ${seed}: ${topology.nodes} nodes, synchronous_standby_names '${topology.wish}'`);
-  for (const fault of faults) console.log(JSON.stringify(fault));
-  for (const violation of violations) console.log(JSON.stringify(violation));
-  return violations.length;
+const mutation = values.mutation ?? null;
+if (!isMainThread) await soakThread(parentPort, workerData);
+else if (values.seed !== undefined) {
+  const { only = null, operations = null, shrink } = values;
+  process.exitCode = (await replay({ seed: Number(values.seed), mutation, only, operations, shrink }))
+    ? 1
+    : 0;
+} else {
+  const wrong = await soak({
+    script: new URL(import.meta.url),
+    jobs: Number(values.jobs),
+    seeds: values.seeds === undefined ? null : Number(values.seeds),
+    minutes: Number(values.minutes ?? 60),
+    from: values.from === undefined ? null : Number(values.from),
+    mutation,
+  });
+  process.exitCode = wrong === 0 ? 0 : 1;
 }
-
-function many(): number {
-  const until = performance.now() + Number(values.minutes) * 60_000;
-  let seed = values.from === undefined ? randomInt(1_000_000, 1_000_000_000) : Number(values.from);
-  let runs = 0;
-  let wrong = 0;
-  let simulatedMs = 0;
-  const began = performance.now();
-  while (performance.now() < until) {
-    const result = run({ seed, workerClass: Worker });
-    runs += 1;
-    simulatedMs += result.simulatedMs;
-    const [first] = result.violations;
-    if (first !== undefined) {
-      wrong += 1;
-      console.log(`seed ${seed}: ${first.rule} at ${Math.round(first.at)} ms: ${first.what}`);
-    }
-    seed += 1;
-    if (runs % 500 === 0) report();
-  }
-  report();
-  return wrong;
-
-  function report(): void {
-    const minutes = (performance.now() - began) / 60_000;
-    const hours = simulatedMs / 3_600_000;
-    console.log(
-      `${runs} seeds, ${wrong} with a violation, ${hours.toFixed(0)} cluster-hours, ${(hours / minutes).toFixed(0)} a minute`,
-    );
-  }
-}
-
-process.exitCode = (values.seed === undefined ? many() : one(Number(values.seed))) === 0 ? 0 : 1;

@@ -11,7 +11,9 @@ export class World {
   readonly transcript: string[] | null;
   /** Events done so far. */
   count = 0;
-  limit = 20_000_000;
+  limit = 2_000_000;
+  /** Nothing more happens: there is a verdict, and nobody wants to see the rest. */
+  halted = false;
   #times = new Float64Array(1024);
   #orders = new Float64Array(1024);
   readonly #actions: (() => void)[] = [];
@@ -97,7 +99,7 @@ export class World {
 
   runUntil(until: number): void {
     for (;;) {
-      if (this.#actions.length === 0) break;
+      if (this.#actions.length === 0 || this.halted) break;
       const at = this.#times[0] as number;
       if (at > until) break;
       this.now = at;

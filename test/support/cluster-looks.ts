@@ -1,6 +1,7 @@
 /** Made-up looks at servers, for tests of what the commands conclude from them. Three healthy nodes unless changed. */
 import type { ServerFacts } from '../../src/cli/check-facts.js';
-import type { Answered, ClusterLook, NodeLook, RegisteredNode } from '../../src/cli/cluster-look.js';
+import type { ClusterLook, NodeLook } from '../../src/cli/cluster-look.js';
+import type { Answered, RegisteredNode } from '../../src/cli/server-look.js';
 import { parseLsn } from '../../src/core/lsn.js';
 import type { Observation, Registry, Voter } from '../../src/core/types.js';
 import type { Failure } from '../../src/postgres/failure.js';

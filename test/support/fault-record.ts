@@ -6,11 +6,20 @@ import { pgkeeper } from './command-line.js';
 import { parsed } from './outcomes.js';
 
 export interface FaultRecord {
+  readonly cluster: ClusterFacts;
   readonly suite: string;
   readonly name: string;
   /** null = it did not run, `events` says why. */
   readonly measured: Measured | null;
   readonly events: string;
+  /** One by one, to look into what surprises. */
+  readonly told?: readonly ToldEvent[];
+}
+
+export interface ClusterFacts {
+  readonly postgres: string;
+  readonly failoverTimeMs: number;
+  readonly leaseTtlMs: number;
 }
 
 export interface Measured {
@@ -54,6 +63,7 @@ export async function toldBy(conninfo: string): Promise<readonly ToldEvent[]> {
 
 /** Every fault has many of these, and they explain little. */
 const background: ReadonlySet<ReasonCode> = new Set<ReasonCode>([
+  'node-lost',
   'node-back',
   'node-following',
   'next-master',
@@ -63,26 +73,18 @@ const background: ReadonlySet<ReasonCode> = new Set<ReasonCode>([
   'master-back',
 ]);
 
-/** Codes in their order, the node named where it changes, repetitions counted. */
+/** Node by node, the codes in the order of their first time, with how often there were more. */
 export function summaryOf(events: readonly ToldEvent[], nameOf: (node: string) => string): string {
   const shown = events
     .filter(({ code }) => !background.has(code))
     .sort((a, b) => a.at.localeCompare(b.at) || a.id - b.id);
-  const parts: { readonly node: string; readonly codes: { readonly code: string; times: number }[] }[] = [];
+  const nodes = new Map<string, Map<string, number>>();
   for (const { node, code } of shown) {
-    let part = parts.at(-1);
-    if (part?.node !== node) {
-      part = { node, codes: [] };
-      parts.push(part);
-    }
-    const known = part.codes.find((one) => one.code === code);
-    if (known === undefined) part.codes.push({ code, times: 1 });
-    else known.times += 1;
+    const codes = nodes.get(node) ?? new Map<string, number>();
+    codes.set(code, (codes.get(code) ?? 0) + 1);
+    nodes.set(node, codes);
   }
-  return parts
-    .map(({ node, codes }) => {
-      const list = codes.map(({ code, times }) => (times === 1 ? code : `${code} x${times}`));
-      return `${nameOf(node)}: ${list.join(', ')}`;
-    })
-    .join('; ');
+  const partOf = (node: string, codes: ReadonlyMap<string, number>) =>
+    `${nameOf(node)}: ${[...codes].map(([code, times]) => (times === 1 ? code : `${code} x${times}`)).join(', ')}`;
+  return [...nodes].map(([node, codes]) => partOf(node, codes)).join('; ');
 }

@@ -2,20 +2,20 @@
  * A cluster whose nodes are hosts of their own, a client on each of them, and what one fault did to it: which rows were
  * acknowledged by whom, and when. Where a case ends the scene is made whole again for the next one.
  */
+import { cpSync, existsSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type ClusterOptions, TestCluster, type TestNode } from '../../src/testbed/cluster.js';
 import { until } from '../../src/testbed/server.js';
 import { type Acknowledged, auditRows, createWritesTable } from '../../src/testbed/writer.js';
 import { ClientBeside } from './client-beside.js';
 import { program } from './command-line.js';
-import { installation, untilAllVote } from './failover-cluster.js';
-import { type ToldEvent, toldBy } from './fault-record.js';
+import { failoverTimeMs, installation, keepaliveMs, leaseTtlMs, untilAllVote } from './failover-cluster.js';
+import { type ClusterFacts, type ToldEvent, toldBy } from './fault-record.js';
 import { guardsOf } from './guards.js';
 import { Hosts } from './hosts.js';
 
-/** T = 3 s, lease_ttl = 2 s. */
-export const keepaliveTime = '1s';
-export const keepaliveCount = 3;
+export const facts: ClusterFacts = { postgres: installation.version, failoverTimeMs, leaseTtlMs };
 
 export interface SceneOptions extends Partial<ClusterOptions> {
   readonly nodes: number;
@@ -26,6 +26,7 @@ export interface SceneOptions extends Partial<ClusterOptions> {
   readonly dismantle?: (folder: string) => void;
 }
 
+const asTheReadmeSays = { wal_retrieve_retry_interval: '500ms' };
 const wholeBoundMs = 90_000;
 
 export class FaultScene {
@@ -48,10 +49,11 @@ export class FaultScene {
     this.cluster = new TestCluster({
       installation,
       program,
-      keepaliveTime,
-      keepaliveCount,
+      keepaliveTime: `${keepaliveMs}ms`,
+      keepaliveCount: failoverTimeMs / keepaliveMs,
       placeOf: (name) => this.hosts.placeOf(name),
       ...options,
+      settings: { ...asTheReadmeSays, ...options.settings },
     });
   }
 
@@ -73,6 +75,7 @@ export class FaultScene {
   async remove(): Promise<void> {
     if (this.#removed) return;
     for (const client of this.clients.values()) client.stop();
+    this.#keepLogs();
     this.hosts.heal();
     await Promise.all(this.cluster.nodes.map(({ worker }) => worker.kill()));
     await Promise.all(this.cluster.nodes.map(({ server }) => server.remove()));
@@ -80,6 +83,18 @@ export class FaultScene {
     await this.cluster.remove();
     this.hosts.remove();
     this.#removed = true;
+  }
+
+  /** To look into what surprises, after the folder of the cluster is gone. */
+  #keepLogs(): void {
+    const kept = process.env['PGKEEPER_FAULT_LOGS'];
+    if (kept === undefined) return;
+    for (const { name, server } of this.cluster.nodes) {
+      for (const log of ['worker.log', 'postgres.log', join('data', 'pgkeeper-start.log')]) {
+        const path = join(server.folder, log);
+        if (existsSync(path)) cpSync(path, join(kept, `${name}-${basename(log)}`));
+      }
+    }
   }
 
   removeNow(): void {

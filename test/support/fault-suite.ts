@@ -15,7 +15,7 @@ import {
   summaryOf,
   type ToldEvent,
 } from './fault-record.js';
-import { FaultScene, type SceneOptions } from './fault-scene.js';
+import { FaultScene, facts, type SceneOptions } from './fault-scene.js';
 import { whyNoHosts } from './hosts.js';
 import { skipLoudly } from './skip.js';
 
@@ -39,6 +39,14 @@ export type Case = (
   run: (scene: FaultScene) => Promise<Expected>,
 ) => void;
 
+/** The fault has just struck: another node takes over, and it stays as it is for a while longer. */
+export async function takenOver(scene: FaultScene, codes: Expected['codes']): Promise<Expected> {
+  const next = await scene.untilTakenOver();
+  await scene.untilWriting(next);
+  await scene.lasting(2000);
+  return { master: 'another', codes };
+}
+
 /** `npm test` runs a part of the suite, `npm run faults` all of it. */
 const quickOnly = process.env['PGKEEPER_FAULTS'] === 'quick';
 const eventsBoundMs = 15_000;
@@ -47,7 +55,7 @@ export function faultSuite(title: string, options: SceneOptions, declare: (step:
   const why = whyNoHosts();
   if (why !== null) {
     process.stderr.write(`!! NOT TESTED: ${title}: ${why}\n`);
-    keepRecord({ suite: title, name: 'all cases', measured: null, events: why });
+    keepRecord({ cluster: facts, suite: title, name: 'all cases', measured: null, events: why });
   }
   const cases: { readonly name: string; readonly add: () => void }[] = [];
   let scene: FaultScene;
@@ -56,7 +64,7 @@ export function faultSuite(title: string, options: SceneOptions, declare: (step:
     const add = () =>
       test(name, async (context) => {
         if (whyNot !== null) {
-          keepRecord({ suite: title, name, measured: null, events: whyNot });
+          keepRecord({ cluster: facts, suite: title, name, measured: null, events: whyNot });
           skipLoudly(context, whyNot);
           return;
         }
@@ -107,7 +115,14 @@ async function play(
       silenceMs: longestSilence(rows, scene.since, end),
       promotions: scene.decided('promoted'),
     };
-    keepRecord({ suite, name, measured, events: summaryOf(events, rolesOf(scene, old, now)) });
+    keepRecord({
+      cluster: facts,
+      suite,
+      name,
+      measured,
+      events: summaryOf(events, rolesOf(scene, old, now)),
+      told: events,
+    });
     judge(measured, expected, old, now, events, lost);
   } catch (error) {
     throw new Error(

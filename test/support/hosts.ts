@@ -157,6 +157,13 @@ export class Hosts {
     this.#slow.set(name, await SlowLink.join(this.#outside(name), near, quality));
   }
 
+  /** Hosts of different groups do not reach each other. */
+  split(...groups: readonly (readonly string[])[]): void {
+    groups.forEach((group, i) => {
+      for (const other of groups.slice(i + 1).flat()) for (const name of group) this.cut(name, other);
+    });
+  }
+
   heal(): void {
     this.#slow.forEach((link, name) => {
       this.#straighten(name, link);

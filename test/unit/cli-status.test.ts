@@ -90,11 +90,20 @@ test('two nodes without a witness are warned about; a witness ends the warning a
     statusOf(clusterOf({}, { voters: pair, nodes: pair })).warnings.join(),
     /two nodes without a witness/,
   );
-  const withWitness = [...pair, voterOf('w', 3, 'witness')];
-  const status = statusOf(clusterOf({ w: { state: null } }, { voters: withWitness, nodes: pair }));
+  const identity = { token: 't', systemIdentifier: '8', timeline: 1, address: '10.0.0.9:5432' };
+  const witness = { ...voterOf('w', 3, 'witness'), identity };
+  const withWitness = [...pair, witness];
+  const look = { systemIdentifier: '8', timeline: 1, address: '10.0.0.9:5432', inRecovery: false };
+  const clusterWith = (observation: object) =>
+    statusOf(clusterOf({ w: { state: null, observation } }, { voters: withWitness, nodes: withWitness }));
+  const status = clusterWith(look);
   assert.equal(status.nodes[2]?.role, 'witness');
   assert.equal(status.nodes[2]?.state, 'witness');
   assert.deepEqual(status.warnings, []);
+  assert.match(
+    clusterWith({ ...look, timeline: 2 }).warnings.join(),
+    /another server answers in the place of witness w/,
+  );
 });
 
 test('a name that application_name has cut off is still recognised', () => {

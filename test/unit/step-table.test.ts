@@ -2,14 +2,14 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { KeeperEvent } from '../../src/core/events.js';
-import { hasLease } from '../../src/core/lease.js';
+import { hasLease, leaseUntil } from '../../src/core/lease.js';
 import { parseLsn } from '../../src/core/lsn.js';
 import { newMaster } from '../../src/core/master.js';
 import { newKeeper } from '../../src/core/new-keeper.js';
 import { enterStandby } from '../../src/core/own-server.js';
 import type { Keeper } from '../../src/core/state.js';
 import { step } from '../../src/core/step.js';
-import type { CoreSettings, Observation, Registry } from '../../src/core/types.js';
+import { type CoreSettings, failoverTimeMs, type Observation, type Registry } from '../../src/core/types.js';
 
 const settings: CoreSettings = {
   name: 'n1',
@@ -199,4 +199,32 @@ describe('every role and every event', () => {
       }
     });
   }
+});
+
+test('a lease lost at once, because its voters restarted, may be claimed for as long as one that ran out', () => {
+  const renewedAt = 1000;
+  const k = keeperIn(
+    (keeper) => {
+      keeper.role = newMaster(keeper, null, undefined);
+      for (const link of keeper.links.values()) {
+        link.session = 'open';
+        link.vote = { renewedAt, grantedAt: 0, ttlMs: settings.leaseTtlMs, workers: [] };
+      }
+    },
+    'n1',
+    false,
+  );
+  const roleOf = (keeper: Keeper) => keeper.role;
+  step(k, { kind: 'wake' }, renewedAt + 1);
+  assert.equal(roleOf(k).kind, 'master');
+  const goodUntil = leaseUntil(k);
+  for (const voter of ['n2', 'n3']) {
+    const attempt = k.links.get(voter)?.attempt ?? 0;
+    step(k, { kind: 'session-lost', voter, attempt, failure: 'planned-stop', detail: 'x' }, renewedAt + 2);
+  }
+  const role = roleOf(k);
+  assert.ok(role.kind === 'electing' && role.cause === 'claim', 'it asks for the lease again');
+  // Servers that restarted vote again once they are lease_ttl old; T after the last renewal is soon enough to fence.
+  assert.equal(role.giveUpAt, goodUntil + failoverTimeMs(settings) - settings.leaseTtlMs);
+  assert.ok((role.giveUpAt ?? 0) - k.now > settings.leaseTtlMs);
 });

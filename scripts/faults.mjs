@@ -1,0 +1,56 @@
+// `npm run faults [-- PATTERN]`: every case of the fault suite on real servers, each on a host of its own (a network namespace, so
+// root only). A full run writes docs/faults.md; with PATTERN the files whose path contains it are run, and nothing is written.
+// Options: --bin DIR takes PostgreSQL's programs from there, --records FILE keeps what was measured, with every event, as JSON lines.
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { pageOf } from './fault-page.mjs';
+import { filesIn, finish, minute, round, total } from './rounds.mjs';
+import { compile, installDependencies, installNpmServer, npmServer, root, systemServer } from './setup.mjs';
+
+const { values, positionals } = parseArgs({
+  options: { bin: { type: 'string' }, records: { type: 'string' } },
+  allowPositionals: true,
+});
+const [pattern = ''] = positionals;
+
+installDependencies();
+if (values.bin === undefined && systemServer() === null) installNpmServer();
+compile();
+
+/** As a reader wants them: one link, many links, one process, what runs out, several things at once. */
+const order = 'cuts five-hosts links freezes workers standbys clocks resources double-faults sync-off'.split(
+  ' ',
+);
+const place = (file) => [...order, basename(file, '.test.js')].indexOf(basename(file, '.test.js'));
+const files = filesIn('faults', pattern).sort((a, b) => place(a) - place(b));
+const folder = mkdtempSync(join(tmpdir(), 'pgkeeper-faults-'));
+const recordsPath = join(folder, 'records');
+process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+
+const began = Date.now();
+for (const file of files) {
+  await round(basename(file, '.test.js'), [file], {
+    concurrency: 1,
+    environment: {
+      PGKEEPER_TEST_BIN: values.bin ?? systemServer() ?? npmServer(),
+      PGKEEPER_FAULT_RECORDS: recordsPath,
+    },
+    timeoutMs: 20 * minute,
+  });
+}
+const records = existsSync(recordsPath)
+  ? readFileSync(recordsPath, 'utf8')
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line))
+  : [];
+if (values.records !== undefined)
+  writeFileSync(values.records, records.map((record) => `${JSON.stringify(record)}\n`).join(''));
+const minutes = Math.round((Date.now() - began) / minute);
+const page = pageOf(records, { began, minutes, failed: total.failed });
+if (pattern === '' && records.some(({ measured }) => measured !== null))
+  writeFileSync(join(root, 'docs', 'faults.md'), page);
+else console.log(`\n${page}`);
+finish();
