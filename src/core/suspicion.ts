@@ -123,12 +123,17 @@ export function ingestIndirectAnswer(suspicion: Suspicion, via: string, sees: bo
   suspicion.answers.set(via, sees === null ? 'no-answer' : sees ? 'sees' : 'does-not');
 }
 
+/** A server reads its clock and the time of the last message one after the other. */
+const clockSlackMs = 1000;
+
 /** Names a server whose WAL receiver still hears the master, by looks taken since the suspicion began. */
 function hearsMaster(k: Keeper, suspicion: Suspicion, master: Voter): string | null {
   for (const voter of votersOf(k)) {
     const link = linkOf(k, voter.name);
     if (link === undefined || link.obs === null || !seenSince(link, suspicion.since)) continue;
     const age = link.obs.walReceiver?.lastMessageAgeMs ?? Number.POSITIVE_INFINITY;
+    // From the future: that server's clock was set back since, and no message has come by the new one.
+    if (age < -clockSlackMs) continue;
     const ageNow = age + (k.now - link.obsAt);
     if (streamsFrom(link.obs, master) && ageNow < failoverTimeMs(k.settings)) return voter.name;
   }
