@@ -94,9 +94,12 @@ export function walkEstablish(k: Keeper, turn: Turn, e: Election): void {
   e.sent.add('degrade');
 }
 
-/** Do enough nodes stream from here, whatever they have flushed yet? */
+/**
+ * Do enough nodes stream from here, whatever they have flushed yet? A node whose log went on beyond the point where this
+ * history left its own keeps its connection, asks again and again, and gets nowhere: it never shows as streaming.
+ */
 function canEstablish(k: Keeper): boolean {
-  const rows = ownLink(k).obs?.replication ?? [];
+  const rows = (ownLink(k).obs?.replication ?? []).filter(({ state }) => state === 'streaming');
   const names = new Set(rows.map((row) => row.name)).add(k.settings.name);
   return votersOf(k).filter((voter) => names.has(voter.name)).length >= neededVotes(k);
 }
