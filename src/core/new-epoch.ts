@@ -125,10 +125,12 @@ function isHoldProven(k: Keeper, turn: Turn, e: Election): boolean {
   return false;
 }
 
-/** Do enough nodes stream from here, whatever they have flushed yet? One that only tries to has perhaps another history. */
+/**
+ * Do enough nodes stream from here, whatever they have flushed yet? A node whose log went on beyond the point where this
+ * history left its own keeps its connection, asks again and again, and gets nowhere: it never shows as streaming.
+ */
 function canEstablish(k: Keeper): boolean {
-  const rows = ownLink(k).obs?.replication ?? [];
-  const follows = rows.filter(({ state }) => state === 'streaming' || state === 'catchup');
+  const follows = (ownLink(k).obs?.replication ?? []).filter(({ state }) => state === 'streaming');
   const names = new Set(follows.map((row) => row.name)).add(k.settings.name);
   const held = new Set(heldVoters(k).map((voter) => voter.name));
   const able = votersOf(k).filter(({ kind, name }) => (kind === 'node' ? names : held).has(name));

@@ -78,6 +78,8 @@ export async function runCommand(
   }
 }
 
+/** "recovery is not in progress". */
+const notInThisState = '55000';
 const undefinedTable = '42P01';
 
 async function observe(session: SessionContext): Promise<Answer> {
@@ -92,7 +94,10 @@ async function observe(session: SessionContext): Promise<Answer> {
   try {
     return await observeOnce(session);
   } catch (error) {
-    if ((error as { code?: string }).code !== undefinedTable) throw error;
+    const { code } = error as { code?: string };
+    // Promoted while the look was on its way: what it asked of a standby only, this server has no answer to any more.
+    if (code === notInThisState) return observeOnce(session);
+    if (code !== undefinedTable) throw error;
     session.schemaKnown = false;
     return observeOnce(session);
   }
