@@ -163,6 +163,26 @@ export const comingBack: readonly Scenario[] = [
     },
   },
   {
+    name: 'B9 a former master boots before its worker, and its server still acknowledges',
+    why: 'with sync off only its end stops it: the first look at a server that knows a newer master decides',
+    setting: { nodes: 3, names: '' },
+    play(stage) {
+      stage.powerOff('n1');
+      stage.untilAnyMaster(['n2', 'n3']);
+      stage.run(1000);
+      // Commits do not begin to wait: the checkpointer does not get to the reload.
+      stage.server('n1').checkpointerBusyUntil = Number.POSITIVE_INFINITY;
+      stage.bootServerFirst('n1');
+      stage.writeAll();
+      stage.untilDecision('n1', 'claim-failed', 100);
+    },
+    without: {
+      rule: 'a claim is given up as soon as a newer master is known, whatever it waits for',
+      replacements: one('core/election.js', 'if (registry === null ||', 'if (true ||'),
+      shows: /n1 decides claim-failed/,
+    },
+  },
+  {
     name: 'B11 a master asks for its place again under load',
     why: 'whoever reads its own position first finds every voter ahead',
     setting: { nodes: 3, names: 'ANY 1 (n2, n3)' },
