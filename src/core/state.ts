@@ -65,6 +65,8 @@ export interface Link {
   obsAt: number;
   /** When it arrived. */
   obsDoneAt: number;
+  /** The master's worker as last seen there: when it last said something to that voter. */
+  trace: { readonly master: string; readonly saidAt: number } | null;
   /** It was told once that another server answers in the place of this witness. */
   saidForeign: boolean;
   /** Since when that voter answers nothing but "starting up" or "shutting down". */
@@ -242,7 +244,7 @@ export interface Keeper {
   /** Epoch whose master this worker has itself seen writable. */
   seenMasterEpoch: number;
   seenMasterAt: number;
-  /** When another node last said, or its WAL receiver showed, that it sees the master. */
+  /** When another node last said that it sees the master, or the master's worker was last seen at work on a voter. */
   seenByPeerAt: number;
   nextId: number;
   random: number;

@@ -18,6 +18,7 @@ import {
   type WitnessRow,
   witnessObservation,
   witnessSql,
+  witnessValues,
 } from './witness.js';
 import { writeEpoch } from './write-epoch.js';
 
@@ -121,7 +122,7 @@ async function observeWitness(session: SessionContext, key: WitnessKey): Promise
   const { rows } = await session.client.query<WitnessRow>({
     name: session.schemaKnown ? 'look' : 'look_without_row',
     text: witnessSql(session.schemaKnown),
-    values: [session.applicationName(), ...(session.schemaKnown ? [key.systemIdentifier, key.token] : [])],
+    values: witnessValues(session.applicationName(), key, session.schemaKnown),
   });
   const row = rows[0];
   if (row === undefined) throw new CommandError('speaks', 'the look at the witness returned no row');
