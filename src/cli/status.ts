@@ -2,6 +2,7 @@
 import { isForeign } from '../core/foreign-server.js';
 import { majorityOf } from '../core/lease.js';
 import { formatLsn } from '../core/lsn.js';
+import { twoNodesWarning } from '../core/two-nodes.js';
 import type { Registry } from '../core/types.js';
 import { type ClusterLook, isSameNode, lookAtCluster, type NodeLook, workerStateOf } from './cluster-look.js';
 import { type ConnectionOptions, conninfoOf } from './connection-options.js';
@@ -149,11 +150,8 @@ function warningsOf(cluster: ClusterLook, nodes: readonly NodeStatus[]): readonl
     (node) => !registry.voters.some((voter) => voter.name === node.name),
   );
   for (const node of registeredOnly) warnings.push(`${node.name} is registered but has no vote yet`);
-  const isPair = registry.voters.length === 2 && registry.voters.every((voter) => voter.kind === 'node');
-  if (isPair)
-    warnings.push(
-      'two nodes without a witness: no majority is possible, a split can lose data; add a third or a witness',
-    );
+  const ofTwoNodes = twoNodesWarning(registry.voters, quorumOf(cluster));
+  if (ofTwoNodes !== null) warnings.push(ofTwoNodes);
   if (syncOf(registry) === 'degraded')
     warnings.push('synchronous replication is wished, but no wished standby is there');
   return warnings;

@@ -49,6 +49,7 @@ export function newKeeper(settings: CoreSettings, now: number): Keeper {
     listening: { voter: null, conninfo: null },
     rejoinTries: 0,
     brokenElections: 0,
+    twoNodesSince: null,
     journal: [],
     reportedState: '',
   };

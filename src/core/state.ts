@@ -244,6 +244,8 @@ export interface Keeper {
   rejoinTries: number;
   /** Elections in a row that ended with the own session: the next one waits longer each time. */
   brokenElections: number;
+  /** Since when two nodes are alone with each other and quorum = auto; 'said' = it was warned of. */
+  twoNodesSince: number | 'said' | null;
   /** Decisions not yet written to the events table. */
   readonly journal: ReasonRecord[];
   reportedState: string;

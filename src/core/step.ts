@@ -33,6 +33,7 @@ import { decideStandby, standbyState } from './standby.js';
 import type { Arrived, Keeper } from './state.js';
 import { ingestIndirectAnswer } from './suspicion.js';
 import { isIdle, newTurn, note, send, type Turn } from './turn.js';
+import { warnOfTwoNodes } from './two-nodes.js';
 
 /** Role changes within one step: more than this many in a row would be a loop without an event. */
 const roleChangesPerStep = 8;
@@ -46,6 +47,7 @@ export function step(k: Keeper, event: KeeperEvent, now: number): Turn {
   forgetIfRemoved(k, turn);
   decideUntilStable(k, turn);
   void arrived;
+  warnOfTwoNodes(k, turn);
   renewVotes(k, turn);
   report(k, turn);
   openLinks(k, turn);

@@ -88,7 +88,12 @@ test('two nodes without a witness are warned about; a witness ends the warning a
   const pair = [voterOf('n1', 1), voterOf('n2', 2)];
   assert.match(
     statusOf(clusterOf({}, { voters: pair, nodes: pair })).warnings.join(),
-    /two nodes without a witness/,
+    /two nodes without a witness: no majority is possible/,
+  );
+  const strict = { n1: { look: { keeperSettings: { quorum: 'strict' } } } };
+  assert.match(
+    statusOf(clusterOf(strict, { voters: pair, nodes: pair })).warnings.join(),
+    /quorum = strict: with one lost nobody takes writes/,
   );
   const identity = { token: 't', systemIdentifier: '8', timeline: 1, address: '10.0.0.9:5432' };
   const witness = { ...voterOf('w', 3, 'witness'), identity };
