@@ -266,16 +266,19 @@ create or replace view pgkeeper.repl_status as
          case when here.standby then coalesce(receiver.status, 'disconnected')
               when n.name = here.name then 'master'
               else coalesce(sender.state, 'disconnected') end as state,
-         case when here.standby
+         -- greatest() leaves NULL out, so what is not known is asked for first.
+         case when here.standby and receiver.latest_end_lsn is not null
               then greatest(pg_catalog.pg_wal_lsn_diff(receiver.latest_end_lsn, here.received), 0)::bigint
-              when n.name = here.name then 0::bigint
-              else greatest(pg_catalog.pg_wal_lsn_diff(here.received, sender.flush_lsn), 0)::bigint end as replication_lag,
-         case when here.standby then greatest(pg_catalog.pg_wal_lsn_diff(here.received, here.replayed), 0)::bigint
-              when n.name = here.name then 0::bigint
-              else greatest(pg_catalog.pg_wal_lsn_diff(sender.flush_lsn, sender.replay_lsn), 0)::bigint end as apply_lag,
+              when here.standby then null
+              when n.name = here.name then 0
+              when sender.flush_lsn is not null
+              then greatest(pg_catalog.pg_wal_lsn_diff(here.received, sender.flush_lsn), 0)::bigint end as replication_lag,
+         case when here.standby then pg_catalog.pg_wal_lsn_diff(here.received, here.replayed)::bigint
+              when n.name = here.name then 0
+              when sender.replay_lsn is not null
+              then greatest(pg_catalog.pg_wal_lsn_diff(sender.flush_lsn, sender.replay_lsn), 0)::bigint end as apply_lag,
          case when here.standby and receiver.status = 'streaming' and here.replayed >= here.received then interval '0'
-              when here.standby
-              then greatest(pg_catalog.clock_timestamp() - pg_catalog.pg_last_xact_replay_timestamp(), interval '0')
+              when here.standby then here.replayed_ago
               when n.name = here.name or sender.replay_lsn >= here.received then interval '0'
               else sender.replay_lag end as time_lag
   from pgkeeper.node_info n
@@ -285,7 +288,8 @@ create or replace view pgkeeper.repl_status as
            case when r.standby
                 then greatest(pg_catalog.pg_last_wal_receive_lsn(), pg_catalog.pg_last_wal_replay_lsn())
                 else pg_catalog.pg_current_wal_lsn() end as received,
-           case when r.standby then pg_catalog.pg_last_wal_replay_lsn() end as replayed
+           case when r.standby then pg_catalog.pg_last_wal_replay_lsn() end as replayed,
+           pg_catalog.clock_timestamp() - pg_catalog.pg_last_xact_replay_timestamp() as replayed_ago
     from (select pg_catalog.pg_is_in_recovery() as standby offset 0) r offset 0) here
   left join pg_catalog.pg_stat_wal_receiver receiver on here.standby
   left join lateral (

@@ -31,6 +31,8 @@ export interface NodeStatus {
   readonly since: string | null;
   /** Whose worker holds this server's vote. */
   readonly lease: string | null;
+  /** Of a standby: when it last had a message or a transaction of its master, as far as it can tell now. */
+  readonly heard_of_master: string | null;
   /** Is a worker seen beside this server? */
   readonly worker: boolean;
   /** Why it could not be reached. */
@@ -104,9 +106,14 @@ function nodeStatus(cluster: ClusterLook, node: NodeLook, master: Answered | nul
     lag_bytes: isWitness ? null : lagOf(node, master),
     since: registered?.state === state ? (registered?.since ?? null) : null,
     lease: look?.voteHolder ?? null,
+    heard_of_master: isWitness || look === null ? null : timeBefore(look.heardMs),
     worker: !isWitness && state !== null,
     error: node.look.kind === 'silent' ? failureText(node.look.failure) : null,
   };
+}
+
+function timeBefore(ageMs: number | null): string | null {
+  return ageMs === null ? null : new Date(Date.now() - ageMs).toISOString();
 }
 
 /** Of a server out of reach, its worker's word counts elsewhere only where it speaks of being out of work. */
@@ -143,6 +150,9 @@ function warningsOf(cluster: ClusterLook, nodes: readonly NodeStatus[]): readonl
     if (!node.reachable) warnings.push(`${node.name} cannot be reached from here: ${node.error}`);
     else if (!node.worker && node.role !== 'witness') warnings.push(`${node.name} has no running worker`);
   }
+  if (!writable.some((node) => node.name === registry.master))
+    for (const node of nodes)
+      if (node.role === 'standby' && node.reachable) warnings.push(heardText(node, registry));
   for (const { voter, look } of cluster.nodes)
     if (voter.kind === 'witness' && look.kind === 'answered' && isForeign(registry, voter, look.observation))
       warnings.push(`another server answers in the place of witness ${voter.name}: its vote is void`);
@@ -155,6 +165,14 @@ function warningsOf(cluster: ClusterLook, nodes: readonly NodeStatus[]): readonl
   if (syncOf(registry) === 'degraded')
     warnings.push('synchronous replication is wished, but no wished standby is there');
   return warnings;
+}
+
+/** An isolated standby: what it has may be that old. */
+function heardText(node: NodeStatus, registry: Registry): string {
+  const master = registry.master === node.name ? 'any master' : `its master ${registry.master}`;
+  return node.heard_of_master === null
+    ? `${node.name} has heard nothing of ${master} since it was started`
+    : `${node.name} last heard of ${master} ${ageOf(node.heard_of_master)} ago`;
 }
 
 function statusLines(status: ClusterStatus): readonly string[] {

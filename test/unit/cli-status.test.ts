@@ -77,6 +77,16 @@ test('an old master that is still writable is called out', () => {
   assert.match(status.warnings.join(), /n3 is writable, but n1 is the master of epoch 4/);
 });
 
+test('where no master is in reach each standby says when it last heard of it', () => {
+  const status = statusOf(
+    clusterOf({ n1: { failure: gone }, n2: { look: { heardMs: 12_000 } }, n3: { look: { heardMs: null } } }),
+  );
+  assert.match(status.warnings.join('\n'), /^n2 last heard of its master n1 12 s ago$/m);
+  assert.match(status.warnings.join('\n'), /^n3 has heard nothing of its master n1 since it was started$/m);
+  assert.ok(Math.abs(Date.now() - 12_000 - Date.parse(status.nodes[1]?.heard_of_master ?? '')) < 2000);
+  assert.doesNotMatch(statusOf(clusterOf()).warnings.join(), /heard/);
+});
+
 test('votes count only when the master’s own worker holds them', () => {
   const status = statusOf(
     clusterOf({ n2: { look: { voteHolder: 'n3' } }, n3: { look: { voteHolder: null } } }),
