@@ -76,6 +76,8 @@ export async function runCommand(
 }
 
 const undefinedTable = '42P01';
+/** pg_is_wal_replay_paused() on a server that has left recovery since the same look asked whether it is in recovery. */
+const recoveryEnded = '55000';
 
 async function observe(session: SessionContext): Promise<Answer> {
   const { client, witness } = session;
@@ -89,8 +91,10 @@ async function observe(session: SessionContext): Promise<Answer> {
   try {
     return await observeOnce(session);
   } catch (error) {
-    if ((error as { code?: string }).code !== undefinedTable) throw error;
-    session.schemaKnown = false;
+    const { code } = error as { code?: string };
+    if (code === undefinedTable) session.schemaKnown = false;
+    // A server never goes back into recovery, so once more is enough; without it a promotion would cost the vote that it rests on.
+    else if (code !== recoveryEnded) throw error;
     return observeOnce(session);
   }
 }
