@@ -37,8 +37,8 @@ export interface Answered {
   /** Their wall clock minus ours; true within +- roundTripMs / 2. */
   readonly clockOffsetMs: number;
   readonly roundTripMs: number;
-  /** On a standby: age of the last message of its WAL stream, or of the last transaction it has replayed, if that is newer. */
-  readonly heardMs: number | null;
+  /** On a standby: age of the last transaction it has replayed. */
+  readonly replayedAgeMs: number | null;
   /** pg_keeper.* as a session there sees them; flags and environment of its worker may say otherwise. */
   readonly keeperSettings: Readonly<Record<string, string | null>>;
 }
@@ -46,8 +46,7 @@ export interface Answered {
 const detailsSql = (withRegistry: boolean) => `
 select current_setting('server_version_num')::int as server_version,
   extract(epoch from clock_timestamp()) * 1000 as clock_ms,
-  case when pg_is_in_recovery() then extract(epoch from clock_timestamp() - greatest(pg_last_xact_replay_timestamp(),
-    (select last_msg_receipt_time from pg_stat_wal_receiver))) * 1000 end as heard_ms,
+  case when pg_is_in_recovery() then extract(epoch from clock_timestamp() - pg_last_xact_replay_timestamp()) * 1000 end as replayed_age_ms,
   (select json_object_agg(n.name, nullif(current_setting('pg_keeper.' || n.name, true), ''))
    from unnest($1::text[]) as n(name)) as keeper_settings,
   (select json_agg(json_build_object('name', a.application_name, 'silentMs',
@@ -70,7 +69,7 @@ export const settingNames = definitions.flatMap(({ name, aliases }) => [name, ..
 interface DetailsRow {
   readonly server_version: number;
   readonly clock_ms: string;
-  readonly heard_ms: string | null;
+  readonly replayed_age_ms: string | null;
   readonly keeper_settings: Readonly<Record<string, string | null>>;
   readonly workers: readonly { readonly name: string; readonly silentMs: number }[] | null;
   readonly holder: string | null;
@@ -125,7 +124,7 @@ export async function lookAt(
     serverVersion: details.server_version,
     clockOffsetMs: Number(details.clock_ms) - (sentAt + roundTripMs / 2),
     roundTripMs,
-    heardMs: details.heard_ms === null ? null : Math.max(0, Number(details.heard_ms)),
+    replayedAgeMs: details.replayed_age_ms === null ? null : Math.max(0, Number(details.replayed_age_ms)),
     keeperSettings: details.keeper_settings,
   };
 }

@@ -2,6 +2,7 @@
 import { isForeign } from '../core/foreign-server.js';
 import { majorityOf } from '../core/lease.js';
 import { formatLsn } from '../core/lsn.js';
+import { streamsFrom } from '../core/suspicion.js';
 import { twoNodesWarning } from '../core/two-nodes.js';
 import type { Registry } from '../core/types.js';
 import { type ClusterLook, isSameNode, lookAtCluster, type NodeLook, workerStateOf } from './cluster-look.js';
@@ -106,14 +107,19 @@ function nodeStatus(cluster: ClusterLook, node: NodeLook, master: Answered | nul
     lag_bytes: isWitness ? null : lagOf(node, master),
     since: registered?.state === state ? (registered?.since ?? null) : null,
     lease: look?.voteHolder ?? null,
-    heard_of_master: isWitness || look === null ? null : timeBefore(look.heardMs),
+    heard_of_master: isWitness || look === null ? null : heardOfMaster(cluster.registry, look),
     worker: !isWitness && state !== null,
     error: node.look.kind === 'silent' ? failureText(node.look.failure) : null,
   };
 }
 
-function timeBefore(ageMs: number | null): string | null {
-  return ageMs === null ? null : new Date(Date.now() - ageMs).toISOString();
+/** The newer of its last transaction and, where the master itself sends to it, the last message: others send on what they have. */
+function heardOfMaster(registry: Registry, { observation, replayedAgeMs }: Answered): string | null {
+  const master = registry.nodes.find((node) => node.name === registry.master);
+  const direct = master !== undefined && streamsFrom(observation, master);
+  const messageAgeMs = direct ? (observation.walReceiver?.lastMessageAgeMs ?? null) : null;
+  const ages = [replayedAgeMs, messageAgeMs].filter((age) => age !== null);
+  return ages.length === 0 ? null : new Date(Date.now() - Math.min(...ages)).toISOString();
 }
 
 /** Of a server out of reach, its worker's word counts elsewhere only where it speaks of being out of work. */

@@ -78,13 +78,21 @@ test('an old master that is still writable is called out', () => {
 });
 
 test('where no master is in reach each standby says when it last heard of it', () => {
+  const walReceiver = { status: 'streaming', host: 'n2', port: 5432, lastMessageAgeMs: 10 };
   const status = statusOf(
-    clusterOf({ n1: { failure: gone }, n2: { look: { heardMs: 12_000 } }, n3: { look: { heardMs: null } } }),
+    clusterOf({
+      n1: { failure: gone },
+      n2: { observation: { walReceiver: null }, look: { replayedAgeMs: 12_000 } },
+      // What another standby sends is no word of the master.
+      n3: { observation: { walReceiver }, look: { replayedAgeMs: null } },
+    }),
   );
   assert.match(status.warnings.join('\n'), /^n2 last heard of its master n1 12 s ago$/m);
   assert.match(status.warnings.join('\n'), /^n3 has heard nothing of its master n1 since it was started$/m);
   assert.ok(Math.abs(Date.now() - 12_000 - Date.parse(status.nodes[1]?.heard_of_master ?? '')) < 2000);
-  assert.doesNotMatch(statusOf(clusterOf()).warnings.join(), /heard/);
+  const healthy = statusOf(clusterOf());
+  assert.doesNotMatch(healthy.warnings.join(), /heard/);
+  assert.ok(Date.parse(healthy.nodes[1]?.heard_of_master ?? '') > Date.now() - 2000, 'by its stream');
 });
 
 test('votes count only when the master’s own worker holds them', () => {
