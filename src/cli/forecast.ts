@@ -7,6 +7,7 @@ import { formatDuration } from '../core/duration.js';
 import { majorityOf } from '../core/lease.js';
 import { formatLsn } from '../core/lsn.js';
 import { type Candidate, candidateOf, compareWal, rank, restriction } from '../core/ranking.js';
+import { twoNodesWarning } from '../core/two-nodes.js';
 import type { Registry } from '../core/types.js';
 import type { Settings } from '../settings/settings.js';
 import { type ClusterLook, type NodeLook, settingsOfNode, workerStateOf } from './cluster-look.js';
@@ -52,6 +53,8 @@ export interface Forecast {
     readonly awaited: readonly string[];
   };
   readonly outage: Outage | null;
+  /** What the verdict does not show, and the operator must know. */
+  readonly warnings: readonly string[];
 }
 
 /** Others that would go on without: how long each lower-ranked one waits for a better one, as in core/election. */
@@ -109,6 +112,7 @@ export function forecastOf(cluster: ClusterLook): Forecast {
     votes,
     commits,
     outage: first === undefined ? null : outageOf(cluster, first, active.length),
+    warnings: [twoNodesWarning(registry.voters, quorumOf(cluster)) ?? []].flat(),
   };
 }
 

@@ -2,6 +2,8 @@
 import { isForeign } from '../core/foreign-server.js';
 import { majorityOf } from '../core/lease.js';
 import { formatLsn } from '../core/lsn.js';
+import { streamsFrom } from '../core/suspicion.js';
+import { twoNodesWarning } from '../core/two-nodes.js';
 import type { Registry } from '../core/types.js';
 import { type ClusterLook, isSameNode, lookAtCluster, type NodeLook, workerStateOf } from './cluster-look.js';
 import { type ConnectionOptions, conninfoOf } from './connection-options.js';
@@ -30,6 +32,8 @@ export interface NodeStatus {
   readonly since: string | null;
   /** Whose worker holds this server's vote. */
   readonly lease: string | null;
+  /** Of a standby: when it last had a message or a transaction of its master, as far as it can tell now. */
+  readonly heard_of_master: string | null;
   /** Is a worker seen beside this server? */
   readonly worker: boolean;
   /** Why it could not be reached. */
@@ -103,9 +107,19 @@ function nodeStatus(cluster: ClusterLook, node: NodeLook, master: Answered | nul
     lag_bytes: isWitness ? null : lagOf(node, master),
     since: registered?.state === state ? (registered?.since ?? null) : null,
     lease: look?.voteHolder ?? null,
+    heard_of_master: isWitness || look === null ? null : heardOfMaster(cluster.registry, look),
     worker: !isWitness && state !== null,
     error: node.look.kind === 'silent' ? failureText(node.look.failure) : null,
   };
+}
+
+/** The newer of its last transaction and, where the master itself sends to it, the last message: others send on what they have. */
+function heardOfMaster(registry: Registry, { observation, replayedAgeMs }: Answered): string | null {
+  const master = registry.nodes.find((node) => node.name === registry.master);
+  const direct = master !== undefined && streamsFrom(observation, master);
+  const messageAgeMs = direct ? (observation.walReceiver?.lastMessageAgeMs ?? null) : null;
+  const ages = [replayedAgeMs, messageAgeMs].filter((age) => age !== null);
+  return ages.length === 0 ? null : new Date(Date.now() - Math.min(...ages)).toISOString();
 }
 
 /** Of a server out of reach, its worker's word counts elsewhere only where it speaks of being out of work. */
@@ -142,6 +156,9 @@ function warningsOf(cluster: ClusterLook, nodes: readonly NodeStatus[]): readonl
     if (!node.reachable) warnings.push(`${node.name} cannot be reached from here: ${node.error}`);
     else if (!node.worker && node.role !== 'witness') warnings.push(`${node.name} has no running worker`);
   }
+  if (!writable.some((node) => node.name === registry.master))
+    for (const node of nodes)
+      if (node.role === 'standby' && node.reachable) warnings.push(heardText(node, registry));
   for (const { voter, look } of cluster.nodes)
     if (voter.kind === 'witness' && look.kind === 'answered' && isForeign(registry, voter, look.observation))
       warnings.push(`another server answers in the place of witness ${voter.name}: its vote is void`);
@@ -149,14 +166,19 @@ function warningsOf(cluster: ClusterLook, nodes: readonly NodeStatus[]): readonl
     (node) => !registry.voters.some((voter) => voter.name === node.name),
   );
   for (const node of registeredOnly) warnings.push(`${node.name} is registered but has no vote yet`);
-  const isPair = registry.voters.length === 2 && registry.voters.every((voter) => voter.kind === 'node');
-  if (isPair)
-    warnings.push(
-      'two nodes without a witness: no majority is possible, a split can lose data; add a third or a witness',
-    );
+  const ofTwoNodes = twoNodesWarning(registry.voters, quorumOf(cluster));
+  if (ofTwoNodes !== null) warnings.push(ofTwoNodes);
   if (syncOf(registry) === 'degraded')
     warnings.push('synchronous replication is wished, but no wished standby is there');
   return warnings;
+}
+
+/** An isolated standby: what it has may be that old. */
+function heardText(node: NodeStatus, registry: Registry): string {
+  const master = registry.master === node.name ? 'any master' : `its master ${registry.master}`;
+  return node.heard_of_master === null
+    ? `${node.name} has heard nothing of ${master} since it was started`
+    : `${node.name} last heard of ${master} ${ageOf(node.heard_of_master)} ago`;
 }
 
 function statusLines(status: ClusterStatus): readonly string[] {

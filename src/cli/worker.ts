@@ -5,9 +5,10 @@
 import { type CoreSettings, pollDeadlineMs } from '../core/types.js';
 import { createLogger, decisionLog, goOnWithoutReader, type Logger } from '../logging.js';
 import type { Emit, Ports } from '../ports.js';
-import { openClient, queryWithDeadline } from '../postgres/connect.js';
 import { PostgresNotifications } from '../postgres/notifications.js';
 import { PostgresProbe } from '../postgres/probe.js';
+import { judgeSchema } from '../postgres/schema-version.js';
+import { eventBatch, lookAfter, type Upkeep } from '../postgres/upkeep.js';
 import { PostgresVoterSessions } from '../postgres/voter-sessions.js';
 import { systemClock } from '../process/clock.js';
 import { GuardLink } from '../process/guard-link.js';
@@ -21,9 +22,12 @@ import { coreSettingsOf, type Settings } from '../settings/settings.js';
 import { Worker, type WorkerView } from '../worker/worker.js';
 import { CommandFailure, type ExitCode, exitCodes } from './exit-codes.js';
 import { usableSettings } from './usable-settings.js';
+import { programVersion } from './version.js';
 
-/** How often a worker looks whether its server has reloaded its files, or answers at last. */
-const settingsPollMs = 10_000;
+/** How often a worker looks after its server: has it reloaded its files, does it answer at last? */
+const upkeepMs = 10_000;
+/** Between two looks for old events where there was not a whole batch of them. */
+const retentionPauseMs = 600_000;
 /** Ending sessions takes a moment; a frozen server must not hold up the end of the worker. */
 const stopBoundMs = 3000;
 /** Whatever the worker waits for then, it has started: systemd need not wait for a server that is down. */
@@ -54,6 +58,9 @@ class Daemon {
   #core: CoreSettings;
   #serverAsked: boolean;
   #confLoadedAt: string | null = null;
+  #schemaSaid = '';
+  #state = '';
+  #retentionAt = 0;
   #polling = false;
   #stopping = false;
 
@@ -148,7 +155,7 @@ class Daemon {
           () => resolve(code),
         );
       };
-      const timer = setInterval(() => this.#poll(), settingsPollMs);
+      const timer = setInterval(() => this.#poll(), upkeepMs);
       for (const signal of ['SIGTERM', 'SIGINT'] as const)
         process.on(signal, () => {
           this.#logger.info({ signal }, `worker stops: ${signal}`);
@@ -168,6 +175,7 @@ class Daemon {
       process.on('unhandledRejection', crash);
       this.#logger.info(shown(this.#settings), `settings: T = ${this.#failoverMs()} ms`);
       this.#worker.start();
+      this.#poll();
       const endWatch = this.#service.watch(() => this.#worker.takesTurns());
       setTimeout(() => this.#service.ready(), readyBoundMs).unref();
     });
@@ -175,6 +183,7 @@ class Daemon {
 
   /** `pg_keeper: n1 (master:connected, 3)`, as in the original; ps shows as much of it as the command line was long. */
   #show({ state, nodes, hasRole }: WorkerView): void {
+    this.#state = hasRole ? state : '';
     const text = `${this.#settings.nodeName} (${state}, ${nodes})`;
     process.title = `pg_keeper: ${text}`;
     this.#service.status(text);
@@ -185,20 +194,40 @@ class Daemon {
     return this.#core.keepaliveTimeMs * this.#core.keepaliveCount;
   }
 
-  /** Settings count from the server's reload on, as everywhere in PostgreSQL; a worker started first reads them late. */
   #poll(): void {
     if (this.#polling || this.#stopping) return;
     this.#polling = true;
-    confLoadTime(this.#settings.ownConninfo)
-      .then((loadedAt) => {
-        const changed = this.#confLoadedAt !== null && this.#confLoadedAt !== loadedAt;
-        this.#confLoadedAt = loadedAt;
-        if (changed || !this.#serverAsked) this.#reload();
-      })
+    const { ownConninfo, eventRetentionMs } = this.#settings;
+    const tidies = this.#state.startsWith('master:') && performance.now() >= this.#retentionAt;
+    const retentionMs = tidies && eventRetentionMs > 0 ? eventRetentionMs : null;
+    lookAfter(ownConninfo, retentionMs, stopBoundMs)
+      .then((upkeep) => this.#takeUpkeep(upkeep, retentionMs !== null))
       .catch(() => undefined)
       .finally(() => {
         this.#polling = false;
       });
+  }
+
+  /** Settings count from the server's reload on, as everywhere in PostgreSQL; a worker started first reads them late. */
+  #takeUpkeep({ confLoadedAt, schema, deletedEvents }: Upkeep, tidied: boolean): void {
+    const changed = this.#confLoadedAt !== null && this.#confLoadedAt !== confLoadedAt;
+    this.#confLoadedAt = confLoadedAt;
+    if (changed || !this.#serverAsked) this.#reload();
+    if (tidied) {
+      this.#retentionAt = performance.now() + (deletedEvents < eventBatch ? retentionPauseMs : 0);
+      if (deletedEvents > 0) this.#logger.debug({ deletedEvents }, `${deletedEvents} old events deleted`);
+    }
+    // Nothing installed is told elsewhere: it may be meant so.
+    if (schema !== null && schema.kind !== 'missing') this.#saySchema(judgeSchema(schema, programVersion()));
+  }
+
+  #saySchema(verdict: ReturnType<typeof judgeSchema>): void {
+    const text = verdict.kind === 'usable' ? '' : `${verdict.reason}; ${verdict.mend}`;
+    if (text === this.#schemaSaid) return;
+    this.#schemaSaid = text;
+    if (verdict.kind === 'usable')
+      this.#logger.info(`the installed objects have version ${verdict.version} now`);
+    else this.#logger.warn(`${text}${verdict.kind === 'differs' ? '; the worker goes on with them' : ''}`);
   }
 
   #reload(whenDone: () => void = () => undefined): void {
@@ -252,17 +281,4 @@ function shown(settings: Settings): Readonly<Record<string, unknown>> {
       .filter(([key]) => key !== 'ownConninfo')
       .map(([key, value]) => [key, isSet(value, key)]),
   );
-}
-
-async function confLoadTime(conninfo: string): Promise<string> {
-  const client = await openClient(conninfo, {
-    applicationName: 'pgkeeper settings',
-    connectTimeoutMs: stopBoundMs,
-  });
-  try {
-    const result = await queryWithDeadline(client, 'select pg_conf_load_time()::text as at', [], stopBoundMs);
-    return String((result.rows[0] as { at?: unknown } | undefined)?.at);
-  } finally {
-    client.end().catch(() => undefined);
-  }
 }

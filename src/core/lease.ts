@@ -17,11 +17,6 @@ export function neededVotes(k: Keeper): number {
   return majorityOf(votersOf(k), k.settings.quorum);
 }
 
-/** Two nodes, no witness, quorum = auto: who may become master is not decided by a majority. */
-export function isTwoNodeAuto(k: Keeper): boolean {
-  return votersOf(k).length === 2 && neededVotes(k) === 1;
-}
-
 function goodUntil(k: Keeper, link: Link): number {
   if (link.vote === null) return Number.NEGATIVE_INFINITY;
   // The voter frees it after the time that was set with it, whatever the settings say by now.

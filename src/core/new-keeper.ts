@@ -51,6 +51,7 @@ export function newKeeper(settings: CoreSettings, now: number): Keeper {
     rejoinTries: 0,
     brokenElections: 0,
     said: new Map(),
+    twoNodesSince: null,
     journal: [],
     reportedState: '',
     word: null,

@@ -1,7 +1,7 @@
 /** A standby's decisions: whom it hears, whether it strayed, when the master is gone, when to come back. */
 import { startElection } from './election-round.js';
 import { ballotConninfo, isPointedAt } from './following.js';
-import { isTwoNodeAuto, isVoteGood, ownYouthMs, releaseVotes, tryVotes } from './lease.js';
+import { isVoteGood, ownYouthMs, releaseVotes, tryVotes } from './lease.js';
 import {
   heartbeatMs,
   linkOf,
@@ -18,6 +18,7 @@ import { isOtherHistory, isRowless, isSettled } from './ranking.js';
 import type { Keeper, Link, Role } from './state.js';
 import { judgeSuspicion, streamsFrom, watchMaster } from './suspicion.js';
 import { due, note, send, type Turn } from './turn.js';
+import { isTwoNodeAuto } from './two-nodes.js';
 import type { Observation } from './types.js';
 
 type Standby = Extract<Role, { kind: 'standby' }>;

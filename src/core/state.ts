@@ -254,6 +254,8 @@ export interface Keeper {
   brokenElections: number;
   /** Decisions that come in each round of an outage: when last made, when last told, how many in a row. */
   readonly said: Map<ReasonCode, { readonly at: number; readonly toldAt: number; readonly count: number }>;
+  /** Since when two nodes are alone with each other and quorum = auto; 'said' = it was warned of. */
+  twoNodesSince: number | 'said' | null;
   /** Decisions not yet written to the events table. */
   readonly journal: ReasonRecord[];
   reportedState: string;

@@ -34,6 +34,7 @@ import { decideStandby, standbyState } from './standby.js';
 import type { Arrived, Keeper } from './state.js';
 import { ingestIndirectAnswer } from './suspicion.js';
 import { isIdle, newTurn, note, send, type Turn } from './turn.js';
+import { warnOfTwoNodes } from './two-nodes.js';
 
 /** Role changes within one step: more than this many in a row would be a loop without an event. */
 const roleChangesPerStep = 8;
@@ -48,6 +49,7 @@ export function step(k: Keeper, event: KeeperEvent, now: number): Turn {
   decideUntilStable(k, turn);
   forgetForced(k);
   void arrived;
+  warnOfTwoNodes(k, turn);
   renewVotes(k, turn);
   report(k, turn);
   openLinks(k, turn);

@@ -79,9 +79,9 @@ export async function runCommand(
   }
 }
 
-/** "recovery is not in progress". */
-const notInThisState = '55000';
 const undefinedTable = '42P01';
+/** pg_is_wal_replay_paused() on a server that has left recovery since the same look asked whether it is in recovery. */
+const recoveryEnded = '55000';
 
 async function observe(session: SessionContext): Promise<Answer> {
   const { client, witness } = session;
@@ -96,10 +96,9 @@ async function observe(session: SessionContext): Promise<Answer> {
     return await observeOnce(session);
   } catch (error) {
     const { code } = error as { code?: string };
-    // Promoted while the look was on its way: what it asked of a standby only, this server has no answer to any more.
-    if (code === notInThisState) return observeOnce(session);
-    if (code !== undefinedTable) throw error;
-    session.schemaKnown = false;
+    if (code === undefinedTable) session.schemaKnown = false;
+    // A server never goes back into recovery, so once more is enough; without it a promotion would cost the vote that it rests on.
+    else if (code !== recoveryEnded) throw error;
     return observeOnce(session);
   }
 }

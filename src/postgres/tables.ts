@@ -14,6 +14,16 @@ type TimeColumn = ColumnType<Date, Date | string | undefined, Date | string>;
 /** jsonb: pg parses what it reads; arrays must be written as text, or pg makes PostgreSQL arrays of them. */
 type JsonColumn<Read> = ColumnType<Read, string | undefined, string>;
 
+/** interval, as pg delivers it; what is 0 may be missing. */
+export interface Interval {
+  readonly days?: number;
+  readonly hours?: number;
+  readonly minutes?: number;
+  readonly seconds?: number;
+  readonly milliseconds?: number;
+  toPostgres(): string;
+}
+
 /** An element of `cluster_state.voters` and `.nodes`. */
 export interface VoterElement {
   readonly name: string;
@@ -99,6 +109,17 @@ export interface StatusView {
   readonly lease: ColumnType<string | null, never, never>;
 }
 
+/** The view; never written. */
+export interface ReplStatusView {
+  readonly name: ColumnType<string, never, never>;
+  readonly state: ColumnType<string, never, never>;
+  /** Bytes. */
+  readonly replication_lag: ColumnType<string | null, never, never>;
+  /** Bytes. */
+  readonly apply_lag: ColumnType<string | null, never, never>;
+  readonly time_lag: ColumnType<Interval | null, never, never>;
+}
+
 export interface Database {
   readonly node_info: NodeInfoTable;
   readonly witness_info: WitnessInfoTable;
@@ -106,4 +127,5 @@ export interface Database {
   readonly events: EventsTable;
   readonly node_state: NodeStateTable;
   readonly status: StatusView;
+  readonly repl_status: ReplStatusView;
 }

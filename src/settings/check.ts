@@ -20,6 +20,9 @@ const shortestKeepaliveMs = 50;
 /** The margin between two ideas of one lease is at least 20 ms, and a lease is renewed every third of it. */
 const shortestLeaseMs = 150;
 
+/** 100 years: no timer counts it. */
+const longestRetentionMs = 36_500 * 86_400_000;
+
 class Reader {
   readonly problems: string[] = [];
   readonly #values: ReadonlyMap<SettingName, SettingEntry>;
@@ -40,8 +43,8 @@ class Reader {
     this.problems.push(`${given}${where}: ${why}`);
   }
 
-  duration(name: SettingName, leastMs: number): number {
-    const parsed = parseDuration(this.text(name));
+  duration(name: SettingName, leastMs: number, mostMs?: number): number {
+    const parsed = parseDuration(this.text(name), mostMs);
     if (parsed.kind === 'problem') {
       this.refuse(name, parsed.message);
       return Number.NaN;
@@ -120,6 +123,7 @@ export function judge(given: ReadonlyMap<SettingName, SettingEntry>, found: Give
     stopCommand: read.text('stop_command'),
     commandTimeoutMs: read.duration('command_timeout', 1),
     startupGraceMs: read.duration('startup_grace', 0),
+    eventRetentionMs: read.duration('event_retention', 0, longestRetentionMs),
     logLevel,
     ownConninfo: conninfo,
     dataDirectory: found.dataDirectory,

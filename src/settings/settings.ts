@@ -23,6 +23,8 @@ export interface Settings {
   readonly stopCommand: string;
   readonly commandTimeoutMs: number;
   readonly startupGraceMs: number;
+  /** Older rows of pgkeeper.events are deleted by the master's worker; 0 = none. */
+  readonly eventRetentionMs: number;
   readonly logLevel: LogLevel;
   /** How the worker reaches its own server. May hold a password. */
   readonly ownConninfo: string;
@@ -50,6 +52,7 @@ export type SettingName =
   | 'stop_command'
   | 'command_timeout'
   | 'startup_grace'
+  | 'event_retention'
   | 'log_level'
   | 'conninfo'
   | 'data_directory'
@@ -162,6 +165,12 @@ export const definitions: readonly Definition[] = [
     fallback: '30s',
     value: 'DURATION',
     meaning: 'how long a worker that never saw the master waits for it, so that a slow boot is no failover',
+  },
+  {
+    name: 'event_retention',
+    fallback: '90d',
+    value: 'DURATION',
+    meaning: 'how long rows of pgkeeper.events are kept; 0 = for ever',
   },
   { name: 'log_level', fallback: 'info', value: 'LEVEL', meaning: 'trace, debug, info, warn or error' },
   {

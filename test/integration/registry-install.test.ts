@@ -54,7 +54,7 @@ after(async () => {
 });
 
 describe('installing the registry', { concurrency: false }, () => {
-  test('the generated migration is up to date with the parts of the extension', () => {
+  test('the generated migration and upgrade script are up to date with the parts of the extension', () => {
     const { status, stderr } = spawnSync(
       process.execPath,
       [join(packageFolder, 'scripts', 'make-migrations.mjs'), '--check'],

@@ -112,6 +112,7 @@ export function clusterOf(
       serverVersion: 150_000,
       clockOffsetMs: 0,
       roundTripMs: 2,
+      replayedAgeMs: isMaster ? null : 60_000,
       keeperSettings: {},
       ...change.look,
     };
