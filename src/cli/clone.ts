@@ -48,11 +48,11 @@ export async function runClone(options: CloneOptions): Promise<ExitCode> {
   const target = cloneTarget(options.dataDirectory);
   const name = nameOf(options, target);
   const plan = planOf(options);
+  await claimTarget(target, options);
   return withSession(withDatabase(options.from), async ({ client, conninfo }) => {
     const source = await cloneSource(client, conninfo, name);
     const binDirectory = programsFor(target, options.binDirectory, source.major);
     refuseMissingConfiguration(source, target);
-    await claimTarget(target, options);
     refuseFullDisk(target, source.bytes);
     const display = new CopyDisplay();
     const { host, port } = targetOf(conninfo);

@@ -27,6 +27,8 @@ export interface FillOptions {
   readonly tablespaces?: readonly string[];
   readonly onProgress?: (progress: CopyProgress) => void;
   readonly signal?: AbortSignal;
+  /** A source that answers nobody for so long ends the copy. */
+  readonly silentMs?: number;
 }
 
 const copyBoundMs = 24 * 3_600_000;
@@ -37,7 +39,8 @@ export function hasBaseBackup(binDirectory: string): boolean {
 
 /** Resolves with how it was done. */
 export function fillCopy(options: FillOptions, folder: string): Promise<string> {
-  return whileAnswering(options.source, (signal) => fill({ ...options, signal }, folder), options.signal);
+  const work = (signal: AbortSignal) => fill({ ...options, signal }, folder);
+  return whileAnswering(options.source, work, options.signal, options.silentMs);
 }
 
 async function fill(options: FillOptions, folder: string): Promise<string> {

@@ -8,15 +8,15 @@ import { classifyFailure, speaksProtocol } from '../postgres/failure.js';
 const pauseMs = 3000;
 const askBoundMs = 5000;
 /** Some ten questions without an answer. A failover that takes this node's source away is over long before. */
-export const silenceBoundMs = 30_000;
+const silenceBoundMs = 30_000;
 
-export interface SourceWatch {
+interface SourceWatch {
   readonly signal: AbortSignal;
   end(): void;
 }
 
 /** `silentMs`: how long without any answer. */
-export function watchSource(source: string, silentMs = silenceBoundMs): SourceWatch {
+function watchSource(source: string, silentMs: number): SourceWatch {
   const controller = new AbortController();
   let answeredAt = performance.now();
   let timer: NodeJS.Timeout | null = null;
@@ -56,14 +56,15 @@ export async function whileAnswering<T>(
   source: string,
   work: (signal: AbortSignal) => Promise<T>,
   outer?: AbortSignal,
+  silentMs = silenceBoundMs,
 ): Promise<T> {
-  const watch = watchSource(source);
+  const watch = watchSource(source, silentMs);
   const signal = outer === undefined ? watch.signal : AbortSignal.any([watch.signal, outer]);
   try {
     return await work(signal);
   } catch (error) {
     if (!watch.signal.aborted) throw error;
-    throw new Error(`the source has not answered for ${silenceBoundMs / 1000} s; given up`, { cause: error });
+    throw new Error(`the source has not answered for ${silentMs / 1000} s; given up`, { cause: error });
   } finally {
     watch.end();
   }
