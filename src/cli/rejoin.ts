@@ -140,7 +140,7 @@ async function bringBack(
       ['Start its worker instead: it waits for the outcome.'],
     );
   const sameNumberTwice =
-    control.unfinished() === null && (await isOnOtherHistory(control, settings, theirs));
+    control.unfinished() === null && (await isOnOtherHistory(control, settings, source));
   const self: Voter = { name: settings.nodeName, kind: 'node', conninfo: '', database: '', seqno: 0 };
   let lost: LostWal | null = null;
   try {
@@ -166,18 +166,25 @@ async function bringBack(
 }
 
 /** Crash recovery, and the question whether the last timeline only has the same number: pg_rewind would not see that. */
-async function isOnOtherHistory(control: ServerControl, settings: Settings, theirs: Past): Promise<boolean> {
+async function isOnOtherHistory(
+  control: ServerControl,
+  settings: Settings,
+  source: string,
+): Promise<boolean> {
   const condition = await control.inspect();
   if (condition.kind === 'stopped') {
     if (!condition.clean) say('it was not shut down cleanly: it replays its WAL first');
     control.markFenced(null);
     await control.start(startBoundMs);
   }
-  const { observation } = await ownPast(settings.ownConninfo, replayBoundMs);
-  return isOtherHistory(observation, theirs.observation) || isAhead(observation, theirs.observation);
+  const { observation: ours } = await ownPast(settings.ownConninfo, replayBoundMs);
+  // Asked after it: what streams from there is never ahead of it then.
+  const { observation: theirs } = await sourceLook(source);
+  return isOtherHistory(ours, theirs) || isAhead(ours, theirs);
 }
 
 /** Without a registry the positions are all there is. */
 function isAhead(ours: Observation, theirs: Observation): boolean {
-  return ours.timeline === theirs.timeline && ours.received > theirs.received;
+  const isUnknown = ours.registry === null || theirs.registry === null;
+  return isUnknown && ours.timeline === theirs.timeline && ours.received > theirs.received;
 }

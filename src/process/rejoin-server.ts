@@ -3,10 +3,12 @@
  * started. Fenced all the way: the mark goes only when the data are on the master's history.
  */
 import { ballotConninfo, ballotOf } from '../core/following.js';
+import { openClient, queryWithDeadline } from '../postgres/connect.js';
 import { findMaster } from './known-nodes.js';
 import type { LostWal } from './lost-wal.js';
 import type { ServerControl } from './server-control.js';
 
+const askBoundMs = 10_000;
 const startBoundMs = 60_000;
 const stopBoundMs = 30_000;
 
@@ -30,9 +32,34 @@ export async function rejoinServer(control: ServerControl, request: RejoinReques
     throw new Error('an election pointed this server elsewhere meanwhile');
   }
   const detail = await renew(control, request);
-  control.markStandbyOf(follow);
+  const slot = control.followedSlot();
+  const isThere = slot !== '' && (await hasSlot(request.source, slot));
+  control.markStandbyOf(follow, isThere ? slot : '');
   await control.start(startBoundMs);
   return detail;
+}
+
+/** Without the slot it names a standby does not stream. */
+async function hasSlot(source: string, slot: string): Promise<boolean> {
+  try {
+    const client = await openClient(source, {
+      applicationName: 'pgkeeper rejoin',
+      connectTimeoutMs: askBoundMs,
+    });
+    try {
+      const { rows } = await queryWithDeadline(
+        client,
+        'select from pg_replication_slots where slot_name = $1',
+        [slot],
+        askBoundMs,
+      );
+      return rows.length > 0;
+    } finally {
+      client.end().catch(() => undefined);
+    }
+  } catch {
+    return false;
+  }
 }
 
 async function renew(control: ServerControl, request: RejoinRequest): Promise<string> {

@@ -50,8 +50,10 @@ export interface ServerControl {
   /** primary_conninfo in the keeper's own file; '' = none. */
   followed(): string;
   follow(conninfo: string): void;
-  /** The mark is gone, and the server comes back as a standby of that master. */
-  markStandbyOf(follow: string): void;
+  /** primary_slot_name in the keeper's own file; '' = none. */
+  followedSlot(): string;
+  /** The mark is gone, and the server comes back as a standby of that master, by that slot ('' = none). */
+  markStandbyOf(follow: string, slot: string): void;
   start(boundMs: number): Promise<void>;
   stop(mode: 'fast' | 'immediate', boundMs: number): Promise<void>;
   rewind(source: string): Promise<RewindOutcome>;
@@ -124,9 +126,18 @@ class LocalServerControl implements ServerControl {
     changeConfiguration(this.#autoConf, { primary_conninfo: conninfo });
   }
 
-  markStandbyOf(follow: string): void {
+  followedSlot(): string {
+    return lastValue(readConfigurationFile(this.#autoConf).entries, 'primary_slot_name') ?? '';
+  }
+
+  markStandbyOf(follow: string, slot: string): void {
     this.forbidWritableStart();
-    changeConfiguration(this.#autoConf, { primary_conninfo: follow, 'pg_keeper.fenced': null });
+    changeConfiguration(this.#autoConf, {
+      primary_conninfo: follow,
+      // Empty, and not taken out: it may stand in postgresql.conf too.
+      primary_slot_name: slot,
+      'pg_keeper.fenced': null,
+    });
   }
 
   async start(boundMs: number): Promise<void> {
