@@ -9,6 +9,7 @@ import { isOtherHistory } from '../core/ranking.js';
 import type { Observation, Voter } from '../core/types.js';
 import { targetOf } from '../postgres/connect.js';
 import { readControlFile } from '../process/control-file.js';
+import { standDownGuard } from '../process/guard-stand-down.js';
 import { findMaster, knownNodes } from '../process/known-nodes.js';
 import type { LostWal } from '../process/lost-wal.js';
 import { serverProcesses } from '../process/processes.js';
