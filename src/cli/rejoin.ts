@@ -140,6 +140,8 @@ async function bringBack(
       `this node was counted in an election for epoch ${ballotOf(present)}, and that server is master of epoch ${epoch}`,
       ['Start its worker instead: it waits for the outcome.'],
     );
+  control.forbidWritableStart();
+  await standDownGuard(settings.dataDirectory ?? '');
   const sameNumberTwice =
     control.unfinished() === null && (await isOnOtherHistory(control, settings, source));
   const self: Voter = { name: settings.nodeName, kind: 'node', conninfo: '', database: '', seqno: 0 };
