@@ -37,6 +37,8 @@ export interface CopyOutcome {
 
 const connectBoundMs = 10_000;
 const insideCopy = 'pgkeeper-copy';
+/** Until a copy inside is whole; the links tell a run that begins again where tablespaces are to be emptied. */
+const spared: readonly string[] = ['PG_VERSION', 'pg_tblspc', 'pgkeeper.unfinished'];
 
 /** The server must be stopped. On failure the old data directory is as it was, unless the copy had to be made inside. */
 export async function copyFrom(request: CopyRequest): Promise<CopyOutcome> {
@@ -53,6 +55,7 @@ export async function copyFrom(request: CopyRequest): Promise<CopyOutcome> {
 
 async function copyBeside(request: CopyRequest, kept: KeptFiles): Promise<CopyOutcome> {
   const { dataDirectory } = request;
+  const spaces = emptySpaces(request);
   const [beside, old] = [copyFolderOf(dataDirectory), oldFolderOf(dataDirectory)];
   rmSync(beside, { recursive: true, force: true });
   makeFolder(beside);
@@ -69,6 +72,7 @@ async function copyBeside(request: CopyRequest, kept: KeptFiles): Promise<CopyOu
     return { how, old: null };
   } catch (error) {
     rmSync(beside, { recursive: true, force: true });
+    for (const space of spaces) emptyFolder(space, new Set());
     throw error;
   }
 }
@@ -91,7 +95,7 @@ async function copyInside(request: CopyRequest, kept: KeptFiles): Promise<CopyOu
     since: new Date().toISOString(),
   });
   emptyTablespaces(dataDirectory);
-  emptyFolder(dataDirectory, new Set([...kept.keys(), 'PG_VERSION', 'pgkeeper.unfinished']));
+  emptyFolder(dataDirectory, new Set([...kept.keys(), ...spared]));
   makeFolder(inside);
   const how = await fillCopy(request, inside);
   finish(request, inside, kept);
@@ -146,6 +150,13 @@ export function canReplace(dataDirectory: string): boolean {
   } catch {
     return false;
   }
+}
+
+/** Places of tablespaces that have nothing in them but what this copy puts there. */
+function emptySpaces({ tablespaces }: CopyRequest): readonly string[] {
+  return (tablespaces ?? [])
+    .map((mapping) => mapping.slice(mapping.indexOf('=/') + 1))
+    .filter((space) => !existsSync(space) || readdirSync(space).length === 0);
 }
 
 /** Tablespace folders keep their place, without this server's part. */

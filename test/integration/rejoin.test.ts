@@ -61,10 +61,10 @@ describe('coming back', { concurrency: false }, () => {
       await startKilled(old.server);
       const client = await old.server.connect();
       await client.query('set synchronous_commit = local');
-      for (let i = 0; i < rows; i++)
-        await client
-          .query('create table if not exists only_here (g int)')
-          .then(() => client.query('insert into only_here values (1)'));
+      await client.query('create table only_here (g int)');
+      // More than a page each, so that it shows without pg_waldump too.
+      const insert = 'insert into only_here select generate_series(1, 500)';
+      for (let i = 0; i < rows; i++) await client.query(insert);
       await client.end().catch(() => undefined);
       old.server.kill();
       await until('it is dead', () => !old.server.isRunning());
