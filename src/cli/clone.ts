@@ -9,6 +9,7 @@ import { openClient, targetOf } from '../postgres/connect.js';
 import { type CopyOutcome, copyFrom } from '../process/base-copy.js';
 import { changeConfiguration, replaceFile } from '../process/configuration-change.js';
 import { lastValue, readConfigurationFile } from '../process/configuration-file.js';
+import { hasBaseBackup } from '../process/fill-copy.js';
 import { nodeNameProblem } from '../settings/check.js';
 import { type Registered, registerClone } from './clone-register.js';
 import { type CloneSource, cloneSource, withDatabase } from './clone-source.js';
@@ -53,6 +54,8 @@ export async function runClone(options: CloneOptions): Promise<ExitCode> {
     const source = await cloneSource(client, conninfo, name);
     const binDirectory = programsFor(target, options.binDirectory, source.major);
     refuseMissingConfiguration(source, target);
+    if (source.inRecovery && !hasBaseBackup(binDirectory))
+      throw refused(`${binDirectory} has no pg_basebackup, and without it only the master can be copied`);
     refuseFullDisk(target, source.bytes);
     const display = new CopyDisplay();
     const { host, port } = targetOf(conninfo);

@@ -82,33 +82,16 @@ describe('pgkeeper clone', { concurrency: false }, () => {
       const master = await two.master();
       const [standby] = two.cluster.nodes.filter(({ name }) => name !== master.name && name !== 'n3');
       const target = master.name === 'n3' ? two.node('n1') : two.node('n3');
-      const source = standby?.name === target.name ? master : (standby ?? master);
+      const source = !hasBaseBackup || standby?.name === target.name ? master : (standby ?? master);
       assert.equal(await target.worker.stop(), 0);
       await target.server.stop();
       const { dataDirectory } = target.server;
-      const unforced = await pgkeeper([
-        'clone',
-        '--from',
-        from(source.name),
-        '-D',
-        dataDirectory,
-        ...programs,
-      ]);
+      const clone = ['clone', '--from', from(source.name), '-D', dataDirectory, ...programs];
+      const unforced = await pgkeeper(clone);
       assert.equal(unforced.code, 4);
       assert.match(unforced.err, /is not empty/);
-      const forced = await pgkeeper([
-        'clone',
-        '--from',
-        from(source.name),
-        '-D',
-        dataDirectory,
-        '--force',
-        '--slot',
-        'for_clone',
-        '--rate-limit',
-        '20M',
-        '--json',
-      ]);
+      const more = ['--slot', 'for_clone', '--rate-limit', '20M', '--json'];
+      const forced = await pgkeeper([...clone, '--force', ...more]);
       assert.equal(forced.code, 0, forced.err);
       const { old, node } = JSON.parse(forced.out) as { old: string; node: string };
       assert.equal(node, target.name, 'its name is in its own settings');
@@ -179,15 +162,26 @@ describe('pgkeeper clone', { concurrency: false }, () => {
         ...(more.includes('--bin-directory') ? [] : programs),
         ...more,
       ]);
-    const cases: readonly [string, Promise<{ code: number | null; err: string }>, number, RegExp][] = [
-      ['no name', clone(from(master.name)), 2, /needs a name/],
-      ['nobody there', clone('host=127.0.0.1 port=1 user=x', '--name', 'n9'), 3, /cannot connect/],
-      ['own name', clone(from(master.name), '--name', master.name), 4, /the source itself is/],
-      ['a namesake', clone(from(master.name), '--name', master.name === 'n2' ? 'n1' : 'n2'), 4, /streams as/],
-      ['a bad rate', clone(from(master.name), '--name', 'n9', '--rate-limit', 'fast'), 2, /--rate-limit/],
+    const name = (one: string) => ['--name', one];
+    const cases: readonly [string, () => ReturnType<typeof clone>, number, RegExp][] = [
+      ['no name', () => clone(from(master.name)), 2, /needs a name/],
+      ['nobody there', () => clone('host=127.0.0.1 port=1 user=x', ...name('n9')), 3, /cannot connect/],
+      ['own name', () => clone(from(master.name), ...name(master.name)), 4, /the source itself is/],
+      [
+        'a namesake',
+        () => clone(from(master.name), ...name(master.name === 'n2' ? 'n1' : 'n2')),
+        4,
+        /streams as/,
+      ],
+      [
+        'a bad rate',
+        () => clone(from(master.name), ...name('n9'), '--rate-limit', 'fast'),
+        2,
+        /--rate-limit/,
+      ],
     ];
     for (const [what, run, code, message] of cases) {
-      const result = await run;
+      const result = await run();
       assert.equal(result.code, code, `${what}: ${result.err}`);
       assert.match(result.err, message, what);
     }

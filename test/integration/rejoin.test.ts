@@ -19,6 +19,7 @@ import { keeperRole, type TestNode } from '../../src/testbed/cluster.js';
 import { until } from '../../src/testbed/server.js';
 import { pgkeeper } from '../support/command-line.js';
 import { FailoverCluster, installation, stepsOn } from '../support/failover-cluster.js';
+import { guardsOf } from '../support/guards.js';
 import { startKilled } from '../support/start-killed.js';
 
 const hasRewind = existsSync(join(installation.binDirectory, 'pg_rewind'));
@@ -57,6 +58,8 @@ describe('coming back', { concurrency: false }, () => {
       return (JSON.parse(status.out) as { master: string }).master === next.name;
     });
     if (rows > 0) {
+      // Its guard would end the server that is started now.
+      for (const pid of guardsOf(old)) process.kill(pid, 'SIGKILL');
       rmSync(join(old.server.dataDirectory, 'standby.signal'), { force: true });
       await startKilled(old.server);
       const client = await old.server.connect();
