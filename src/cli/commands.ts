@@ -6,6 +6,7 @@ import type { Command } from 'commander';
 import { addConnectionOptions } from './connection-options.js';
 import type { ExitCode } from './exit-codes.js';
 import { addSettingsOptions, loadRequestOf } from './settings-options.js';
+import { addClone, addRejoin } from './standby-commands.js';
 
 export type Finish = (code: ExitCode) => void;
 
@@ -17,6 +18,8 @@ export function addCommands(program: Command, finish: Finish): void {
   addNodes(program, finish);
   addWitnesses(program, finish);
   addFailover(program, finish);
+  addClone(program, finish);
+  addRejoin(program, finish);
   addCheck(program, finish);
   addExplain(program, finish);
   addEvents(program, finish);

@@ -37,7 +37,7 @@ const readyBoundMs = 10_000;
 export async function runWorker(request: LoadRequest): Promise<ExitCode> {
   // Until there is something to reload: a signal that comes early must not end the worker.
   process.on('SIGHUP', () => undefined);
-  const loaded = await loadSettings(request);
+  const loaded = await loadSettings({ ...request, finishesCopies: true });
   const settings = usableSettings(loaded);
   if (!(await claimDataDirectory(settings.dataDirectory ?? '')))
     throw new CommandFailure(
@@ -93,6 +93,7 @@ class Daemon {
       binDirectory: () => this.#settings.binDirectory,
       startCommand: () => this.#settings.startCommand,
       stopCommand: () => this.#settings.stopCommand,
+      lostWalLimitBytes: () => this.#settings.lostWalLimitBytes,
     });
     const hooks = {
       nodeName,
@@ -136,7 +137,7 @@ class Daemon {
         log: (message) => this.#logger.warn(message),
       }),
       notifications: new PostgresNotifications(ownConninfo, deadlineMs, emit),
-      server: new LocalServer(control, emit),
+      server: new LocalServer(control, nodeName, emit),
       hooks: new CommandHooks(hooks, emit),
       log: decisionLog(this.#logger),
     };

@@ -18,8 +18,11 @@ export type Command =
   | { readonly kind: 'renew' }
   | { readonly kind: 'try-vote' }
   | { readonly kind: 'release' }
-  /** Point that standby at a server by primary_conninfo, with a short wal_retrieve_retry_interval. */
-  | { readonly kind: 'follow'; readonly conninfo: string }
+  /**
+   * Point that standby at a server by primary_conninfo, with a short wal_retrieve_retry_interval. A primary_slot_name that is
+   * not among that server's `slots` would keep it from streaming, and is taken away.
+   */
+  | { readonly kind: 'follow'; readonly conninfo: string; readonly slots?: readonly string[] }
   /** Make the own server promote without the startup process asleep in wal_retrieve_retry_interval. */
   | { readonly kind: 'shorten-retry' }
   | { readonly kind: 'reset-retry' }

@@ -54,7 +54,19 @@ export type KeeperEvent =
   /** Every process of the own server is gone and it can only start as a standby. */
   | { readonly kind: 'server-retired'; readonly ok: boolean; readonly detail: string }
   | { readonly kind: 'server-started'; readonly ok: boolean; readonly detail: string }
-  | { readonly kind: 'server-rejoined'; readonly ok: boolean; readonly detail: string }
+  | {
+      readonly kind: 'server-rejoined';
+      readonly ok: boolean;
+      readonly detail: string;
+      /** WAL that only this server had. */
+      readonly lost?: {
+        readonly from: string;
+        readonly to: string;
+        readonly commits: number | null;
+        readonly folder: string | null;
+        readonly why: string;
+      } | null;
+    }
   | {
       readonly kind: 'hook-done';
       readonly hook: 'fencing' | 'after' | 'async';

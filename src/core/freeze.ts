@@ -112,7 +112,7 @@ function pointAtSelf(
   const conninfo = other
     ? ballotConninfo(voter, e.epoch)
     : followConninfo(voter, obs.primaryConninfo, self, e.epoch, own.primaryConninfo);
-  if (send(k, turn, link, { kind: 'follow', conninfo })) e.sent.add(voter.name);
+  if (send(k, turn, link, { kind: 'follow', conninfo, slots: own.slots ?? [] })) e.sent.add(voter.name);
 }
 
 function helpReplay(k: Keeper, turn: Turn, e: Election, link: Link): boolean {

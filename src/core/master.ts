@@ -216,7 +216,7 @@ function pointHere(
   if (registry === null) return;
   if (isOtherHistory(obs, ours)) return keepAway(k, turn, link, obs, voter, registry.epoch);
   const conninfo = followConninfo(voter, obs.primaryConninfo, self, registry.epoch, ours.primaryConninfo);
-  if (!send(k, turn, link, { kind: 'follow', conninfo })) return;
+  if (!send(k, turn, link, { kind: 'follow', conninfo, slots: ours.slots ?? [] })) return;
   note(k, turn, 'node-following', { voter: voter.name });
   obsStale(link, true);
 }

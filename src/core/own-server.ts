@@ -178,7 +178,7 @@ export function ingestDown(k: Keeper, turn: Turn, role: Down, event: KeeperEvent
       return;
     case 'server-started':
       if (event.ok) {
-        note(k, turn, 'server-started');
+        note(k, turn, 'server-started', event.detail === '' ? {} : { detail: event.detail });
         lookAnew(k);
         return;
       }
@@ -249,6 +249,7 @@ export function enterRejoin(
 
 export function ingestRejoin(k: Keeper, turn: Turn, role: Rejoining, event: KeeperEvent): void {
   if (event.kind !== 'server-rejoined') return;
+  noteLost(k, turn, event);
   if (event.ok) {
     // Counted until it streams: a rejoin that changes nothing must not be repeated without an end.
     k.rejoinTries += 1;
@@ -260,6 +261,14 @@ export function ingestRejoin(k: Keeper, turn: Turn, role: Rejoining, event: Keep
   const retryMs = growingPauseMs(k.rejoinTries);
   role.pausedUntil = k.now + retryMs;
   note(k, turn, 'rejoin-failed', { detail: event.detail, retryMs });
+}
+
+function noteLost(k: Keeper, turn: Turn, { lost }: Extract<KeeperEvent, { kind: 'server-rejoined' }>): void {
+  if (!lost) return;
+  const { from, to, folder, why } = lost;
+  const commits = lost.commits ?? 'unknown';
+  if (folder === null) note(k, turn, 'wal-thrown-away', { from, to, commits, why });
+  else note(k, turn, 'wal-set-aside', { from, to, commits, folder, why });
 }
 
 /** After a failed rejoin the server is looked at anew; the growing pause has passed. */

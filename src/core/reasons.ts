@@ -54,6 +54,10 @@ export const reasons = {
   'not-streaming':
     'points at {master} and does not stream from it for {forMs} ms; see the log of this server (WAL removed there, rights, network)',
   rejoined: 'server came back as a standby after {tookMs} ms: {detail}',
+  'wal-set-aside':
+    'only this server had what is from {from} to {to} ({commits} commits); its WAL is kept in {folder}',
+  'wal-thrown-away':
+    'only this server had what is from {from} to {to} ({commits} commits); its WAL is not kept: {why}',
   'rejoin-failed': 'rejoin failed: {detail}; next try in {retryMs} ms',
   'sync-wish': 'synchronous_standby_names wished: {wish}',
   'sync-wish-refused': 'synchronous_standby_names = {wish} is refused: {why}; keeping {kept}',
@@ -115,6 +119,8 @@ const warnings: ReadonlySet<ReasonCode> = new Set<ReasonCode>([
   'witness-changed',
   'lease-lapsed',
   'claim-failed',
+  'wal-set-aside',
+  'wal-thrown-away',
   'rejoin-failed',
   'not-streaming',
   'sync-wish-refused',

@@ -115,6 +115,8 @@ export interface Observation {
   readonly workers: readonly WorkerTrace[];
   /** The row of this server's own registry, as replayed; of a witness: the row it was given. */
   readonly registry: Registry | null;
+  /** Names of its physical replication slots. */
+  readonly slots?: readonly string[];
   /** wal_retrieve_retry_interval comes from the keeper's override. */
   readonly retryOverride: boolean;
 }

@@ -40,7 +40,7 @@ export async function runCommand(
     case 'release':
       return release(session);
     case 'follow':
-      return follow(session, command.conninfo);
+      return follow(session, command.conninfo, command.slots ?? null);
     case 'shorten-retry':
       await alterSystem(session, 'wal_retrieve_retry_interval', shortRetryInterval);
       return reload(session);
@@ -200,11 +200,26 @@ async function requireRecovery(session: SessionContext, wanted: boolean): Promis
   }
 }
 
-async function follow(session: SessionContext, conninfo: string): Promise<Answer> {
+/** `slots` null: nobody is there to stream from. */
+async function follow(
+  session: SessionContext,
+  conninfo: string,
+  slots: readonly string[] | null,
+): Promise<Answer> {
   await requireRecovery(session, true);
   await alterSystem(session, 'primary_conninfo', conninfo);
+  if (slots !== null) await leaveMissingSlot(session, slots);
   await alterSystem(session, 'wal_retrieve_retry_interval', shortRetryInterval);
   return reload(session);
+}
+
+/** A slot is on one server only, unless somebody made it on the others too. */
+async function leaveMissingSlot(session: SessionContext, slots: readonly string[]): Promise<void> {
+  const { rows } = await session.client.query<{ slot: string }>(
+    `select current_setting('primary_slot_name') as slot`,
+  );
+  const slot = rows[0]?.slot ?? '';
+  if (slot !== '' && !slots.includes(slot)) await alterSystem(session, 'primary_slot_name', '');
 }
 
 /** Known to the server only from its file; a role that may not reset it leaves it there, and the node is rejoined instead. */

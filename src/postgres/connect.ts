@@ -11,6 +11,8 @@ import { passwordFromFile } from './passfile.js';
 export interface OpenOptions {
   readonly applicationName: string;
   readonly connectTimeoutMs: number;
+  /** A connection that speaks the streaming protocol's commands, as pg_basebackup and WAL receivers use. */
+  readonly replication?: boolean;
 }
 
 /** A connection string that cannot be used, or asks for something this program cannot give. */
@@ -128,6 +130,7 @@ function configFor(conninfo: string, options: OpenOptions, tls: TlsChoice): pg.C
     keepAlive: true,
     ssl: tls.kind === 'tls' ? (tls.options ?? false) : false,
     ...(found.has('options') ? { options: found.get('options') ?? '' } : {}),
+    ...(options.replication === true ? { replication: 'true' } : {}),
   };
 }
 

@@ -39,6 +39,7 @@ select set_config('application_name', $1, false),
   current_setting('synchronous_standby_names') as names,
   coalesce(current_setting('pg_keeper.fenced', true), '') = 'on' as fenced,
   current_setting('wal_retrieve_retry_interval') = '${shortRetryInterval}' as retry_override,
+  (select json_agg(slot_name) from pg_replication_slots where slot_type = 'physical' and not temporary) as slots,
   extract(epoch from clock_timestamp() - (select backend_start from pg_stat_activity where backend_type = 'checkpointer')) * 1000
     as birth_age_ms,
   current_setting('pg_keeper.priority', true) as priority,
@@ -68,6 +69,7 @@ export interface ObservationRow {
   readonly names: string;
   readonly fenced: boolean;
   readonly retry_override: boolean;
+  readonly slots: readonly string[] | null;
   readonly birth_age_ms: string | null;
   readonly priority: string | null;
   readonly replication:
@@ -144,5 +146,6 @@ export function observationOf(row: ObservationRow): Observation {
     workers: row.workers ?? [],
     registry: registryOf(row.registry),
     retryOverride: row.retry_override,
+    slots: row.slots ?? [],
   };
 }

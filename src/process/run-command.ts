@@ -18,6 +18,10 @@ export interface CommandOptions {
   readonly environment?: Readonly<Record<string, string>>;
   /** Runs as the owner of that path when this process is root. */
   readonly asOwnerOf?: string;
+  /** All of stdout and stderr, in pieces as they come. */
+  readonly onOutput?: (text: string) => void;
+  /** Ends the program, and with it what it has started. */
+  readonly signal?: AbortSignal;
 }
 
 const keptOutput = 4000;
@@ -67,7 +71,9 @@ export function runProgram(
       return;
     }
     const take = (chunk: Buffer) => {
-      output = (output + chunk.toString('utf8')).slice(-keptOutput);
+      const text = chunk.toString('utf8');
+      options.onOutput?.(text);
+      output = (output + text).slice(-keptOutput);
     };
     child.stdout?.on('data', take);
     child.stderr?.on('data', take);
@@ -75,8 +81,12 @@ export function runProgram(
       timedOut = true;
       endGroup(child.pid);
     }, options.deadlineMs);
+    const abort = () => endGroup(child.pid);
+    options.signal?.addEventListener('abort', abort);
+    if (options.signal?.aborted === true) abort();
     const finish = (ok: boolean, exit: string) => {
       clearTimeout(timer);
+      options.signal?.removeEventListener('abort', abort);
       child.stdout?.destroy();
       child.stderr?.destroy();
       resolve({ ok: ok && !timedOut, output: output.trim(), timedOut, exit });

@@ -22,6 +22,15 @@ const shortestLeaseMs = 150;
 
 /** 100 years: no timer counts it. */
 const longestRetentionMs = 36_500 * 86_400_000;
+/** PostgreSQL's units. */
+const unitBytes: Readonly<Record<string, number>> = {
+  '': 1,
+  B: 1,
+  kB: 1024,
+  MB: 1024 ** 2,
+  GB: 1024 ** 3,
+  TB: 1024 ** 4,
+};
 
 class Reader {
   readonly problems: string[] = [];
@@ -61,6 +70,15 @@ class Reader {
     const value = Number(text);
     if (/^-?\d+$/.test(text) && value >= least && value <= most) return value;
     this.refuse(name, `must be a whole number from ${least} to ${most}`);
+    return Number.NaN;
+  }
+
+  /** Bytes. */
+  size(name: SettingName): number {
+    const [, number = '', unit = ''] = /^\s*(\d+)\s*([A-Za-z]*)\s*$/.exec(this.text(name)) ?? [];
+    const factor = Object.hasOwn(unitBytes, unit) ? unitBytes[unit] : undefined;
+    if (number !== '' && factor !== undefined) return Number(number) * factor;
+    this.refuse(name, 'is not a size; write it as in 512MB or 1GB');
     return Number.NaN;
   }
 
@@ -124,6 +142,7 @@ export function judge(given: ReadonlyMap<SettingName, SettingEntry>, found: Give
     commandTimeoutMs: read.duration('command_timeout', 1),
     startupGraceMs: read.duration('startup_grace', 0),
     eventRetentionMs: read.duration('event_retention', 0, longestRetentionMs),
+    lostWalLimitBytes: read.size('lost_wal_limit'),
     logLevel,
     ownConninfo: conninfo,
     dataDirectory: found.dataDirectory,

@@ -25,6 +25,8 @@ export interface Settings {
   readonly startupGraceMs: number;
   /** Older rows of pgkeeper.events are deleted by the master's worker; 0 = none. */
   readonly eventRetentionMs: number;
+  /** 0 = nothing is kept. */
+  readonly lostWalLimitBytes: number;
   readonly logLevel: LogLevel;
   /** How the worker reaches its own server. May hold a password. */
   readonly ownConninfo: string;
@@ -53,6 +55,7 @@ export type SettingName =
   | 'command_timeout'
   | 'startup_grace'
   | 'event_retention'
+  | 'lost_wal_limit'
   | 'log_level'
   | 'conninfo'
   | 'data_directory'
@@ -66,6 +69,7 @@ export interface Definition {
   readonly value:
     | 'NAME'
     | 'DURATION'
+    | 'SIZE'
     | 'NUMBER'
     | 'on|off'
     | 'auto|strict'
@@ -171,6 +175,12 @@ export const definitions: readonly Definition[] = [
     fallback: '90d',
     value: 'DURATION',
     meaning: 'how long rows of pgkeeper.events are kept; 0 = for ever',
+  },
+  {
+    name: 'lost_wal_limit',
+    fallback: '1GB',
+    value: 'SIZE',
+    meaning: 'how much WAL of this server that a rewind or copy throws away is kept beside it; 0 = none',
   },
   { name: 'log_level', fallback: 'info', value: 'LEVEL', meaning: 'trace, debug, info, warn or error' },
   {
