@@ -129,7 +129,7 @@ class Daemon {
         log: (message) => this.#logger.warn(message),
       }),
       notifications: new PostgresNotifications(ownConninfo, deadlineMs, emit),
-      server: new LocalServer(control, emit),
+      server: new LocalServer(control, ownConninfo, emit),
       hooks: new CommandHooks(hooks, emit),
       log: decisionLog(this.#logger),
     };

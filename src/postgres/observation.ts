@@ -1,10 +1,16 @@
 /** One look at a server: the statement, and how its row becomes an Observation. */
 import { ballotOf } from '../core/following.js';
 import { parseLsn } from '../core/lsn.js';
+import { cutMark } from '../core/switchover-checks.js';
 import type { Observation, Registry, ReplicationRow, Voter } from '../core/types.js';
 
 /** The interval an election sets so that no startup process sleeps; seen again, it is the mark of our override. */
 export const shortRetryInterval = '10ms';
+
+/** An operator's session that says so in a pause (functions/resume.sql); looked for in a pause only. */
+const overruledSql = `case when r.recovering and exists (select from pgkeeper.cluster_state c where c.nodes @? '$[*].pause')
+  then exists (select from pg_locks where locktype = 'advisory' and granted and classid = 1885825904 and objid = 1 and objsubid = 2)
+  else false end`;
 
 /**
  * $1 = application_name to show from now on (it carries the worker's state).
@@ -38,6 +44,10 @@ select set_config('application_name', $1, false),
   current_setting('pg_keeper.priority', true) as priority,
   (select json_agg(json_build_object('name', application_name, 'state', state, 'flush', flush_lsn::text,
     'replay', replay_lsn::text, 'priority', sync_priority)) from pg_stat_replication) as replication,
+  case when not r.recovering then (select json_agg(distinct substring(application_name from '^pgk [^ ]+ (.*)$')
+      || case when octet_length(application_name) = 63 then '${cutMark}' else '' end)
+    from pg_stat_activity where application_name like 'pgk %') end as workers,
+  ${withRegistry ? overruledSql : 'false'} as overruled,
   ${withRegistry ? "(select json_build_object('epoch', epoch, 'version', version, 'promotionId', promotion_id, 'promotions', promotions, 'systemIdentifier', system_identifier, 'master', master, 'syncWish', sync_wish, 'syncMembers', sync_members, 'syncNeeded', sync_needed, 'syncWished', sync_wished, 'voters', voters, 'nodes', nodes) from pgkeeper.cluster_state)" : 'null::json'} as registry
 from (select pg_is_in_recovery() as recovering offset 0) r`;
 
@@ -72,6 +82,8 @@ export interface ObservationRow {
         priority: number;
       }[]
     | null;
+  readonly workers: readonly (string | null)[] | null;
+  readonly overruled: boolean;
   readonly registry: RegistryJson | null;
 }
 
@@ -133,6 +145,8 @@ export function observationOf(row: ObservationRow): Observation {
     birthAgeMs: row.birth_age_ms === null ? 0 : Number(row.birth_age_ms),
     priority: row.priority === null || row.priority === '' ? 100 : Number(row.priority),
     replication: replicationOf(row.replication),
+    workers: (row.workers ?? []).filter((name) => name !== null),
+    overruled: row.overruled,
     registry: registryOf(row.registry),
     retryOverride: row.retry_override,
   };

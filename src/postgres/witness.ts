@@ -66,6 +66,8 @@ export function witnessObservation(row: WitnessRow): Observation {
     replication: [],
     registry: registryOf(row.kept?.registry ?? null),
     retryOverride: false,
+    workers: [],
+    overruled: false,
   };
 }
 

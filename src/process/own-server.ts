@@ -1,7 +1,9 @@
 /** The OwnServer port over ServerControl: each request once at a time, every outcome an event. */
 import { maskConninfo } from '../core/conninfo.js';
 import { ballotOf } from '../core/following.js';
+import type { Lsn } from '../core/lsn.js';
 import type { Emit, OwnServer } from '../ports.js';
+import { checkpointNow } from './clean-stop.js';
 import type { ServerControl } from './server-control.js';
 
 const endBoundMs = 10_000;
@@ -11,9 +13,11 @@ const stopBoundMs = 30_000;
 export class LocalServer implements OwnServer {
   readonly #control: ServerControl;
   readonly #emit: Emit;
+  readonly #ownConninfo: string;
 
-  constructor(control: ServerControl, emit: Emit) {
+  constructor(control: ServerControl, ownConninfo: string, emit: Emit) {
     this.#control = control;
+    this.#ownConninfo = ownConninfo;
     this.#emit = emit;
   }
 
@@ -49,8 +53,28 @@ export class LocalServer implements OwnServer {
     );
   }
 
-  start(): void {
-    this.#control.start(startBoundMs).then(
+  checkpoint(deadlineMs: number): void {
+    checkpointNow(this.#ownConninfo, deadlineMs).then(
+      () => this.#emit({ kind: 'own-checkpoint', ok: true, detail: '' }),
+      (error: unknown) => this.#emit({ kind: 'own-checkpoint', ok: false, detail: textOf(error) }),
+    );
+  }
+
+  /** One that does not stop in time is ended for certain: what comes next is a start. */
+  stop(deadlineMs: number): void {
+    const stopped = (ok: boolean, detail: string, end: bigint | null) =>
+      this.#emit({ kind: 'server-stopped', ok, detail, end: end === null ? null : (end as Lsn) });
+    this.#control.stopCleanly(deadlineMs).then(
+      (end) => stopped(true, '', end),
+      (error: unknown) => {
+        const failed = () => stopped(false, textOf(error), null);
+        this.#control.endAllProcesses(endBoundMs).then(failed, failed);
+      },
+    );
+  }
+
+  start(as: 'standby' | 'master'): void {
+    this.#control.start(startBoundMs, as).then(
       () => this.#emit({ kind: 'server-started', ok: true, detail: '' }),
       (error: unknown) => this.#emit({ kind: 'server-started', ok: false, detail: textOf(error) }),
     );

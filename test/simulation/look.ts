@@ -75,5 +75,9 @@ function observe(session: Session): Observation {
     })),
     registry: server.kind === 'node' ? server.row : null,
     retryOverride: configuration.shortRetry,
+    workers: server.inRecovery
+      ? []
+      : [...server.sessions].filter(({ kind }) => kind === 'worker').map(({ owner }) => owner),
+    overruled: server.inRecovery && server.overruled,
   };
 }

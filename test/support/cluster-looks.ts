@@ -47,6 +47,8 @@ const standby: Observation = {
   replication: [],
   registry,
   retryOverride: true,
+  workers: [],
+  overruled: false,
 };
 
 export interface NodeChanges {

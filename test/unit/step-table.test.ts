@@ -71,6 +71,8 @@ function observation(inRecovery: boolean, row: Registry | null): Observation {
     replication: [],
     registry: row,
     retryOverride: false,
+    workers: [],
+    overruled: false,
   } as unknown as Observation;
 }
 
