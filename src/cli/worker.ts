@@ -20,6 +20,7 @@ import { type LoadedSettings, type LoadRequest, loadSettings } from '../settings
 import { coreSettingsOf, type Settings } from '../settings/settings.js';
 import { Worker, type WorkerView } from '../worker/worker.js';
 import { CommandFailure, type ExitCode, exitCodes } from './exit-codes.js';
+import { handOver } from './handover-at-stop.js';
 import { usableSettings } from './usable-settings.js';
 
 /** How often a worker looks whether its server has reloaded its files, or answers at last. */
@@ -30,7 +31,7 @@ const stopBoundMs = 3000;
 const readyBoundMs = 10_000;
 
 /** Runs until a signal ends it. */
-export async function runWorker(request: LoadRequest): Promise<ExitCode> {
+export async function runWorker(request: LoadRequest, handover = false): Promise<ExitCode> {
   // Until there is something to reload: a signal that comes early must not end the worker.
   process.on('SIGHUP', () => undefined);
   const loaded = await loadSettings(request);
@@ -40,7 +41,7 @@ export async function runWorker(request: LoadRequest): Promise<ExitCode> {
       exitCodes.failed,
       `another worker runs for ${settings.dataDirectory} on this host`,
     );
-  const daemon = new Daemon(request, loaded, settings);
+  const daemon = new Daemon(request, loaded, settings, handover);
   return daemon.run();
 }
 
@@ -56,9 +57,13 @@ class Daemon {
   #confLoadedAt: string | null = null;
   #polling = false;
   #stopping = false;
+  readonly #handover: boolean;
+  #told = false;
+  #state = '';
 
-  constructor(request: LoadRequest, loaded: LoadedSettings, settings: Settings) {
+  constructor(request: LoadRequest, loaded: LoadedSettings, settings: Settings, handover: boolean) {
     this.#request = request;
+    this.#handover = handover;
     this.#settings = settings;
     this.#core = coreSettingsOf(settings);
     this.#serverAsked = loaded.server.kind === 'asked';
@@ -152,7 +157,11 @@ class Daemon {
       for (const signal of ['SIGTERM', 'SIGINT'] as const)
         process.on(signal, () => {
           this.#logger.info({ signal }, `worker stops: ${signal}`);
-          end(exitCodes.done);
+          // A second signal does not wait.
+          const first = !this.#told;
+          this.#told = true;
+          if (this.#handover && first) void this.#handOver().then(() => end(exitCodes.done));
+          else end(exitCodes.done);
         });
       process.on('SIGHUP', () => {
         this.#service.reloading();
@@ -173,9 +182,15 @@ class Daemon {
     });
   }
 
+  #handOver(): Promise<void> {
+    const log = (message: string) => this.#logger.info(message);
+    return handOver(this.#settings.ownConninfo, () => this.#state, log);
+  }
+
   /** `pg_keeper: n1 (master:connected, 3)`, as in the original; ps shows as much of it as the command line was long. */
   #show({ state, nodes, hasRole }: WorkerView): void {
     const text = `${this.#settings.nodeName} (${state}, ${nodes})`;
+    this.#state = state;
     process.title = `pg_keeper: ${text}`;
     this.#service.status(text);
     if (hasRole) this.#service.ready();

@@ -45,8 +45,11 @@ for (const [title, syncNames] of [
       assert.ok((await registryOf(target)).epoch > before.epoch);
       three.assertNoOverlap(since, pinned);
       await three.assertNothingLost(target);
-      const kept = old.worker.decisions().filter(({ reason }) => reason === 'rejoined').at(-1);
-      assert.match(String(kept?.['detail']), /nothing to rewind/, 'a clean handover leaves no histories that part');
+      const kept = old.worker
+        .decisions()
+        .filter(({ reason }) => reason === 'rejoined')
+        .at(-1);
+      assert.match(kept?.msg ?? '', /nothing to rewind/, 'a clean handover leaves no histories that part');
     });
 
     step('a target that is killed as the master stops: the old master takes its place again', async () => {
