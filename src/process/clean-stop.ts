@@ -6,12 +6,12 @@ import { readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { openClient, queryWithDeadline } from '../postgres/connect.js';
-import { replaceFile } from './configuration-change.js';
+import { createFile } from './configuration-change.js';
 import { isCleanEnd, readControlFile } from './control-file.js';
 import { serverProcesses } from './processes.js';
 
 /** pg_ctl looks ten times a second; the outage should not wait for that. */
-const lookMs = 4;
+const lookMs = 3;
 
 function noteOf(dataDirectory: string): string {
   return join(dataDirectory, 'pgkeeper.handover');
@@ -40,10 +40,15 @@ export interface StopRequest {
 
 /** Fast shutdown: sessions end, the shutdown checkpoint is written, walsenders send it before they go. Returns where that one begins. */
 export async function stopCleanly({ dataDirectory, byCommand, deadlineMs }: StopRequest): Promise<bigint> {
-  replaceFile(noteOf(dataDirectory), '');
+  // It need not survive a loss of power: whoever boots the machine starts the server.
+  forgetHandover(dataDirectory);
+  createFile(noteOf(dataDirectory));
   const until = performance.now() + deadlineMs;
-  if (byCommand === null) interrupt(dataDirectory);
+  let postmaster: number | null = null;
+  if (byCommand === null) postmaster = interrupt(dataDirectory);
   else await Promise.race([byCommand(), delay(deadlineMs, undefined, { ref: false })]);
+  // The postmaster ends last; to look through all processes costs more than the server has left to do.
+  while (postmaster !== null && isAlive(postmaster) && performance.now() < until) await delay(lookMs);
   while (serverProcesses(dataDirectory).length > 0) {
     if (performance.now() > until) throw new Error(`the server does not stop within ${deadlineMs} ms`);
     await delay(lookMs);
@@ -53,11 +58,26 @@ export async function stopCleanly({ dataDirectory, byCommand, deadlineMs }: Stop
   return checkpoint;
 }
 
-function interrupt(dataDirectory: string): void {
+/** Also true for a process of that number whose parent has not asked for it yet. */
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== 'ESRCH';
+  }
+  try {
+    return !/^\d+ \(.*\) [ZX]/s.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+  } catch {
+    return process.platform !== 'linux';
+  }
+}
+
+function interrupt(dataDirectory: string): number {
   const [pid = ''] = readFileSync(join(dataDirectory, 'postmaster.pid'), 'utf8').split('\n');
   const postmaster = serverProcesses(dataDirectory).find((one) => one.pid === Number(pid));
   if (postmaster === undefined) throw new Error('the server does not run');
   process.kill(postmaster.pid, 'SIGINT');
+  return postmaster.pid;
 }
 
 /** On a fresh connection, so that no vote waits for it. */
