@@ -49,7 +49,11 @@ export interface Notifications {
 export interface OwnServer {
   inspect(): void;
   retire(names: string | null): void;
-  start(): void;
+  /** As a master only where its own worker stopped it and still holds the lease. */
+  start(as: 'standby' | 'master'): void;
+  checkpoint(deadlineMs: number): void;
+  /** A clean stop. */
+  stop(deadlineMs: number): void;
   /** `follow`: the primary_conninfo with which the server comes back. */
   rejoin(source: string, mode: 'rewind-or-copy' | 'copy', follow: string): void;
   endWalReceiver(): void;

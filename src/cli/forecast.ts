@@ -6,6 +6,7 @@
 import { formatDuration } from '../core/duration.js';
 import { majorityOf } from '../core/lease.js';
 import { formatLsn } from '../core/lsn.js';
+import { isInMaintenance, pauseOf, priorityOf } from '../core/plan.js';
 import { type Candidate, candidateOf, compareWal, rank, restriction } from '../core/ranking.js';
 import { twoNodesWarning } from '../core/two-nodes.js';
 import type { Registry } from '../core/types.js';
@@ -177,7 +178,9 @@ function whyNot(cluster: ClusterLook, node: NodeLook, registry: Registry): strin
   const { observation } = node.look;
   if (!isVoter(registry, node)) return 'is registered, but has no vote yet';
   if (!observation.inRecovery) return 'is writable, though it is not the master of the newest epoch';
-  if (observation.priority === 0) return 'has priority 0: never master';
+  if (isInMaintenance(registry, node.voter.name)) return 'is in maintenance';
+  if (priorityOf(registry, node.voter.name, observation.priority) === 0)
+    return 'has priority 0: never master';
   if (observation.fenced && registry.master !== node.voter.name)
     return 'is fenced until it has rejoined the master';
   if (workerStateOf(cluster, node.voter.name) === null) return 'has no running worker to promote it';
@@ -193,6 +196,8 @@ function blockedBy(
   const { registry } = cluster;
   const blocks: string[] = [];
   if (first === undefined) blocks.push('no node may be promoted');
+  if (pauseOf(registry) !== null)
+    blocks.push('the cluster is paused: nobody is promoted until pgkeeper resume');
   if (votes.reachable < votes.needed)
     blocks.push(
       `no majority: ${votes.reachable} of ${votes.voters} voters would be there, ${votes.needed} are needed`,

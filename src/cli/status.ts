@@ -2,6 +2,7 @@
 import { isForeign } from '../core/foreign-server.js';
 import { majorityOf } from '../core/lease.js';
 import { formatLsn } from '../core/lsn.js';
+import { openRequest, pauseOf } from '../core/plan.js';
 import { streamsFrom } from '../core/suspicion.js';
 import { twoNodesWarning } from '../core/two-nodes.js';
 import type { Registry } from '../core/types.js';
@@ -44,6 +45,8 @@ export interface ClusterStatus {
   readonly epoch: number;
   readonly master: string | null;
   readonly sync: 'on' | 'degraded' | 'off';
+  /** Nobody is promoted or fenced by itself; ending: resume was asked for. */
+  readonly pause: 'on' | 'ending' | null;
   readonly quorum: { readonly voters: number; readonly needed: number; readonly held: number };
   readonly nodes: readonly NodeStatus[];
   readonly warnings: readonly string[];
@@ -77,6 +80,7 @@ export function statusOf(cluster: ClusterLook): ClusterStatus {
     epoch: registry.epoch,
     master: registry.master,
     sync: syncOf(registry),
+    pause: pauseOf(registry),
     quorum: { voters: registry.voters.length, needed: majorityOf(registry.voters, quorum), held },
     nodes,
     warnings: warningsOf(cluster, nodes),
@@ -168,6 +172,20 @@ function warningsOf(cluster: ClusterLook, nodes: readonly NodeStatus[]): readonl
   for (const node of registeredOnly) warnings.push(`${node.name} is registered but has no vote yet`);
   const ofTwoNodes = twoNodesWarning(registry.voters, quorumOf(cluster));
   if (ofTwoNodes !== null) warnings.push(ofTwoNodes);
+  const pause = pauseOf(registry);
+  if (pause !== null)
+    warnings.push(
+      pause === 'on'
+        ? 'the cluster is paused: nobody is promoted or fenced by itself until pgkeeper resume'
+        : "the cluster is paused until the master's worker holds its votes: pgkeeper resume was asked for",
+    );
+  for (const { name, maintenance } of registry.nodes)
+    if (maintenance === true) warnings.push(`${name} is in maintenance: no candidate`);
+  const request = openRequest(registry);
+  if (request !== null)
+    warnings.push(
+      `${request.kind} to ${request.target ?? 'the best node'} is ${request.state} (request ${request.id})`,
+    );
   if (syncOf(registry) === 'degraded')
     warnings.push('synchronous replication is wished, but no wished standby is there');
   return warnings;
@@ -239,6 +257,7 @@ const emptyStatus: ClusterStatus = {
   epoch: 0,
   master: null,
   sync: 'off',
+  pause: null,
   quorum: { voters: 0, needed: 0, held: 0 },
   nodes: [],
   warnings: [],

@@ -21,6 +21,7 @@ import { type LoadedSettings, type LoadRequest, loadSettings } from '../settings
 import { coreSettingsOf, type Settings } from '../settings/settings.js';
 import { Worker, type WorkerView } from '../worker/worker.js';
 import { CommandFailure, type ExitCode, exitCodes } from './exit-codes.js';
+import { handOver } from './handover-at-stop.js';
 import { usableSettings } from './usable-settings.js';
 import { programVersion } from './version.js';
 
@@ -34,7 +35,7 @@ const stopBoundMs = 3000;
 const readyBoundMs = 10_000;
 
 /** Runs until a signal ends it. */
-export async function runWorker(request: LoadRequest): Promise<ExitCode> {
+export async function runWorker(request: LoadRequest, handover = false): Promise<ExitCode> {
   // Until there is something to reload: a signal that comes early must not end the worker.
   process.on('SIGHUP', () => undefined);
   const loaded = await loadSettings({ ...request, finishesCopies: true });
@@ -44,7 +45,7 @@ export async function runWorker(request: LoadRequest): Promise<ExitCode> {
       exitCodes.failed,
       `another worker runs for ${settings.dataDirectory} on this host`,
     );
-  const daemon = new Daemon(request, loaded, settings);
+  const daemon = new Daemon(request, loaded, settings, handover);
   return daemon.run();
 }
 
@@ -63,9 +64,12 @@ class Daemon {
   #retentionAt = 0;
   #polling = false;
   #stopping = false;
+  readonly #handover: boolean;
+  #told = false;
 
-  constructor(request: LoadRequest, loaded: LoadedSettings, settings: Settings) {
+  constructor(request: LoadRequest, loaded: LoadedSettings, settings: Settings, handover: boolean) {
     this.#request = request;
+    this.#handover = handover;
     this.#settings = settings;
     this.#core = coreSettingsOf(settings);
     this.#serverAsked = loaded.server.kind === 'asked';
@@ -137,7 +141,7 @@ class Daemon {
         log: (message) => this.#logger.warn(message),
       }),
       notifications: new PostgresNotifications(ownConninfo, deadlineMs, emit),
-      server: new LocalServer(control, nodeName, emit),
+      server: new LocalServer(control, { nodeName, ownConninfo }, emit),
       hooks: new CommandHooks(hooks, emit),
       log: decisionLog(this.#logger),
     };
@@ -160,7 +164,11 @@ class Daemon {
       for (const signal of ['SIGTERM', 'SIGINT'] as const)
         process.on(signal, () => {
           this.#logger.info({ signal }, `worker stops: ${signal}`);
-          end(exitCodes.done);
+          // A second signal does not wait.
+          const first = !this.#told;
+          this.#told = true;
+          if (this.#handover && first) void this.#handOver().then(() => end(exitCodes.done));
+          else end(exitCodes.done);
         });
       process.on('SIGHUP', () => {
         this.#service.reloading();
@@ -180,6 +188,11 @@ class Daemon {
       const endWatch = this.#service.watch(() => this.#worker.takesTurns());
       setTimeout(() => this.#service.ready(), readyBoundMs).unref();
     });
+  }
+
+  #handOver(): Promise<void> {
+    const log = (message: string) => this.#logger.info(message);
+    return handOver(this.#settings.ownConninfo, () => this.#state, log);
   }
 
   /** `pg_keeper: n1 (master:connected, 3)`, as in the original; ps shows as much of it as the command line was long. */

@@ -55,7 +55,20 @@ export type Command =
   | { readonly kind: 'read-wish' }
   /** Does an operator ask this node to take over? */
   | { readonly kind: 'read-word' }
+  /** What became of an open request; `target` = whom the worker has chosen. */
+  | {
+      readonly kind: 'write-request';
+      readonly id: number;
+      readonly state: RequestState;
+      readonly target: string | null;
+      readonly reason: string;
+      readonly epoch: number;
+    }
+  /** The pause is over: written by a master that holds the lease. */
+  | { readonly kind: 'end-pause' }
   | { readonly kind: 'report'; readonly events: readonly ReasonRecord[]; readonly state: string };
+
+export type RequestState = 'running' | 'handing-over' | 'done' | 'failed' | 'refused' | 'timed-out';
 
 /** The synchronous part of the registry row. */
 export interface SyncRow {
@@ -101,7 +114,12 @@ export type Effect =
   | { readonly kind: 'inspect-server' }
   /** Kill what is left of the own server and make sure it can only come back as a standby that follows nobody. */
   | { readonly kind: 'retire-server'; readonly names: string | null }
-  | { readonly kind: 'start-server' }
+  /** As a standby always, but for a master that stopped its server itself and still holds the lease. */
+  | { readonly kind: 'start-server'; readonly as: 'standby' | 'master' }
+  /** A checkpoint of the own server, so that its stop has little left to write. */
+  | { readonly kind: 'checkpoint-own'; readonly deadlineMs: number }
+  /** A clean stop, after which every standby that streams has all of its WAL. */
+  | { readonly kind: 'stop-server'; readonly deadlineMs: number }
   | {
       readonly kind: 'rejoin-server';
       readonly source: string;

@@ -8,6 +8,7 @@ import { ballotConninfo, followConninfo } from './following.js';
 import { heldVoters, neededVotes } from './lease.js';
 import { linkOf, observe, ownLink, seenSince, voterNamed, votersOf } from './links.js';
 import { formatLsn } from './lsn.js';
+import { forbidsPromotion } from './plan.js';
 import { firstOfPromotion, won } from './promotion.js';
 import { compareWal, isComparable, isOtherHistory, isSettled, logEndOf, restriction } from './ranking.js';
 import type { Arrived, Election, Keeper, Link } from './state.js';
@@ -135,6 +136,10 @@ function settle(k: Keeper, turn: Turn, e: Election, frozen: number): void {
   const { obs } = own;
   if (obs === null || obs.registry === null || !seenSince(own, e.phaseAt)) return;
   const registry = rowInForce(k, obs.registry);
+  if (e.cause === 'failover' && forbidsPromotion(registry, k.settings.name, obs)) {
+    note(k, turn, 'election-aborted', { why: 'the cluster is paused' });
+    return abandon(k, turn, e, k.settings.keepaliveTimeMs);
+  }
   if (!standsBehind(k, turn, e, obs)) return waitForMajority(k, turn, e);
   if (e.cause === 'claim' && [...e.frozen].some((name) => own.obsAt < (linkOf(k, name)?.obsDoneAt ?? 0)))
     return;

@@ -4,6 +4,7 @@
  */
 import { hasLease, leaseUntil } from './lease.js';
 import { ownLink, votersOf } from './links.js';
+import { isLeftAlone } from './pause.js';
 import type { Keeper } from './state.js';
 import { failoverTimeMs, leaseMarginMs } from './types.js';
 
@@ -37,6 +38,9 @@ export function guardOrder(k: Keeper): GuardOrder {
     syncWished,
     proven,
   });
+  // Nobody is promoted beside it, and the pause ends only by a worker that holds the lease and so arms the guard again.
+  if (isLeftAlone(k) && (role.kind === 'master' || (role.kind === 'down' && role.server === 'unknown')))
+    return { kind: 'stand-down' };
   switch (role.kind) {
     case 'master':
       return endAt(leaseUntil(k) + graceMs, true);

@@ -3,10 +3,11 @@
  * majority. The synchronous set is master-sync.ts, membership is membership.ts.
  */
 
-import { enterReclaim } from './election-round.js';
+import { enterReclaim, startElection } from './election-round.js';
 import { isEstablished } from './established.js';
 import type { KeeperEvent } from './events.js';
 import { ballotConninfo, followConninfo, followsNobody, isPointedAt } from './following.js';
+import { decideHandover, ingestHandover } from './handover.js';
 import {
   canSpare,
   heldVoters,
@@ -30,6 +31,7 @@ import {
 import { decideSync, ingestSync } from './master-sync.js';
 import { decideMembership, ingestMembership } from './membership.js';
 import { enterDown, probeOwnServer, retire } from './own-server.js';
+import { endPause, goesOnPaused, isLeftAlone } from './pause.js';
 import { isOtherHistory, isSettled } from './ranking.js';
 import type { Arrived, Keeper, Link, Master } from './state.js';
 import { streamsFrom } from './suspicion.js';
@@ -44,6 +46,8 @@ export function newMaster(k: Keeper, oldMaster: string | null, fileWish: string 
     kind: 'master',
     since: k.now,
     oldMaster,
+    handover: null,
+    lapsedAt: null,
     change: null,
     changeAfter: k.now,
     establishedVersion: -1,
@@ -79,16 +83,20 @@ export function decideMaster(k: Keeper, turn: Turn, m: Master): void {
     return;
   }
   const until = leaseUntil(k);
-  if (until <= k.now) return lapse(k, turn, m);
-  m.leaseUntil = until;
-  wake(k, turn, until);
+  if (until <= k.now && !goesOnPaused(k, turn, m)) return lapse(k, turn, m);
+  if (until > k.now) {
+    // After a gap there is a claim, in a pause too: it finds out whether anything is newer.
+    if (m.lapsedAt !== null) return startElection(k, turn, 'claim', k.now, k.now);
+    m.leaseUntil = until;
+    wake(k, turn, until);
+  }
   if (own.obs !== null && seenSince(own, m.since) && own.obs.inRecovery) {
     // Somebody turned this server into a standby: it is no master whatever the registry says.
     releaseVotes(k, turn);
     k.role = { kind: 'starting' };
     return;
   }
-  if (k.now - m.ownAliveAt >= failoverTimeMs(k.settings)) {
+  if (k.now - m.ownAliveAt >= failoverTimeMs(k.settings) && !isLeftAlone(k)) {
     note(k, turn, 'server-frozen', { silentMs: Math.round(k.now - m.ownAliveAt) });
     return retire(k, turn);
   }
@@ -98,12 +106,15 @@ export function decideMaster(k: Keeper, turn: Turn, m: Master): void {
   letLeave(k, turn, (voter) => leaves(k, m, voter));
   for (const link of k.links.values()) {
     observe(k, turn, link, link === own ? ownLookMs(k) : heartbeatMs(k));
-    if (link !== own) tend(k, turn, link);
+    if (link !== own && m.lapsedAt === null) tend(k, turn, link);
   }
+  if (m.lapsedAt !== null) return;
   if (own.obs === null || !seenSince(own, m.since)) return;
   if (own.obs.fenced && !m.fenceCleared) m.fenceCleared = send(k, turn, own, { kind: 'clear-fence' });
   if (own.obs.registry !== null) tellWitnesses(k, turn, own.obs.registry);
+  endPause(k, turn);
   trackEstablished(k, turn, m, own.obs);
+  if (decideHandover(k, turn, m, own.obs)) return;
   decideSync(k, turn, m, own.obs);
   decideMembership(k, turn, m, own.obs);
 }
@@ -119,6 +130,11 @@ function unheld(k: Keeper, m: Master): readonly Voter[] {
 
 /** How long a node may not stream before its vote is left to its own worker, which may have to copy it afresh. */
 const strayMs = 10_000;
+
+/** In a pause, without the lease: what it takes to go on as before. */
+export function newPausedMaster(k: Keeper): Master {
+  return { ...newMaster(k, null, undefined), lapsedAt: k.now };
+}
 
 /** A node that waits to be rewound or copied: needed no longer once the majority holds without its vote. */
 function leaves(k: Keeper, m: Master, voter: Voter): boolean {
@@ -257,6 +273,7 @@ export function ingestMaster(
   arrived: Arrived | null,
 ): void {
   if (event.kind === 'own-probe' && event.alive) m.ownAliveAt = k.now;
+  ingestHandover(k, turn, m, event, arrived);
   if (arrived === null) return;
   if (arrived.voter === k.settings.name && arrived.answer.kind === 'observed') {
     for (const row of arrived.answer.observation.replication) {

@@ -116,8 +116,14 @@ function removeVoter(
 }
 
 function write(k: Keeper, turn: Turn, m: Master, voters: readonly Voter[]): boolean {
-  m.writing = send(k, turn, ownLink(k), { kind: 'write-voters', voters });
+  m.writing = send(k, turn, ownLink(k), { kind: 'write-voters', voters: voters.map(withoutPlan) });
   return m.writing;
+}
+
+/** What is planned for a node is looked up in the nodes: a copy would be out of date. */
+function withoutPlan(voter: Voter): Voter {
+  const { maintenance: _m, priority: _p, pause: _q, request: _r, ...rest } = voter;
+  return rest;
 }
 
 /** is_nextmaster: first living node of the wish, else the lowest seqno that lives. is_sync: the wished nodes. */
@@ -141,7 +147,10 @@ function writeFlags(k: Keeper, turn: Turn, m: Master, registry: Registry): void 
 function heirsOf(k: Keeper, m: Master, registry: Registry): Heirs {
   const { wishedMembers: wished } = m;
   if (m.heirs?.nodes === registry.nodes && m.heirs.wished === wished) return m.heirs;
-  const standbys = registry.nodes.filter(({ kind, name }) => kind === 'node' && name !== k.settings.name);
+  const standbys = registry.nodes.filter(
+    ({ kind, name, maintenance, priority }) =>
+      kind === 'node' && name !== k.settings.name && maintenance !== true && priority !== 0,
+  );
   const bySeqno = [...standbys].sort((a, b) => a.seqno - b.seqno).map((node) => node.name);
   const inWish = wished.filter((name) => bySeqno.includes(name));
   return {

@@ -5,7 +5,9 @@
 
 import type { KeeperEvent } from './events.js';
 import { followConninfo } from './following.js';
+import { decideHandoverStop, type HandoverStep, ingestHandoverStop, isHandingOver } from './handover-stop.js';
 import { hasLease, heldVoters, neededVotes, releaseVotes } from './lease.js';
+import { leaveAlone, whyNotStarted } from './left-alone.js';
 import {
   endSession,
   heartbeatMs,
@@ -16,6 +18,7 @@ import {
   voterNamed,
   votersOf,
 } from './links.js';
+import { isLeftAlone } from './pause.js';
 import type { Keeper, Link, Role } from './state.js';
 import { due, note, type Turn } from './turn.js';
 import { failoverTimeMs, holdNames, pollDeadlineMs } from './types.js';
@@ -86,6 +89,7 @@ export function decideDown(k: Keeper, turn: Turn, role: Down): void {
   // The others are looked at all the while: who is master may have changed when this server comes back.
   for (const other of k.links.values()) if (other !== link) observe(k, turn, other, heartbeatMs(k));
   if (role.server === 'retiring' || role.server === 'starting') return;
+  if (isHandingOver(role)) return afterHandover(k, turn, decideHandoverStop(k, turn, role));
   if (role.server === 'retire-again') {
     if (!due(k, turn, role.retryAt)) return;
     role.server = 'retiring';
@@ -93,7 +97,9 @@ export function decideDown(k: Keeper, turn: Turn, role: Down): void {
     return;
   }
   if (link.session === 'open') return back(k, turn, role.wasMaster);
-  if (role.wasMaster && role.server === 'unknown' && mustFence(k)) return lapseWhileDown(k, turn);
+  const leftAlone = role.wasMaster && isLeftAlone(k);
+  if (role.wasMaster && role.server === 'unknown' && !leftAlone && mustFence(k))
+    return lapseWhileDown(k, turn);
   switch (role.server) {
     case 'unknown':
       if (due(k, turn, role.retryAt)) inspectAgain(k, turn, role);
@@ -102,6 +108,7 @@ export function decideDown(k: Keeper, turn: Turn, role: Down): void {
       return decideStopped(k, turn, role);
     case 'crashed':
     case 'retired':
+      if (whyNotStarted(k) !== null) return leaveAlone(k, turn, role);
       if (due(k, turn, role.retryAt)) {
         const master = livingMaster(k);
         // A rejoin that broke off may have left data that never start again: only another one helps.
@@ -114,10 +121,15 @@ export function decideDown(k: Keeper, turn: Turn, role: Down): void {
             'the last one broke off and the server does not start',
           );
         role.server = 'starting';
-        turn.effects.push({ kind: 'start-server' });
+        turn.effects.push({ kind: 'start-server', as: 'standby' });
       }
       return;
   }
+}
+
+function afterHandover(k: Keeper, turn: Turn, next: HandoverStep): void {
+  if (next === 'back') back(k, turn, true);
+  else if (next === 'retire') retire(k, turn);
 }
 
 /** Sync off and no lease: only the end of the server keeps it from acknowledging beside somebody else. */
@@ -135,7 +147,7 @@ export function lapseWhileDown(k: Keeper, turn: Turn): void {
 /** A server that runs but does not answer: after T it is ended, whatever it is doing. */
 function inspectAgain(k: Keeper, turn: Turn, role: Down): void {
   const silentMs = k.now - Math.max(ownLink(k).lastAlive, role.since);
-  if (role.wasMaster && silentMs >= failoverTimeMs(k.settings)) {
+  if (role.wasMaster && silentMs >= failoverTimeMs(k.settings) && !isLeftAlone(k)) {
     note(k, turn, 'server-frozen', { silentMs: Math.round(silentMs) });
     return retire(k, turn);
   }
@@ -157,6 +169,7 @@ function decideStopped(k: Keeper, turn: Turn, role: Down): void {
 }
 
 export function ingestDown(k: Keeper, turn: Turn, role: Down, event: KeeperEvent): void {
+  if (isHandingOver(role)) return afterHandover(k, turn, ingestHandoverStop(k, turn, role, event));
   switch (event.kind) {
     case 'server-inspected':
       return ingestInspection(k, turn, role, event.server, event.standby);
@@ -201,8 +214,11 @@ function ingestInspection(
 ): void {
   if (role.server !== 'unknown' && role.server !== 'stopped-clean') return;
   if (server === 'crashed') {
-    note(k, turn, 'server-crashed');
+    if (role.saidLeft !== true) note(k, turn, 'server-crashed');
     // Without standby.signal it would come up writable: it may only start as a standby that follows nobody.
+    // Its people have T to start it as it is; then the votes are needed where somebody may overrule the pause.
+    if (role.wasMaster && isLeftAlone(k) && k.now - role.since < failoverTimeMs(k.settings))
+      return leaveAlone(k, turn, role);
     if (role.wasMaster || !standby) return retire(k, turn);
     role.server = 'crashed';
     role.retryAt = k.now + growingPauseMs(role.tries);

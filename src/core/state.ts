@@ -12,6 +12,7 @@
 
 import type { Command, SyncRow, WitnessKey } from './effects.js';
 import type { Answer } from './events.js';
+import type { Handover } from './handover.js';
 import type { Lsn } from './lsn.js';
 import type { ReasonCode, ReasonRecord } from './reasons.js';
 import type { Wish, WishProblem } from './sync-plan.js';
@@ -157,6 +158,9 @@ export interface Master {
   readonly kind: 'master';
   readonly since: number;
   readonly oldMaster: string | null;
+  handover: Handover | null;
+  /** The lease lapsed in a pause, and this server went on. */
+  lapsedAt: number | null;
   change: SyncChange | null;
   /** No new change of the sync set before. */
   changeAfter: number;
@@ -219,9 +223,28 @@ export type Role =
       readonly kind: 'down';
       readonly wasMaster: boolean;
       readonly since: number;
-      server: 'unknown' | 'stopped-clean' | 'crashed' | 'retiring' | 'retire-again' | 'retired' | 'starting';
+      server:
+        | 'unknown'
+        | 'stopped-clean'
+        | 'crashed'
+        | 'retiring'
+        | 'retire-again'
+        | 'retired'
+        | 'starting'
+        /** A switchover: being stopped; stopped, and the target is asked what it has; started again as master. */
+        | 'stopping'
+        | 'verifying'
+        | 'resuming';
       retryAt: number;
       tries: number;
+      handover?: {
+        readonly target: string;
+        end: Lsn | null;
+        /** When the present phase of it began. */
+        phaseAt: number;
+      };
+      /** It was told that the server is left as it is. */
+      saidLeft?: boolean;
     }
   | {
       readonly kind: 'rejoining';
@@ -250,6 +273,15 @@ export interface Keeper {
   random: number;
   listening: { readonly voter: string | null; readonly conninfo: string | null };
   rejoinTries: number;
+  /** Where this worker first saw the present pause; null = there is none. */
+  pausedAt: { readonly epoch: number; readonly version: number } | null;
+  saidPaused: boolean;
+  /** In which epoch an operator ended the pause on this server, the master being gone. */
+  overruledIn: number | null;
+  /** Why the last handover was broken off after the stop, until the request says so. */
+  handoverTrouble: string | null;
+  /** This node handed over and gives the target time to become master. */
+  yields: { readonly epoch: number; readonly target: string; readonly until: number } | null;
   /** Elections in a row that ended with the own session: the next one waits longer each time. */
   brokenElections: number;
   /** Decisions that come in each round of an outage: when last made, when last told, how many in a row. */

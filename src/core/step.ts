@@ -30,6 +30,7 @@ import {
   mustFence,
   retire,
 } from './own-server.js';
+import { trackPause } from './pause.js';
 import { decideStandby, standbyState } from './standby.js';
 import type { Arrived, Keeper } from './state.js';
 import { ingestIndirectAnswer } from './suspicion.js';
@@ -46,6 +47,7 @@ export function step(k: Keeper, event: KeeperEvent, now: number): Turn {
   const arrived = ingest(k, turn, event);
   matchLinks(k, turn);
   forgetIfRemoved(k, turn);
+  trackPause(k, turn);
   decideUntilStable(k, turn);
   forgetForced(k);
   void arrived;

@@ -9,6 +9,7 @@ import { formatLsn } from '../core/lsn.js';
 import { proveHold } from './hold-proof.js';
 import { type ObservationRow, observationOf, observeSql, shortRetryInterval } from './observation.js';
 import { operatorLock, operatorLockClass } from './operator-lock.js';
+import { endPause, writeRequest } from './planned-work.js';
 import { report, writeFlags, writeSync, writeVoters } from './registry.js';
 import { CommandError, type SessionContext } from './session-context.js';
 import { checkPid, release, renew, tryVote } from './votes.js';
@@ -70,6 +71,10 @@ export async function runCommand(
       return writeWitness(session, command);
     case 'write-flags':
       return writeFlags(session, command.nextMaster, command.syncNames);
+    case 'write-request':
+      return writeRequest(session, command);
+    case 'end-pause':
+      return endPause(session);
     case 'read-wish':
       return readWish(session);
     case 'read-word':

@@ -75,6 +75,7 @@ export function witnessObservation(row: WitnessRow): Observation {
     workers: row.workers ?? [],
     registry: registryOf(row.kept?.registry ?? null),
     retryOverride: false,
+    overruled: false,
   };
 }
 

@@ -16,6 +16,8 @@ const states = [
 export interface ControlFile {
   readonly systemIdentifier: string;
   readonly state: (typeof states)[number];
+  /** Where the latest checkpoint record begins; after a clean end the last record there is. */
+  readonly checkpoint: bigint;
   /** Of the last checkpoint. */
   readonly timeline: number;
 }
@@ -31,7 +33,13 @@ export function readControlFile(dataDirectory: string): ControlFile {
   }
   const state = states[bytes.readUInt32LE(16)];
   if (state === undefined) throw new Error(`${dataDirectory}/global/pg_control holds an unknown state`);
-  return { systemIdentifier: bytes.readBigUInt64LE(0).toString(), state, timeline: bytes.readUInt32LE(48) };
+  // 8 system identifier, 4 + 4 versions, 4 state (+ 4), 8 time, then the position; its redo position, then its timeline.
+  return {
+    systemIdentifier: bytes.readBigUInt64LE(0).toString(),
+    state,
+    checkpoint: bytes.readBigUInt64LE(32),
+    timeline: bytes.readUInt32LE(48),
+  };
 }
 
 export function isCleanEnd(state: ControlFile['state']): boolean {

@@ -1,6 +1,8 @@
 /** The OwnServer port over ServerControl: each request once at a time, every outcome an event. */
 import { maskConninfo } from '../core/conninfo.js';
+import type { Lsn } from '../core/lsn.js';
 import type { Emit, OwnServer } from '../ports.js';
+import { checkpointNow } from './clean-stop.js';
 import type { KnownNode } from './known-nodes.js';
 import type { LostWal } from './lost-wal.js';
 import { finishUnfinished, rejoinServer } from './rejoin-server.js';
@@ -13,10 +15,16 @@ export class LocalServer implements OwnServer {
   readonly #control: ServerControl;
   readonly #nodeName: string;
   readonly #emit: Emit;
+  readonly #ownConninfo: string;
 
-  constructor(control: ServerControl, nodeName: string, emit: Emit) {
+  constructor(
+    control: ServerControl,
+    own: { readonly nodeName: string; readonly ownConninfo: string },
+    emit: Emit,
+  ) {
     this.#control = control;
-    this.#nodeName = nodeName;
+    this.#nodeName = own.nodeName;
+    this.#ownConninfo = own.ownConninfo;
     this.#emit = emit;
   }
 
@@ -52,10 +60,30 @@ export class LocalServer implements OwnServer {
     );
   }
 
-  start(): void {
+  checkpoint(deadlineMs: number): void {
+    checkpointNow(this.#ownConninfo, deadlineMs).then(
+      () => this.#emit({ kind: 'own-checkpoint', ok: true, detail: '' }),
+      (error: unknown) => this.#emit({ kind: 'own-checkpoint', ok: false, detail: textOf(error) }),
+    );
+  }
+
+  /** One that does not stop in time is ended for certain: what comes next is a start. */
+  stop(deadlineMs: number): void {
+    const stopped = (ok: boolean, detail: string, end: bigint | null) =>
+      this.#emit({ kind: 'server-stopped', ok, detail, end: end === null ? null : (end as Lsn) });
+    this.#control.stopCleanly(deadlineMs).then(
+      (end) => stopped(true, '', end),
+      (error: unknown) => {
+        const failed = () => stopped(false, textOf(error), null);
+        this.#control.endAllProcesses(endBoundMs).then(failed, failed);
+      },
+    );
+  }
+
+  start(as: 'standby' | 'master'): void {
     const started = async () => {
       const detail = await finishUnfinished(this.#control, this.#nodeName);
-      await this.#control.start(startBoundMs);
+      await this.#control.start(startBoundMs, as);
       return detail;
     };
     started().then(

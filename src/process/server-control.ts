@@ -5,6 +5,7 @@
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { copyFrom } from './base-copy.js';
+import { forgetHandover, stopCleanly, wasHandingOver } from './clean-stop.js';
 import { changeConfiguration, replaceFile } from './configuration-change.js';
 import { lastValue, readConfigurationFile } from './configuration-file.js';
 import { isCleanEnd, readControlFile } from './control-file.js';
@@ -54,7 +55,9 @@ export interface ServerControl {
   followedSlot(): string;
   /** The mark is gone, and the server comes back as a standby of that master, by that slot ('' = none). */
   markStandbyOf(follow: string, slot: string): void;
-  start(boundMs: number): Promise<void>;
+  start(boundMs: number, as?: 'standby' | 'master'): Promise<void>;
+  /** Where the last record begins. */
+  stopCleanly(deadlineMs: number): Promise<bigint>;
   stop(mode: 'fast' | 'immediate', boundMs: number): Promise<void>;
   rewind(source: string): Promise<RewindOutcome>;
   copy(source: string): Promise<string>;
@@ -97,7 +100,8 @@ class LocalServerControl implements ServerControl {
     const clean = isCleanEnd(readControlFile(this.#data).state);
     // Looked at again after the files: a server that was started meanwhile is not stopped.
     if (serverProcesses(this.#data).length > 0) return { kind: 'running' };
-    const fenced = lastValue(readConfigurationFile(this.#autoConf).entries, 'pg_keeper.fenced') === 'on';
+    const marked = lastValue(readConfigurationFile(this.#autoConf).entries, 'pg_keeper.fenced') === 'on';
+    const fenced = marked || wasHandingOver(this.#data);
     return { kind: 'stopped', clean, standbySignal, fenced, unfinished: false };
   }
 
@@ -116,6 +120,7 @@ class LocalServerControl implements ServerControl {
       'pg_keeper.fenced': 'on',
       ...(names === null ? {} : { synchronous_standby_names: names }),
     });
+    forgetHandover(this.#data);
   }
 
   followed(): string {
@@ -140,11 +145,12 @@ class LocalServerControl implements ServerControl {
     });
   }
 
-  async start(boundMs: number): Promise<void> {
+  async start(boundMs: number, as: 'standby' | 'master' = 'standby'): Promise<void> {
     if (this.unfinished() !== null) throw new Error('the data are half rewound or half copied');
     endOrphans(this.#data);
-    // Whoever was here before, and wherever it broke off: this program starts standbys only.
-    this.forbidWritableStart();
+    // Whoever was here before, and wherever it broke off: this program starts standbys only, but for a handover that failed.
+    if (as === 'standby') this.forbidWritableStart();
+    forgetHandover(this.#data);
     restoreFromAside(this.#data);
     if (serverProcesses(this.#data).length === 0) removeStaleLocks(this.#data);
     const command = this.#options.startCommand();
@@ -177,6 +183,12 @@ class LocalServerControl implements ServerControl {
     } catch {
       return '';
     }
+  }
+
+  stopCleanly(deadlineMs: number): Promise<bigint> {
+    const command = this.#options.stopCommand();
+    const byCommand = command === '' ? null : () => this.stop('fast', deadlineMs);
+    return stopCleanly({ dataDirectory: this.#data, byCommand, deadlineMs });
   }
 
   async stop(mode: 'fast' | 'immediate', boundMs: number): Promise<void> {

@@ -88,6 +88,26 @@ const described: Described = {
     since: ['timestamp with time zone', 'NOT NULL', 'may be left out'],
     reported_at: ['timestamp with time zone', 'NOT NULL', 'may be left out'],
   },
+  requests: {
+    id: ['bigint', 'NOT NULL', 'may be left out'],
+    kind: ['text', 'NOT NULL', 'must be given'],
+    target: ['text', 'NULL', 'may be left out'],
+    options: ['jsonb', 'NOT NULL', 'may be left out'],
+    state: ['text', 'NOT NULL', 'may be left out'],
+    reason: ['text', 'NOT NULL', 'may be left out'],
+    epoch: ['bigint', 'NOT NULL', 'must be given'],
+    asked_at: ['timestamp with time zone', 'NOT NULL', 'may be left out'],
+    changed_at: ['timestamp with time zone', 'NOT NULL', 'may be left out'],
+  },
+  node_plan: {
+    name: ['text', 'NOT NULL', 'must be given'],
+    maintenance: ['boolean', 'NOT NULL', 'may be left out'],
+    priority: ['integer', 'NULL', 'may be left out'],
+  },
+  cluster_plan: {
+    only_row: ['boolean', 'NOT NULL', 'may be left out'],
+    pause: ['text', 'NOT NULL', 'may be left out'],
+  },
   status: {
     name: ['text', 'NOT NULL', 'never given'],
     role: ['text', 'NOT NULL', 'never given'],

@@ -47,6 +47,8 @@ export class Cluster implements Surroundings {
   readonly flags = new Map<Branch, string>();
   /** Witnesses added anew so far. */
   added = 0;
+  /** Requests asked so far. */
+  requests = 0;
   readonly #writers = new Map<Server, Writer>();
   /** Something is going on until then: writers write often. */
   #busyUntil = 0;

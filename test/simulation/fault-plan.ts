@@ -162,6 +162,12 @@ const ambushCodes: readonly ReasonCode[] = [
   'node-following',
   'voter-added',
   'voter-removed',
+  'switchover-started',
+  'handing-over',
+  'handover-stopped',
+  'handed-over',
+  'handover-received',
+  'handover-broken-off',
 ];
 
 /** They wait from a little before one of the bursts on. */

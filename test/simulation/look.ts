@@ -85,5 +85,6 @@ function observe(session: Session): Observation {
     workers: tracesOf(server),
     registry: server.kind === 'node' ? server.row : null,
     retryOverride: configuration.shortRetry,
+    overruled: server.inRecovery && server.overruled,
   };
 }

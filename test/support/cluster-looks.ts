@@ -48,6 +48,7 @@ const standby: Observation = {
   workers: [],
   registry,
   retryOverride: true,
+  overruled: false,
 };
 
 export interface NodeChanges {

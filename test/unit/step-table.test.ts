@@ -72,6 +72,7 @@ function observation(inRecovery: boolean, row: Registry | null): Observation {
     workers: [],
     registry: row,
     retryOverride: false,
+    overruled: false,
   } as unknown as Observation;
 }
 
