@@ -242,7 +242,7 @@ export interface Keeper {
   /** Epoch whose master this worker has itself seen writable. */
   seenMasterEpoch: number;
   seenMasterAt: number;
-  /** When another node last said, or its WAL receiver showed, that it sees the master. */
+  /** When another node last said, or a WAL receiver showed, that it sees the master. */
   seenByPeerAt: number;
   nextId: number;
   random: number;

@@ -32,7 +32,7 @@ import {
 } from './own-server.js';
 import { decideStandby, standbyState } from './standby.js';
 import type { Arrived, Keeper } from './state.js';
-import { ingestIndirectAnswer } from './suspicion.js';
+import { ingestHearing, ingestIndirectAnswer } from './suspicion.js';
 import { isIdle, newTurn, note, send, type Turn } from './turn.js';
 
 /** Role changes within one step: more than this many in a row would be a loop without an event. */
@@ -71,6 +71,7 @@ function ingest(k: Keeper, turn: Turn, event: KeeperEvent): Arrived | null {
     ingestVote(k, turn, arrived);
     ingestReport(k, arrived);
     ingestWord(k, arrived);
+    ingestHearing(k, arrived);
     forgetDroppedSchema(k, turn, arrived);
   }
   const { role } = k;
