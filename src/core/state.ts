@@ -239,6 +239,8 @@ export interface Keeper {
   /** The row that `links` were last matched with; undefined = none yet. */
   linksMatch: Registry | null | undefined;
   role: Role;
+  /** This worker won its place and has not begun an election since: a lease it holds is that of a master, not of a claim. */
+  leads: boolean;
   /** Epoch whose master this worker has itself seen writable. */
   seenMasterEpoch: number;
   seenMasterAt: number;

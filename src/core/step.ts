@@ -189,7 +189,8 @@ function decideStarting(k: Keeper, turn: Turn): void {
     });
     return enterStandby(k, k.now + pauseAfterBroken(k));
   }
-  if (k.registry?.master === k.settings.name && hasLease(k)) {
+  // The votes of a claim that its own session ended are no lease yet: what others have was not looked at with them in hand.
+  if (k.leads && k.registry?.master === k.settings.name && hasLease(k)) {
     k.role = newMaster(k, null, undefined);
     return;
   }
