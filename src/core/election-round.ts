@@ -46,6 +46,7 @@ export function startElection(
     blocked: null,
     marks: new Map(),
   };
+  k.leads = false;
   wake(k, turn, k.now);
 }
 

@@ -176,7 +176,9 @@ function tend(k: Keeper, turn: Turn, link: Link): void {
   const self = voterNamed(k, k.settings.name);
   const ours = ownLink(k).obs;
   if (self === undefined || ours === null) return;
-  const resting = registry.syncWished > 0 ? holdNames : '';
+  // One that is to be removed never leads again, and leaves without our names (membership.ts).
+  const leaves = !registry.nodes.some(({ name }) => name === link.voter);
+  const resting = leaves ? obs.names : registry.syncWished > 0 ? holdNames : '';
   if (resting === holdNames && obs.names !== holdNames) {
     obsStale(link, send(k, turn, link, { kind: 'set-names', names: holdNames }));
   } else if (resting === '' && obs.names === holdNames) {

@@ -42,6 +42,7 @@ export function newKeeper(settings: CoreSettings, now: number): Keeper {
     registry: null,
     linksMatch: undefined,
     role: { kind: 'starting' },
+    leads: false,
     seenMasterEpoch: -1,
     seenMasterAt: Number.NEGATIVE_INFINITY,
     seenByPeerAt: Number.NEGATIVE_INFINITY,

@@ -196,6 +196,7 @@ export function won(k: Keeper, turn: Turn, e: Election): void {
     });
   }
   k.brokenElections = 0;
+  k.leads = true;
   k.role = newMaster(k, promoted ? e.oldMaster : null, promoted ? e.file : undefined);
   if (promoted) {
     const newMasterName = k.settings.name;

@@ -264,10 +264,12 @@ export interface Keeper {
   /** The row that `links` were last matched with; undefined = none yet. */
   linksMatch: Registry | null | undefined;
   role: Role;
+  /** This worker won its place and has not begun an election since: a lease it holds is that of a master, not of a claim. */
+  leads: boolean;
   /** Epoch whose master this worker has itself seen writable. */
   seenMasterEpoch: number;
   seenMasterAt: number;
-  /** When another node last said that it sees the master, or the master's worker was last seen at work on a voter. */
+  /** When another node last said, or a WAL receiver or the master's session on a voter showed, that the master is at work. */
   seenByPeerAt: number;
   nextId: number;
   random: number;

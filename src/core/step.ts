@@ -33,7 +33,7 @@ import {
 import { trackPause } from './pause.js';
 import { decideStandby, standbyState } from './standby.js';
 import type { Arrived, Keeper } from './state.js';
-import { ingestIndirectAnswer } from './suspicion.js';
+import { ingestHearing, ingestIndirectAnswer } from './suspicion.js';
 import { isIdle, newTurn, note, send, type Turn } from './turn.js';
 import { warnOfTwoNodes } from './two-nodes.js';
 
@@ -75,6 +75,7 @@ function ingest(k: Keeper, turn: Turn, event: KeeperEvent): Arrived | null {
     ingestVote(k, turn, arrived);
     ingestReport(k, arrived);
     ingestWord(k, arrived);
+    ingestHearing(k, arrived);
     forgetDroppedSchema(k, turn, arrived);
   }
   const { role } = k;
@@ -192,7 +193,8 @@ function decideStarting(k: Keeper, turn: Turn): void {
     });
     return enterStandby(k, k.now + pauseAfterBroken(k));
   }
-  if (k.registry?.master === k.settings.name && hasLease(k)) {
+  // The votes of a claim that its own session ended are no lease yet: what others have was not looked at with them in hand.
+  if (k.leads && k.registry?.master === k.settings.name && hasLease(k)) {
     k.role = newMaster(k, null, undefined);
     return;
   }

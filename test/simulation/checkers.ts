@@ -106,7 +106,7 @@ export class Checkers implements ServerWatcher {
       if (newest !== null && record.row.epoch > newest.row.epoch) {
         const basis = rowAt(record.branch, record.lsn - 1)?.row;
         const wished = newest.row.syncWished > 0 && (basis?.syncWished ?? 0) > 0;
-        // What its writer goes on to write after the row is there as well.
+        // Degraded, the claiming server may not hold its commits yet: what it acknowledged after its row follows it.
         const end = Math.max(record.lsn, record.branch.acked);
         this.#noCommitMissing(record.branch, end, wished, `in epoch ${record.row.epoch}`);
       }

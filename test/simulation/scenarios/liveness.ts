@@ -164,4 +164,33 @@ export const liveness: readonly Scenario[] = [
       shows: /one of n2, n3 is master/,
     },
   },
+  {
+    name: 'a node is to be removed while no majority of the rest can be had',
+    why: 'who is removed gets back its own names first, and who is held behind the master gets the hold',
+    setting: { nodes: 3, names: 'ANY 1 (n1, n3)', settings: { quorum: 'strict' } },
+    play(stage) {
+      stage.powerOff('n3');
+      stage.run(12_000);
+      const n2 = stage.server('n2');
+      const changes: (string | null)[] = [];
+      const alterSystem = n2.alterSystem.bind(n2);
+      n2.alterSystem = (change) => {
+        if (change.autoNames !== undefined) changes.push(change.autoNames);
+        alterSystem(change);
+      };
+      const row = stage.row('n1');
+      const nodes = row.nodes.filter(({ name }) => name !== 'n2');
+      stage.server('n1').writeRow({ ...row, nodes, version: row.version + 1 });
+      stage.run(20_000);
+      stage.expect(`its names are set once, not ${changes.length} times`, changes.length === 1);
+      Reflect.deleteProperty(n2, 'alterSystem');
+      stage.boot('n3');
+      stage.untilDecision('n1', 'voter-removed');
+    },
+    without: {
+      rule: 'a node that is to be removed is held behind the master without the hold',
+      replacements: one('core/master.js', 'leaves ? obs.names :', ''),
+      shows: /its names are set once/,
+    },
+  },
 ];

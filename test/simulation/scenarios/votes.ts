@@ -149,4 +149,33 @@ export const votes: readonly Scenario[] = [
       shows: /^S1: |n1 is dead/,
     },
   },
+  {
+    name: 'A12 the same, and whoever stands has not reached the master itself for long',
+    why: 'the others streamed from it until now, and it had renewed its votes on them',
+    setting: { nodes: 5, names: '' },
+    play(stage) {
+      const others = ['n3', 'n4', 'n5'];
+      stage.writeAll();
+      stage.cut('n1', 'n2');
+      stage.run(11_000);
+      stage.cut('n1', others);
+      stage.setPaths(others, ['n1'], 'reject');
+      for (const voter of others) {
+        stage.endSessionOn(voter, 'n1');
+        stage.resetStream(voter);
+      }
+      for (const name of ['n2', ...others])
+        stage.at(name, 'promoting', () => stage.expect('n1 is dead', !stage.server('n1').writable));
+      stage.untilAnyMaster(['n2', ...others]);
+    },
+    without: {
+      rule: 'a WAL receiver that was seen to hear the master counts as a sign of life also when it is gone',
+      replacements: one(
+        'core/suspicion.js',
+        'k.seenByPeerAt = Math.max(k.seenByPeerAt, arrived.sentAt - Math.max(0, age));',
+        '',
+      ),
+      shows: /^S1: |n1 is dead/,
+    },
+  },
 ];
