@@ -104,6 +104,8 @@ export interface PlanOptions {
   readonly quiet: { readonly before: number; readonly forMs: number } | null;
   readonly kinds?: readonly FaultKind[];
   readonly aims?: readonly Fault['aim'][];
+  /** Faults strike at these decisions, several times; otherwise as the seed says. */
+  readonly ambushCodes?: readonly ReasonCode[];
 }
 
 /** Bursts of one to four faults that overlap, with pauses in which a cluster may or may not recover. */
@@ -175,13 +177,14 @@ function planAmbushes(
   kinds: readonly FaultKind[],
   bursts: readonly Fault[],
 ): readonly Fault[] {
-  if (random.chance(0.3)) return [];
-  return Array.from({ length: random.integer(1, 8) }, () => {
+  if (options.ambushCodes === undefined && random.chance(0.3)) return [];
+  const count = options.ambushCodes === undefined ? random.integer(1, 8) : 12;
+  return Array.from({ length: count }, () => {
     const node = random.integer(0, options.nodes - 1);
     return {
       at: Math.max(options.from, random.pick(bursts).at - random.integer(0, 5000)),
       ambush: {
-        code: random.pick(ambushCodes),
+        code: random.pick(options.ambushCodes ?? ambushCodes),
         skip: random.pick([0, 0, 0, 1, 3]),
         delayMs: random.chance(0.5) ? random.between(0, 3) : random.between(0, 60),
       },

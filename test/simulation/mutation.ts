@@ -1,4 +1,5 @@
 /** What a deliberate mistake is, and in which clusters it shows soonest. Lists: mutations-of-data.ts, mutations-of-votes.ts. */
+import type { ReasonCode } from '../../src/core/reasons.js';
 import type { FaultKind } from './fault-plan.js';
 import type { Replacement } from './mutated-core.js';
 import type { OperatorPlan } from './operators.js';
@@ -16,6 +17,8 @@ export interface Mutation {
   readonly nodes?: number;
   readonly wish?: 'off' | 'one' | 'two';
   readonly kinds?: readonly FaultKind[];
+  /** Decisions at which faults strike. */
+  readonly ambushCodes?: readonly ReasonCode[];
   readonly latencyMs?: number;
   /** What operators do meanwhile, several times; otherwise as the seed says. */
   readonly operations?: readonly OperatorPlan['kind'][];
