@@ -15,6 +15,7 @@ export function trackPause(k: Keeper, turn: Turn): void {
   if (registry === null || pauseOf(registry) === null) {
     if (k.saidPaused) note(k, turn, 'cluster-resumed');
     k.pausedAt = null;
+    k.overruledIn = null;
     k.saidPaused = false;
     return;
   }

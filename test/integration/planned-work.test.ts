@@ -7,6 +7,11 @@ import { until } from '../../src/testbed/server.js';
 import { pgkeeper } from '../support/command-line.js';
 import { FailoverCluster, failoverTimeMs, registryOf, stepsOn } from '../support/failover-cluster.js';
 
+async function versionOf(node: TestNode): Promise<string | undefined> {
+  const [row] = await node.server.query<{ version: string }>('select version from pgkeeper.cluster_state');
+  return row?.version;
+}
+
 describe('planned work on three servers', { concurrency: false }, () => {
   let three: FailoverCluster;
 
@@ -24,7 +29,7 @@ describe('planned work on three servers', { concurrency: false }, () => {
 
   step('wrong input is refused with the way out, and nothing is stored', async () => {
     const master = await three.master();
-    const before = await registryOf(master);
+    const before = await versionOf(master);
     const [standby] = standbysOf(master);
     assert.ok(standby !== undefined);
     const cases: readonly (readonly [readonly string[], number, RegExp])[] = [
@@ -49,8 +54,8 @@ describe('planned work on three servers', { concurrency: false }, () => {
       master.server.query('select pgkeeper.failover($1)', [standby.name]),
       /there is nothing to fail over from/,
     );
-    const after = await registryOf(master);
-    assert.equal(after.version, before.version);
+    const after = await versionOf(master);
+    assert.equal(after, before);
     const [requests] = await master.server.query<{ count: number }>(
       'select count(*)::int from pgkeeper.requests',
     );
@@ -64,12 +69,12 @@ describe('planned work on three servers', { concurrency: false }, () => {
       await three.untilAllVote(master.name);
       const [target] = standbysOf(master);
       assert.ok(target !== undefined);
-      const before = await registryOf(master);
+      const before = await versionOf(master);
       const rehearsal = await run(master, 'switchover', target.name, '--dry-run');
       assert.equal(rehearsal.code, 0, rehearsal.out + rehearsal.err);
       assert.match(rehearsal.out, new RegExp(`would hand over to ${target.name}`));
       assert.doesNotMatch(rehearsal.out, /^NOT/m);
-      assert.equal((await registryOf(master)).version, before.version);
+      assert.equal(await versionOf(master), before);
       const done = await run(master, 'switchover', target.name, '--json');
       assert.equal(done.code, 0, done.err);
       assert.equal(JSON.parse(done.out).state, 'done');
@@ -95,20 +100,22 @@ describe('planned work on three servers', { concurrency: false }, () => {
       return row?.name === other.name;
     });
     const refused = await run(master, 'switchover', one.name);
-    assert.equal(refused.code, 4);
+    assert.equal(refused.code, 4, refused.out + refused.err);
     assert.match(refused.err, /is in maintenance/);
     const wall = Date.now();
     await one.server.stop();
     await one.worker.untilDecision('server-lost', wall);
-    const since = performance.now();
-    // The other one leads, though the votes of two only are there: its master gives its own back when it is dead.
     await one.server.start();
-    await until('it says so', async () => {
+    await until('it says so, and votes again', async () => {
       const { out } = await run(master, 'status', '--json');
-      const shown = JSON.parse(out) as { nodes: readonly { name: string; state: string }[] };
-      return shown.nodes.find(({ name }) => name === one.name)?.state === 'maintenance';
+      const shown = JSON.parse(out) as {
+        quorum: { held: number };
+        nodes: readonly { name: string; state: string }[];
+      };
+      const { state } = shown.nodes.find(({ name }) => name === one.name) ?? {};
+      return state === 'maintenance' && shown.quorum.held === 3;
     });
-    await three.untilAllVote(master.name);
+    const since = performance.now();
     master.server.kill();
     const next = await three.untilTakenOver(master, since);
     assert.equal(next.name, other.name, 'not the one in maintenance');

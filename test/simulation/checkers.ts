@@ -204,6 +204,13 @@ export class Checkers implements ServerWatcher {
     return true;
   }
 
+  /** A switchover loses nothing, whatever the wish: the votes are given to a node that has every acknowledged commit. */
+  handedOver(from: Server, to: Server | undefined): void {
+    const { branch } = from;
+    if (to === undefined || holds(to.branch, to.end, branch, branch.acked)) return;
+    this.#rule('S2', `${from.name} hands over to ${to.name}, which has not its commit ${branch.acked}`);
+  }
+
   promoted(server: Server): void {
     this.promotions += 1;
     void server;

@@ -40,7 +40,11 @@ export const mutationsOfVotes: readonly Mutation[] = [
         find: 'return votersOf(k).length > 0 && leaseUntil(k) > k.now;',
         replace: 'return votersOf(k).length > 0;',
       },
-      { file: 'core/master.js', find: 'if (until <= k.now)', replace: 'if (false)' },
+      {
+        file: 'core/master.js',
+        find: 'if (until <= k.now && !goesOnPaused(k, turn, m))',
+        replace: 'if (false)',
+      },
     ],
     unguarded: true,
     seeds: [3, 11],
