@@ -1210,6 +1210,31 @@ $$;
 
 comment on function pgkeeper.own_position() is 'Timeline, position and lag of this server.';
 
+-- The operator's word on a cluster without a master, on the standby that is to take over. It is a lock of this session, which the worker
+-- beside this server looks for every second while nobody is master; it counts as long as the session lasts. A standby writes nothing,
+-- so there is no other place for it. The class of the lock is also in src/postgres/operator-lock.ts.
+
+create function pgkeeper.failover_here(accept_data_loss boolean default false) returns void
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if not pg_is_in_recovery() then
+    raise exception 'this server is no standby: it takes writes'
+      using errcode = 'object_not_in_prerequisite_state', hint = 'Run this on the standby that is to take over, and only when nobody is master.';
+  elsif accept_data_loss is null then
+    raise exception 'accept_data_loss must not be NULL' using errcode = 'null_value_not_allowed', hint = 'Say true or false.';
+  end if;
+  perform pg_advisory_unlock(1885825894, l.objid::integer) from pg_locks l
+    where l.pid = pg_backend_pid() and l.locktype = 'advisory' and l.objsubid = 2 and l.classid = 1885825894;
+  perform pg_advisory_lock(1885825894, case when accept_data_loss then 2 else 1 end);
+  raise notice 'the worker of this server is asked to take over; keep this session open until pg_is_in_recovery() is false'
+    using hint = 'pgkeeper events and the log of the worker say what it does. To take it back, end this session.';
+end
+$$;
+
+comment on function pgkeeper.failover_here(boolean) is 'Asks the worker of this standby to take over where nobody is master; counts while the session lasts.';
+
 -- Who holds this server's vote: the advisory lock whose key is the system identifier. The node's name if a worker holds it.
 
 create function pgkeeper.vote_holder() returns text
@@ -1386,7 +1411,8 @@ create view pgkeeper.status as
     limit 1) stream on true
   left join pgkeeper.node_state known on known.name = n.name and known.state = coalesce(worker.state, 'unreachable')
   union all
-  select w.seqno, w.name, 'witness', 'witness', false, false, null, null, null, null, null
+  select w.seqno, w.name, 'witness'::text as role, 'witness'::text as state, false as is_nextmaster, false as is_sync,
+         null::integer as timeline, null::pg_lsn as lsn, null::bigint as lag_bytes, null::timestamptz as since, null::text as lease
   from pgkeeper.witness_info w) s
   order by s.seqno;
 
@@ -1416,6 +1442,7 @@ drop function pgkeeper.cluster_state_notify();
 drop trigger forward on pgkeeper.cluster_state;
 drop function pgkeeper.cluster_state_forward();
 drop function pgkeeper.vote_holder();
+drop function pgkeeper.failover_here(accept_data_loss boolean);
 drop function pgkeeper.own_position(out timeline integer, out lsn pg_lsn, out lag_bytes bigint);
 drop function pgkeeper.own_name();
 drop function pgkeeper.del_node(seqno integer);

@@ -38,7 +38,8 @@ export function decisionLog(logger: Logger): DecisionLog {
   return {
     decision: (record: ReasonRecord, state: string) => {
       const fields = { reason: record.code, epoch: record.epoch, state, ...record.details };
-      if (isWarning(record.code)) logger.warn(fields, sentence(record));
+      if (record.again) logger.debug(fields, sentence(record));
+      else if (isWarning(record.code)) logger.warn(fields, sentence(record));
       else logger.info(fields, sentence(record));
     },
   };

@@ -17,6 +17,7 @@ export function addCommands(program: Command, finish: Finish): void {
   addMigrate(program, finish);
   addNodes(program, finish);
   addWitnesses(program, finish);
+  addFailover(program, finish);
   addClone(program, finish);
   addRejoin(program, finish);
   addCheck(program, finish);
@@ -120,6 +121,25 @@ function addWitnesses(program: Command, finish: Finish): void {
     const { runDelWitness } = await import('./nodes.js');
     finish(await runDelWitness(name, options));
   });
+}
+
+function addFailover(program: Command, finish: Finish): void {
+  const command = program
+    .command('failover')
+    .description(
+      'make a standby master where nobody is, and nobody will be by itself; says first what could be lost',
+    )
+    .argument('<node>', 'the standby that is to take over');
+  addConnectionOptions(command)
+    .option('--accept-data-loss', 'go on without commits, or a majority, that only lost servers have')
+    .option('--dry-run', 'say what is there and what could be lost, and do nothing')
+    .option('--yes', 'do not ask for the confirmation')
+    .option('--timeout <duration>', 'longest wait for it', '60s')
+    .option('--json', 'print JSON')
+    .action(async (node: string, options) => {
+      const { runFailover } = await import('./failover.js');
+      finish(await runFailover(node, options));
+    });
 }
 
 function addCheck(program: Command, finish: Finish): void {

@@ -4,7 +4,13 @@ import type { WitnessKey } from '../core/effects.js';
 import type { Observation } from '../core/types.js';
 import { queryWithDeadline } from '../postgres/connect.js';
 import { type ObservationRow, observationOf, observeSql } from '../postgres/observation.js';
-import { type WitnessRow, witnessObservation, witnessSql, witnessTableSql } from '../postgres/witness.js';
+import {
+  type WitnessRow,
+  witnessObservation,
+  witnessSql,
+  witnessTableSql,
+  witnessValues,
+} from '../postgres/witness.js';
 import { definitions } from '../settings/settings.js';
 
 /** A worker as its sessions on a server show it. */
@@ -90,8 +96,8 @@ async function observe(
   }
   const known = await queryWithDeadline(client, witnessTableSql, [], deadlineMs);
   const withRow = (known.rows[0] as { readonly known: boolean }).known;
-  const key = withRow ? [witness.systemIdentifier, witness.token] : [];
-  const { rows } = await queryWithDeadline(client, witnessSql(withRow), ['pgkeeper', ...key], deadlineMs);
+  const values = witnessValues('pgkeeper', witness, withRow);
+  const { rows } = await queryWithDeadline(client, witnessSql(withRow), values, deadlineMs);
   return witnessObservation(rows[0] as WitnessRow);
 }
 

@@ -45,10 +45,7 @@ export function walkGather(k: Keeper, turn: Turn, e: Election): void {
   if (youthMs > 0) return abandon(k, turn, e, youthMs);
   const other = writableElsewhere(k, e, registry);
   if (other !== null) return newerMaster(k, turn, e, other, registry);
-  if (e.cause === 'claim' && registry.master !== k.settings.name) {
-    return failClaim(k, turn, `${registry.master ?? 'nobody'} is master of epoch ${registry.epoch}`);
-  }
-  if (e.cause === 'failover' && !goesFirst(k, turn, e, registry)) return;
+  if (e.cause === 'failover' && !e.byOperator && !goesFirst(k, turn, e, registry)) return;
   enterPhase(k, e, 'vote');
 }
 

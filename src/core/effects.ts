@@ -53,6 +53,8 @@ export type Command =
       readonly syncNames: readonly string[];
     }
   | { readonly kind: 'read-wish' }
+  /** Does an operator ask this node to take over? */
+  | { readonly kind: 'read-word' }
   | { readonly kind: 'report'; readonly events: readonly ReasonRecord[]; readonly state: string };
 
 /** The synchronous part of the registry row. */

@@ -20,6 +20,8 @@ export type Answer =
   | { readonly kind: 'busy' }
   | { readonly kind: 'proven'; readonly proven: boolean; readonly detail: string }
   | { readonly kind: 'written'; readonly lsn: Lsn; readonly registry: Registry }
+  /** Null = no operator asks anything. */
+  | { readonly kind: 'word'; readonly acceptLoss: boolean | null }
   | { readonly kind: 'wish'; readonly file: string | null; readonly effective: string };
 
 export type KeeperEvent =

@@ -138,13 +138,17 @@ function settle(k: Keeper, turn: Turn, e: Election, frozen: number): void {
   if (!standsBehind(k, turn, e, obs)) return waitForMajority(k, turn, e);
   if (e.cause === 'claim' && [...e.frozen].some((name) => own.obsAt < (linkOf(k, name)?.obsDoneAt ?? 0)))
     return;
+  if (e.cause === 'failover' && !registry.nodes.some(({ name }) => name === k.settings.name)) {
+    note(k, turn, 'election-aborted', { why: 'this node was removed from the registry' });
+    return abandon(k, turn, e, k.settings.keepaliveTimeMs);
+  }
   if (oldMasterAnswers(k, turn, e)) return;
   const heldNames = new Set(heldVoters(k).map((voter) => voter.name));
   const here = new Set([...e.frozen, k.settings.name].filter((name) => heldNames.has(name)));
   const formerHere = formerMasterIsHere(k, e, registry, here);
-  if (!formerHere && wasLeftBehind(k, turn, e, registry, obs)) return;
+  if (!formerHere && !e.lossAccepted && wasLeftBehind(k, turn, e, registry, obs)) return;
   const verdict = restriction(registry, here, formerHere);
-  if (!verdict.satisfied) {
+  if (!verdict.satisfied && !e.lossAccepted) {
     const awaited = verdict.awaited.join(', ');
     const members = `{${registry.syncMembers.join(', ')}}`;
     note(k, turn, 'election-blocked', { have: verdict.have, need: verdict.need, members, awaited });

@@ -11,8 +11,8 @@ import type { Election, Keeper } from './state.js';
 import { streamsFrom } from './suspicion.js';
 import { namesFor, resolveWish, syncRowOf, type Wish } from './sync-plan.js';
 import { due, note, send, type Turn } from './turn.js';
-import type { Registry, Voter } from './types.js';
-import { tellWitnesses } from './witness.js';
+import { holdNames, type Registry, type Voter } from './types.js';
+import { rowInForce, tellWitnesses } from './witness.js';
 
 /** How long the wished standbys of the new epoch may take before it starts degraded. */
 const newSetBoundMs = 2000;
@@ -61,15 +61,16 @@ export function willSync(k: Keeper, e: Election): boolean {
 }
 
 export function walkEpoch(k: Keeper, turn: Turn, e: Election): void {
-  const { registry } = k;
-  if (registry === null || e.sent.has('epoch')) return;
-  e.sync ??= syncOfNewEpoch(k, e, registry);
+  const ours = ownLink(k).obs?.registry ?? null;
+  if (ours === null || e.sent.has('epoch')) return;
+  const basis = k.forced?.forced ?? rowInForce(k, ours);
+  e.sync ??= syncOfNewEpoch(k, e, basis);
   const command: Command = {
     kind: 'write-epoch',
     epoch: e.epoch,
     sync: e.sync,
     promoted: e.cause === 'failover',
-    basis: registry,
+    basis,
   };
   if (send(k, turn, ownLink(k), command)) e.sent.add('epoch');
 }
@@ -95,8 +96,10 @@ export function walkEstablish(k: Keeper, turn: Turn, e: Election): void {
     enterPhase(k, e, 'names');
     return walkNames(k, turn, e);
   }
-  if (mayWait(k) && !canEstablish(k) && due(k, turn, e.phaseAt + unableBoundMs))
+  if (!canEstablish(k) && due(k, turn, e.phaseAt + unableBoundMs)) {
+    if (!mayWait(k) && !isHoldProven(k, turn, e)) return;
     return keepWaiting(k, turn, 'less than a majority can follow this server');
+  }
   const late = members < e.sync.needed && due(k, turn, e.phaseAt + newSetBoundMs);
   if (late && !e.sent.has('degrade') && degrade(k, turn, e, e.sync)) return;
   // Last: a look that waits for the flush keeps the session busy.
@@ -113,10 +116,22 @@ function degrade(k: Keeper, turn: Turn, e: Election, present: SyncRow): boolean 
   return true;
 }
 
-/** Do enough nodes stream from here, whatever they have flushed yet? */
+/** With sync off commits are acknowledged until then; they must not be any more when the votes are given back. */
+function isHoldProven(k: Keeper, turn: Turn, e: Election): boolean {
+  if (e.holdProven) return true;
+  const own = ownLink(k);
+  const isSet = own.obs?.names === holdNames;
+  send(k, turn, own, isSet ? { kind: 'prove-hold' } : { kind: 'set-names', names: holdNames });
+  return false;
+}
+
+/**
+ * Do enough nodes stream from here, whatever they have flushed yet? A node whose log went on beyond the point where this
+ * history left its own keeps its connection, asks again and again, and gets nowhere: it never shows as streaming.
+ */
 function canEstablish(k: Keeper): boolean {
-  const rows = ownLink(k).obs?.replication ?? [];
-  const names = new Set(rows.map((row) => row.name)).add(k.settings.name);
+  const follows = (ownLink(k).obs?.replication ?? []).filter(({ state }) => state === 'streaming');
+  const names = new Set(follows.map((row) => row.name)).add(k.settings.name);
   const held = new Set(heldVoters(k).map((voter) => voter.name));
   const able = votersOf(k).filter(({ kind, name }) => (kind === 'node' ? names : held).has(name));
   return able.length >= neededVotes(k);

@@ -27,6 +27,7 @@ export function newLink(voter: string, now: number): Link {
     obs: null,
     obsAt: Number.NEGATIVE_INFINITY,
     obsDoneAt: Number.NEGATIVE_INFINITY,
+    trace: null,
     saidForeign: false,
     startingSince: null,
   };
@@ -49,7 +50,11 @@ export function newKeeper(settings: CoreSettings, now: number): Keeper {
     listening: { voter: null, conninfo: null },
     rejoinTries: 0,
     brokenElections: 0,
+    said: new Map(),
     journal: [],
     reportedState: '',
+    word: null,
+    wordAskedAt: Number.NEGATIVE_INFINITY,
+    forced: null,
   };
 }

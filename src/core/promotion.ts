@@ -168,6 +168,7 @@ export function ingestPromotion(
     e.file = answer.file;
     e.wishRead = true;
   }
+  if (answer.kind === 'proven') e.holdProven = answer.proven;
   if (answer.kind === 'written' && (e.phase === 'epoch' || e.phase === 'establish')) {
     e.writtenLsn = answer.lsn;
     if (e.phase === 'epoch') enterPhase(k, e, 'establish');

@@ -29,6 +29,8 @@ export const reasons = {
   'no-majority': 'no majority: {reachable} of {voters} voters reachable, {needed} needed',
   'votes-held': 'majority of votes: {held} of {voters} held, {needed} needed, after {tookMs} ms',
   'votes-refused': 'only {held} of {needed} votes after {tookMs} ms; given back, next try in {pauseMs} ms',
+  'operator-failover':
+    'an operator asks this node to take over (loss accepted: {acceptLoss}); there are {here}, without {without}',
   'peer-ahead': '{peer} has received more ({theirs} > {ours}); {what}',
   'nodes-frozen': 'frozen: {frozen} follow this node, after {tookMs} ms',
   'election-blocked':
@@ -91,6 +93,8 @@ export interface ReasonRecord {
   /** When it was decided, by the worker's monotonic clock, ms. */
   readonly at: number;
   readonly epoch: number;
+  /** One more of the same in a long outage: for whoever watches closely only. */
+  readonly again: boolean;
   readonly details: Readonly<Record<string, ReasonValue>>;
 }
 
@@ -107,6 +111,7 @@ const warnings: ReadonlySet<ReasonCode> = new Set<ReasonCode>([
   'server-start-failed',
   'master-suspected',
   'master-crashed',
+  'operator-failover',
   'no-majority',
   'votes-refused',
   'election-blocked',

@@ -12,6 +12,7 @@ import {
   seenSince,
   votersOf,
 } from './links.js';
+import { heedOperator } from './operator-word.js';
 import { enterDown, enterRejoin } from './own-server.js';
 import { isOtherHistory, isRowless, isSettled } from './ranking.js';
 import type { Keeper, Link, Role } from './state.js';
@@ -54,10 +55,12 @@ export function decideStandby(k: Keeper, turn: Turn, role: Standby): void {
     releaseVotes(k, turn);
   } else if (k.registry.master === k.settings.name) {
     // This node was the last master and is a standby now: nobody else can be waited for.
+    if (heedOperator(k, turn, role.suspectAfter)) return;
     if (obs.priority > 0 && due(k, turn, Math.max(role.suspectAfter, own.obsAt)))
       startElection(k, turn, 'failover', null, k.now);
     return;
   }
+  if (master === undefined && heedOperator(k, turn, role.suspectAfter)) return;
   watchMaster(k, turn, role);
   const since = role.suspicion?.since;
   const verdict = role.suspicion === null ? 'seen' : judgeSuspicion(k, turn, role);

@@ -13,7 +13,7 @@
 import type { Command, SyncRow, WitnessKey } from './effects.js';
 import type { Answer } from './events.js';
 import type { Lsn } from './lsn.js';
-import type { ReasonRecord } from './reasons.js';
+import type { ReasonCode, ReasonRecord } from './reasons.js';
 import type { Wish, WishProblem } from './sync-plan.js';
 import type { CoreSettings, LinkFailure, Observation, Registry, Voter } from './types.js';
 
@@ -65,6 +65,8 @@ export interface Link {
   obsAt: number;
   /** When it arrived. */
   obsDoneAt: number;
+  /** The master's worker as last seen there: when it last said something to that voter. */
+  trace: { readonly master: string; readonly saidAt: number } | null;
   /** It was told once that another server answers in the place of this witness. */
   saidForeign: boolean;
   /** Since when that voter answers nothing but "starting up" or "shutting down". */
@@ -118,6 +120,12 @@ export interface Election {
   file: string | null;
   wishRead: boolean;
   hookAsked: boolean;
+  /** Begun by an operator's word: this node stands, whatever the ranking says. */
+  byOperator: boolean;
+  /** Commits that may be missing are given up. */
+  lossAccepted: boolean;
+  /** Nothing is acknowledged here any more. */
+  holdProven: boolean;
   renewedFor: number;
   sent: Set<string>;
   writtenLsn: Lsn | null;
@@ -236,7 +244,7 @@ export interface Keeper {
   /** Epoch whose master this worker has itself seen writable. */
   seenMasterEpoch: number;
   seenMasterAt: number;
-  /** When another node last said, or its WAL receiver showed, that it sees the master. */
+  /** When another node last said that it sees the master, or the master's worker was last seen at work on a voter. */
   seenByPeerAt: number;
   nextId: number;
   random: number;
@@ -244,9 +252,16 @@ export interface Keeper {
   rejoinTries: number;
   /** Elections in a row that ended with the own session: the next one waits longer each time. */
   brokenElections: number;
+  /** Decisions that come in each round of an outage: when last made, when last told, how many in a row. */
+  readonly said: Map<ReasonCode, { readonly at: number; readonly toldAt: number; readonly count: number }>;
   /** Decisions not yet written to the events table. */
   readonly journal: ReasonRecord[];
   reportedState: string;
+  /** What an operator asked of this node when last heard, and when it was asked for. */
+  word: { readonly acceptLoss: boolean; readonly heardAt: number } | null;
+  wordAskedAt: number;
+  /** The registry without voters whose loss an operator accepted, for one election; null = none under way. */
+  forced: { readonly before: Registry; readonly forced: Registry } | null;
 }
 
 /** Answers are matched to what was asked; this is what ingest hands on to the role. */

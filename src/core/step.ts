@@ -18,6 +18,7 @@ import {
   votersOf,
 } from './links.js';
 import { decideMaster, ingestMaster, masterState, newMaster } from './master.js';
+import { forgetForced, ingestWord } from './operator-word.js';
 import {
   decideDown,
   decideRejoin,
@@ -45,6 +46,7 @@ export function step(k: Keeper, event: KeeperEvent, now: number): Turn {
   matchLinks(k, turn);
   forgetIfRemoved(k, turn);
   decideUntilStable(k, turn);
+  forgetForced(k);
   void arrived;
   renewVotes(k, turn);
   report(k, turn);
@@ -68,6 +70,7 @@ function ingest(k: Keeper, turn: Turn, event: KeeperEvent): Arrived | null {
   if (arrived !== null) {
     ingestVote(k, turn, arrived);
     ingestReport(k, arrived);
+    ingestWord(k, arrived);
     forgetDroppedSchema(k, turn, arrived);
   }
   const { role } = k;

@@ -124,6 +124,9 @@ export function ingestIndirectAnswer(suspicion: Suspicion, via: string, sees: bo
   suspicion.answers.set(via, sees === null ? 'no-answer' : sees ? 'sees' : 'does-not');
 }
 
+/** A server reads its clock and the time of the last message one after the other. */
+const clockSlackMs = 1000;
+
 /** A server whose WAL receiver still hears the master, by looks taken since the suspicion began, and until when it does. */
 function hearsMaster(
   k: Keeper,
@@ -134,6 +137,8 @@ function hearsMaster(
     const link = linkOf(k, voter.name);
     if (link === undefined || link.obs === null || !seenSince(link, suspicion.since)) continue;
     const age = link.obs.walReceiver?.lastMessageAgeMs ?? Number.POSITIVE_INFINITY;
+    // From the future: that server's clock was set back since, and no message has come by the new one.
+    if (age < -clockSlackMs) continue;
     const until = link.obsAt + failoverTimeMs(k.settings) - age;
     if (k.now < until && streamsFrom(link.obs, master)) return { name: voter.name, until };
   }

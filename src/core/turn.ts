@@ -36,11 +36,47 @@ export function note(
   code: ReasonCode,
   details: Readonly<Record<string, ReasonValue>> = {},
 ): void {
-  const record: ReasonRecord = { code, at: k.now, epoch: k.registry?.epoch ?? 0, details };
+  const again = isSaidAgain(k, code);
+  const record: ReasonRecord = { code, at: k.now, epoch: k.registry?.epoch ?? 0, details, again };
   turn.reasons.push(record);
+  if (again) return;
   k.journal.push(record);
   // The journal waits for a master that takes writes; an outage of hours must not fill the memory.
   if (k.journal.length > 200) k.journal.shift();
+}
+
+/** What a standby decides in each round of an outage, some times a second. */
+const recurring: ReadonlySet<ReasonCode> = new Set<ReasonCode>([
+  'master-suspected',
+  'master-crashed',
+  'master-seen-by-peer',
+  'election-started',
+  'election-first',
+  'election-waits',
+  'election-aborted',
+  'election-blocked',
+  'election-left-behind',
+  'no-majority',
+  'votes-held',
+  'votes-refused',
+  'peer-ahead',
+  'newer-master',
+]);
+const saidInFull = 3;
+const saidEveryMs = 30_000;
+const forgottenAfterMs = 60_000;
+
+/** The first rounds of an outage are told in full, then one in half a minute. */
+function isSaidAgain(k: Keeper, code: ReasonCode): boolean {
+  if (!recurring.has(code)) return false;
+  const before = k.said.get(code);
+  const isNew = before === undefined || k.now - before.at > forgottenAfterMs;
+  const said = isNew
+    ? { at: k.now, toldAt: k.now, count: 1 }
+    : { ...before, at: k.now, count: before.count + 1 };
+  const again = said.count > saidInFull && k.now - said.toldAt < saidEveryMs;
+  k.said.set(code, again ? said : { ...said, toldAt: k.now });
+  return again;
 }
 
 export function isIdle(link: Link): boolean {

@@ -77,6 +77,11 @@ export interface ReplicationRow {
   readonly priority: number;
 }
 
+export interface WorkerTrace {
+  readonly name: string;
+  readonly silentMs: number;
+}
+
 /** What one look at a server tells (one statement, one snapshot). */
 export interface Observation {
   readonly systemIdentifier: string;
@@ -106,6 +111,8 @@ export interface Observation {
   readonly birthAgeMs: number;
   readonly priority: number;
   readonly replication: readonly ReplicationRow[];
+  /** Workers of this cluster with a session there, and for how long each has said nothing on it, ms. */
+  readonly workers: readonly WorkerTrace[];
   /** The row of this server's own registry, as replayed; of a witness: the row it was given. */
   readonly registry: Registry | null;
   /** Names of its physical replication slots. */

@@ -8,6 +8,7 @@ import type { Answer } from '../core/events.js';
 import { formatLsn } from '../core/lsn.js';
 import { proveHold } from './hold-proof.js';
 import { type ObservationRow, observationOf, observeSql, shortRetryInterval } from './observation.js';
+import { operatorLock, operatorLockClass } from './operator-lock.js';
 import { report, writeFlags, writeSync, writeVoters } from './registry.js';
 import { CommandError, type SessionContext } from './session-context.js';
 import { checkPid, release, renew, tryVote } from './votes.js';
@@ -17,6 +18,7 @@ import {
   type WitnessRow,
   witnessObservation,
   witnessSql,
+  witnessValues,
 } from './witness.js';
 import { writeEpoch } from './write-epoch.js';
 
@@ -70,11 +72,15 @@ export async function runCommand(
       return writeFlags(session, command.nextMaster, command.syncNames);
     case 'read-wish':
       return readWish(session);
+    case 'read-word':
+      return readWord(session);
     case 'report':
       return report(session, command.events, command.state);
   }
 }
 
+/** "recovery is not in progress". */
+const notInThisState = '55000';
 const undefinedTable = '42P01';
 
 async function observe(session: SessionContext): Promise<Answer> {
@@ -89,7 +95,10 @@ async function observe(session: SessionContext): Promise<Answer> {
   try {
     return await observeOnce(session);
   } catch (error) {
-    if ((error as { code?: string }).code !== undefinedTable) throw error;
+    const { code } = error as { code?: string };
+    // Promoted while the look was on its way: what it asked of a standby only, this server has no answer to any more.
+    if (code === notInThisState) return observeOnce(session);
+    if (code !== undefinedTable) throw error;
     session.schemaKnown = false;
     return observeOnce(session);
   }
@@ -113,7 +122,7 @@ async function observeWitness(session: SessionContext, key: WitnessKey): Promise
   const { rows } = await session.client.query<WitnessRow>({
     name: session.schemaKnown ? 'look' : 'look_without_row',
     text: witnessSql(session.schemaKnown),
-    values: [session.applicationName(), ...(session.schemaKnown ? [key.systemIdentifier, key.token] : [])],
+    values: witnessValues(session.applicationName(), key, session.schemaKnown),
   });
   const row = rows[0];
   if (row === undefined) throw new CommandError('speaks', 'the look at the witness returned no row');
@@ -252,7 +261,9 @@ async function endSessions(session: SessionContext): Promise<void> {
   await session.client.query(`select count(pg_terminate_backend(pid)) from pg_stat_activity
     where backend_type = 'client backend' and pid <> pg_backend_pid() and application_name !~ '^pgkw? '
       and exists (select from pg_roles me, pg_roles theirs where me.rolname = current_user and theirs.oid = usesysid
-        and (me.rolsuper or not theirs.rolsuper))`);
+        and (me.rolsuper or not theirs.rolsuper))
+      and not exists (select from pg_locks l where l.pid = pg_stat_activity.pid and l.locktype = 'advisory'
+        and l.objsubid = 2 and l.classid = ${operatorLockClass})`);
 }
 
 async function resumeReplay(session: SessionContext): Promise<Answer> {
@@ -266,6 +277,16 @@ async function promote(session: SessionContext): Promise<Answer> {
   await requireRecovery(session, true);
   await session.client.query('select pg_promote(false)');
   return done;
+}
+
+/** An operator's session holds this lock as long as it wants to be heeded (pgkeeper.failover on a standby, `pgkeeper failover`). */
+async function readWord(session: SessionContext): Promise<Answer> {
+  const { rows } = await session.client.query<{ word: number | null }>(
+    `select max(objid::bigint)::int as word from pg_locks
+      where locktype = 'advisory' and granted and objsubid = 2 and classid = ${operatorLockClass}`,
+  );
+  const word = rows[0]?.word ?? null;
+  return { kind: 'word', acceptLoss: word === null ? null : word === operatorLock.acceptLoss };
 }
 
 /** The user's files apart from postgresql.auto.conf, where the keeper's own override lives. */

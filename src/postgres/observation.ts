@@ -1,10 +1,16 @@
 /** One look at a server: the statement, and how its row becomes an Observation. */
 import { ballotOf } from '../core/following.js';
 import { parseLsn } from '../core/lsn.js';
-import type { Observation, Registry, ReplicationRow, Voter } from '../core/types.js';
+import type { Observation, Registry, ReplicationRow, Voter, WorkerTrace } from '../core/types.js';
 
 /** The interval an election sets so that no startup process sleeps; seen again, it is the mark of our override. */
 export const shortRetryInterval = '10ms';
+
+/** Workers with a session here, by a pattern whose group is the name. A name that fills application_name may be cut. */
+export const workersSql = (pattern: string): string => `(select json_agg(json_build_object('name', w.name,
+    'silentMs', extract(epoch from clock_timestamp() - coalesce(a.state_change, a.backend_start)) * 1000))
+    from pg_stat_activity a, substring(a.application_name from ${pattern}) as w(name)
+    where w.name is not null and octet_length(a.application_name) < 63)`;
 
 /**
  * $1 = application_name to show from now on (it carries the worker's state).
@@ -39,6 +45,7 @@ select set_config('application_name', $1, false),
   current_setting('pg_keeper.priority', true) as priority,
   (select json_agg(json_build_object('name', application_name, 'state', state, 'flush', flush_lsn::text,
     'replay', replay_lsn::text, 'priority', sync_priority)) from pg_stat_replication) as replication,
+  ${workersSql("'^pgk \\S+ (.*)$'")} as workers,
   ${withRegistry ? "(select json_build_object('epoch', epoch, 'version', version, 'promotionId', promotion_id, 'promotions', promotions, 'systemIdentifier', system_identifier, 'master', master, 'syncWish', sync_wish, 'syncMembers', sync_members, 'syncNeeded', sync_needed, 'syncWished', sync_wished, 'voters', voters, 'nodes', nodes) from pgkeeper.cluster_state)" : 'null::json'} as registry
 from (select pg_is_in_recovery() as recovering offset 0) r`;
 
@@ -74,6 +81,7 @@ export interface ObservationRow {
         priority: number;
       }[]
     | null;
+  readonly workers: readonly WorkerTrace[] | null;
   readonly registry: RegistryJson | null;
 }
 
@@ -135,6 +143,7 @@ export function observationOf(row: ObservationRow): Observation {
     birthAgeMs: row.birth_age_ms === null ? 0 : Number(row.birth_age_ms),
     priority: row.priority === null || row.priority === '' ? 100 : Number(row.priority),
     replication: replicationOf(row.replication),
+    workers: row.workers ?? [],
     registry: registryOf(row.registry),
     retryOverride: row.retry_override,
     slots: row.slots ?? [],

@@ -29,7 +29,11 @@ interface Session {
   ended: boolean;
 }
 
-/** What every session sets: no surprise may end it before its lease does, nothing may hang in it (protocol 1.2). */
+/**
+ * What every session sets: no surprise may end it before its lease does, nothing may hang in it (protocol 1.2). Where a
+ * voter's clock is set back idle_session_timeout does not come (PostgreSQL waits by the wall clock): then few keepalives
+ * end the session of a holder that is gone.
+ */
 function sessionSettingsSql(leaseTtlMs: number): string {
   const keepaliveSeconds = Math.ceil((2 * leaseTtlMs) / 1000) + 1;
   return `set statement_timeout = ${Math.max(1000, Math.ceil(leaseTtlMs / 2))};
@@ -37,6 +41,7 @@ set lock_timeout = ${Math.max(200, Math.ceil(leaseTtlMs / 6))};
 set idle_session_timeout = 0;
 set tcp_keepalives_idle = ${keepaliveSeconds};
 set tcp_keepalives_interval = ${keepaliveSeconds};
+set tcp_keepalives_count = 2;
 set tcp_user_timeout = 0;
 set client_connection_check_interval = 0;
 set synchronous_commit = local;

@@ -2,7 +2,7 @@
  * Runs a program or a shell command with a deadline and captured output. As root it runs as the owner of the data
  * directory, since PostgreSQL's programs refuse root.
  */
-import { spawn } from 'node:child_process';
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { statSync } from 'node:fs';
 
 export interface CommandResult {
@@ -20,6 +20,8 @@ export interface CommandOptions {
   readonly asOwnerOf?: string;
   /** All of stdout and stderr, in pieces as they come. */
   readonly onOutput?: (text: string) => void;
+  /** Ends only with the last word: of programs that leave nothing running behind. */
+  readonly readsAll?: boolean;
   /** Ends the program, and with it what it has started. */
   readonly signal?: AbortSignal;
 }
@@ -39,6 +41,15 @@ function environmentFor(options: CommandOptions, switched: boolean): NodeJS.Proc
   return environment;
 }
 
+/** Without memory or processes spawn throws, or gives a child without pipes. */
+function started(program: string, args: readonly string[], options: SpawnOptions): ChildProcess | string {
+  try {
+    return spawn(program, args, options);
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
 /** Never rejects: a program that cannot be started is a result too. */
 export function runProgram(
   program: string,
@@ -49,7 +60,7 @@ export function runProgram(
   return new Promise((resolve) => {
     let output = '';
     let timedOut = false;
-    const child = spawn(program, args, {
+    const child = started(program, args, {
       ...identity,
       cwd: '/',
       env: environmentFor(options, identity.uid !== undefined),
@@ -57,13 +68,17 @@ export function runProgram(
       // A group of its own, so that the deadline ends what the command has started as well.
       detached: true,
     });
+    if (typeof child === 'string') {
+      resolve({ ok: false, output: '', timedOut: false, exit: child });
+      return;
+    }
     const take = (chunk: Buffer) => {
       const text = chunk.toString('utf8');
       options.onOutput?.(text);
       output = (output + text).slice(-keptOutput);
     };
-    child.stdout.on('data', take);
-    child.stderr.on('data', take);
+    child.stdout?.on('data', take);
+    child.stderr?.on('data', take);
     const timer = setTimeout(() => {
       timedOut = true;
       endGroup(child.pid);
@@ -74,13 +89,13 @@ export function runProgram(
     const finish = (ok: boolean, exit: string) => {
       clearTimeout(timer);
       options.signal?.removeEventListener('abort', abort);
-      child.stdout.destroy();
-      child.stderr.destroy();
+      child.stdout?.destroy();
+      child.stderr?.destroy();
       resolve({ ok: ok && !timedOut, output: output.trim(), timedOut, exit });
     };
     child.on('error', (error) => finish(false, error.message));
-    // 'exit' and not 'close': a server started by the command keeps the pipes open for ever.
-    child.on('exit', (code, signal) =>
+    // Else 'exit' and not 'close': a server started by the command keeps the pipes open for ever.
+    child.on(options.readsAll === true ? 'close' : 'exit', (code: number | null, signal: string | null) =>
       setImmediate(() => finish(code === 0, code === null ? `signal ${signal}` : `exit code ${code}`)),
     );
   });

@@ -213,7 +213,8 @@ describe('what is written', { concurrency: false }, () => {
     const agesMs = [3_600_000, 60_000, 0];
     const details = { role: 'a master' };
     const records = agesMs.map(
-      (age) => ({ code: 'worker-started', at: performance.now() - age, epoch: 7, details }) as const,
+      (age) =>
+        ({ code: 'worker-started', at: performance.now() - age, epoch: 7, again: false, details }) as const,
     );
     const sentAt = Date.now();
     await asWorker((session) => report(session, records, 'master:ready'));

@@ -99,6 +99,8 @@ export function* runCommand(session: Session, command: Command, context: Backend
       return yield* write(session, (row) => ({ ...row, voters: command.voters }));
     case 'write-flags':
       return yield* writeFlags(session, command.nextMaster, command.syncNames);
+    case 'read-word':
+      return { kind: 'word', acceptLoss: server.operatorWord };
     case 'read-wish': {
       const { userNames } = server.configuration;
       return {

@@ -102,6 +102,8 @@ export interface PlanOptions {
   readonly every: number;
   /** Before this burst all is quiet for so long, ms; real clusters are quiet most of the time. */
   readonly quiet: { readonly before: number; readonly forMs: number } | null;
+  /** How many faults wait for a decision; otherwise as the seed says. */
+  readonly ambushes?: number;
   readonly kinds?: readonly FaultKind[];
   readonly aims?: readonly Fault['aim'][];
 }
@@ -169,8 +171,8 @@ function planAmbushes(
   kinds: readonly FaultKind[],
   bursts: readonly Fault[],
 ): readonly Fault[] {
-  if (random.chance(0.3)) return [];
-  return Array.from({ length: random.integer(1, 8) }, () => {
+  if (options.ambushes === undefined && random.chance(0.3)) return [];
+  return Array.from({ length: options.ambushes ?? random.integer(1, 8) }, () => {
     const node = random.integer(0, options.nodes - 1);
     return {
       at: Math.max(options.from, random.pick(bursts).at - random.integer(0, 5000)),

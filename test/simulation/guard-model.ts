@@ -140,7 +140,9 @@ class GuardLinkModel implements Guard {
   }
 
   tell(order: GuardOrder): void {
-    if (order.kind === 'unchanged' || isSame(order, this.#last)) return;
+    if (order.kind === 'unchanged') return;
+    if (order.kind === 'end-at' && order.proven) this.#host.leaseAt = this.#host.world.now;
+    if (isSame(order, this.#last)) return;
     this.#last = order;
     if (this.#guard.alive) this.#guard.tell(order);
     else if (order.kind === 'end-at') this.lost();
@@ -160,9 +162,9 @@ class GuardLinkModel implements Guard {
     const waitMs = Math.max(0, this.#startedAt + startBoundMs - world.now);
     this.#startedAt = world.now + waitMs;
     world.after(waitMs + retryMs + world.random.tail(100, 1000), () =>
-      this.#host.whenAwake(() => {
+      this.#host.run(() => {
         this.#starting = false;
-        if (!this.#guard.isLink(this) || !this.#host.powered) return;
+        if (!this.#guard.isLink(this) || this.#last.kind === 'stand-down') return;
         if (!this.#guard.alive) this.#guard.start();
         this.#guard.tell(this.#last);
       }),

@@ -31,8 +31,15 @@ export function optionsFor(mutation: Mutation, seed: number): Omit<RunOptions, '
   const latencyMs = mutation.latencyMs ?? drawn.latencyMs;
   return {
     seed,
-    topology: { ...drawn, nodes, wish, latencyMs },
-    ...(mutation.kinds === undefined ? {} : { plan: { kinds: mutation.kinds } }),
+    topology: { ...drawn, nodes, wish, latencyMs, settings: { ...drawn.settings, ...mutation.settings } },
+    plan: {
+      bursts: 5,
+      ambushes: 10,
+      quiet: null,
+      ...(mutation.kinds === undefined ? {} : { kinds: mutation.kinds }),
+      ...(mutation.aims === undefined ? {} : { aims: mutation.aims }),
+    },
+    ...(mutation.faults === undefined ? {} : { faults: mutation.faults, operators: false }),
     ...(mutation.operations === undefined ? {} : { operationKinds: mutation.operations }),
   };
 }

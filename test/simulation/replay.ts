@@ -1,32 +1,16 @@
 /** One seed again: its transcript, and the search for a smaller run that breaks the same rule. */
-import { Worker } from '../../src/worker/worker.js';
 import { describeFault } from './fault-plan.js';
-import { mutatedCore } from './mutated-core.js';
-import { mutationNamed, optionsFor, replacementsOf } from './mutations.js';
 import { type RunOptions, type RunResult, run } from './run.js';
 import { shrink } from './shrink.js';
+import { prepare, replayLine, type Variant } from './variant.js';
 
 export interface ReplayOptions {
   readonly seed: number;
-  readonly mutation: string | null;
+  readonly variant: Variant;
   /** Numbers of faults and operations, '1,4'; '-' = none; null = all of the plan. */
   readonly only: string | null;
   readonly operations: string | null;
   readonly shrink: boolean;
-}
-
-/** What to type to see that run again. */
-export function replayLine(
-  seed: number,
-  mutation: string | null,
-  only?: readonly number[],
-  operations?: readonly number[],
-): string {
-  const parts = [`npm run soak -- --seed ${seed}`];
-  if (mutation !== null) parts.push(`--mutation '${mutation}'`);
-  if (only !== undefined) parts.push(`--only ${only.join(',') || '-'}`);
-  if (operations !== undefined) parts.push(`--operations ${operations.join(',') || '-'}`);
-  return parts.join(' ');
 }
 
 function numbers(text: string): readonly number[] {
@@ -35,12 +19,10 @@ function numbers(text: string): readonly number[] {
 
 /** True when a rule was broken. */
 export async function replay(asked: ReplayOptions): Promise<boolean> {
-  const mutation = asked.mutation === null ? null : mutationNamed(asked.mutation);
-  const mutated = mutation === null ? null : await mutatedCore(replacementsOf(mutation));
+  const prepared = await prepare(asked.variant);
   try {
     const options: RunOptions = {
-      ...(mutation === null ? { seed: asked.seed } : optionsFor(mutation, asked.seed)),
-      workerClass: mutated?.workerClass ?? Worker,
+      ...prepared.optionsOf(asked.seed),
       ...(asked.only === null ? {} : { only: numbers(asked.only) }),
       ...(asked.operations === null ? {} : { onlyOperations: numbers(asked.operations) }),
     };
@@ -52,10 +34,10 @@ export async function replay(asked: ReplayOptions): Promise<boolean> {
     }
     const smaller = shrink(options, first.rule);
     print(run({ ...options, ...smaller, recording: true, stopAtFirst: true }), { ...options, ...smaller });
-    console.log(`\n${replayLine(asked.seed, asked.mutation, smaller.only, smaller.onlyOperations)}`);
+    console.log(`\n${replayLine(asked.seed, asked.variant, smaller.only, smaller.onlyOperations)}`);
     return true;
   } finally {
-    mutated?.remove();
+    prepared.remove();
   }
 }
 

@@ -53,6 +53,8 @@ export class WalReceiver {
   /** On the upstream: IDENTIFY_SYSTEM and START_REPLICATION, judged by timeline numbers as PostgreSQL does. */
   #ask(upstream: Server, connection: Connection): void {
     const { standby } = this;
+    // An attempt that a cut delayed, of a process that is gone: what its server has become since then is not asked about.
+    if (this.#ended) return connection.close(1);
     if (upstream.life !== 'up' || !connection.open[1] || upstream.kind !== 'node') return connection.close(1);
     const refusal = refuseStart(standby, upstream);
     if (refusal !== null) {

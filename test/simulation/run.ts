@@ -190,9 +190,10 @@ function mendBroken(cluster: Cluster): void {
     // One that was replaced is added anew.
     if (known !== undefined && !same) addWitness(cluster, place);
   });
-  for (const { server } of cluster.hosts) {
+  for (const { server, state } of cluster.hosts) {
     if (server.life !== 'down') continue;
-    if (server.cleanShutdown && !server.broken) server.start();
+    // Stopped by an operator; or beside a worker that was told its node is removed and cannot see that it is back.
+    if (!server.broken && (server.cleanShutdown || state === 'standby:ready')) server.start();
     if (!server.broken) continue;
     server.say('gets a fresh copy from an operator');
     server.branch = master.branch;

@@ -5,9 +5,9 @@ import { test } from 'node:test';
 import { Worker } from '../../src/worker/worker.js';
 import { run } from './run.js';
 
-/** Enough to meet every kind of fault many times; some seconds on one core. */
-const fixedSeeds = 120;
-const freshSeeds = 60;
+/** Enough to meet every kind of fault many times; well under a minute on one core. */
+const fixedSeeds = 250;
+const freshSeeds = 150;
 
 function judge(seeds: Iterable<number>): void {
   const wrong: string[] = [];

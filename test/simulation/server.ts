@@ -69,6 +69,8 @@ export class Server extends Execution {
   /** Replay needs that much longer for each step. */
   replayDelayMs = 0;
   connectionsFull = false;
+  /** What an operator asks of the worker here; null = nothing. */
+  operatorWord: boolean | null = null;
   /** After a start its own WAL is read for so long; null = as chance has it. */
   readsWalMs: number | null = null;
   /** Its processes take so long to die when they are ended. */

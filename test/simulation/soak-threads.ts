@@ -1,12 +1,8 @@
 /** Many seeds in one or more threads: each takes every n-th seed, the main thread adds up. */
 import { randomInt } from 'node:crypto';
 import { type MessagePort, Worker as Thread } from 'node:worker_threads';
-import { Worker } from '../../src/worker/worker.js';
-import type { WorkerClass } from './host.js';
-import { mutatedCore } from './mutated-core.js';
-import { mutationNamed, optionsFor, replacementsOf } from './mutations.js';
-import { replayLine } from './replay.js';
 import { run } from './run.js';
+import { prepare, replayLine, type Variant } from './variant.js';
 
 export interface SoakOptions {
   readonly script: URL;
@@ -15,7 +11,7 @@ export interface SoakOptions {
   readonly seeds: number | null;
   readonly minutes: number;
   readonly from: number | null;
-  readonly mutation: string | null;
+  readonly variant: Variant;
 }
 
 interface ThreadTask {
@@ -23,7 +19,7 @@ interface ThreadTask {
   readonly step: number;
   readonly last: number;
   readonly untilMs: number;
-  readonly mutation: string | null;
+  readonly variant: Variant;
 }
 
 /** What a thread has done since it last said so. */
@@ -53,7 +49,7 @@ export async function soak(options: SoakOptions): Promise<number> {
       step: options.jobs,
       last: options.seeds === null ? Number.POSITIVE_INFINITY : from + options.seeds - 1,
       untilMs: options.seeds === null ? Date.now() + options.minutes * 60_000 : Number.POSITIVE_INFINITY,
-      mutation: options.mutation,
+      variant: options.variant,
     };
     const thread = new Thread(options.script, {
       workerData,
@@ -94,9 +90,7 @@ function totals(
 
 /** The thread's side. */
 export async function soakThread(port: MessagePort | null, task: ThreadTask): Promise<void> {
-  const mutation = task.mutation === null ? null : mutationNamed(task.mutation);
-  const mutated = mutation === null ? null : await mutatedCore(replacementsOf(mutation));
-  const workerClass: WorkerClass = mutated?.workerClass ?? Worker;
+  const prepared = await prepare(task.variant);
   let since = { runs: 0, simulatedMs: 0, faults: 0, wrong: [] as string[] };
   let saidAt = performance.now();
   const say = () => {
@@ -105,18 +99,17 @@ export async function soakThread(port: MessagePort | null, task: ThreadTask): Pr
     saidAt = performance.now();
   };
   for (let seed = task.first; seed <= task.last && Date.now() < task.untilMs; seed += task.step) {
-    const options = mutation === null ? { seed } : optionsFor(mutation, seed);
-    const { simulatedMs, faults, violations } = run({ ...options, workerClass, stopAtFirst: true });
+    const { simulatedMs, faults, violations } = run({ ...prepared.optionsOf(seed), stopAtFirst: true });
     since.runs += 1;
     since.simulatedMs += simulatedMs;
     since.faults += faults.length;
     const [first] = violations;
     if (first !== undefined)
       since.wrong.push(
-        `seed ${seed}: ${first.rule} at ${Math.round(first.at)} ms: ${first.what}\n  ${replayLine(seed, task.mutation)}`,
+        `seed ${seed}: ${first.rule} at ${Math.round(first.at)} ms: ${first.what}\n  ${replayLine(seed, task.variant)}`,
       );
     if (performance.now() - saidAt > reportMs) say();
   }
   say();
-  mutated?.remove();
+  prepared.remove();
 }

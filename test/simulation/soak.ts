@@ -7,12 +7,14 @@
  *   --seed SEED       one seed: prints what happened in it, violations marked with !!
  *   --shrink          with --seed: looks for few faults and operations that still break a rule, prints that run
  *   --mutation TEXT   with the deliberate mistake whose name contains TEXT (mutations.ts)
+ *   --like TEXT       in the clusters and under the faults of that mutation, without its mistake
  *   --only LIST, --operations LIST   with --seed: only these faults and operations of the plan, by their numbers; '-' = none
  */
 import { parseArgs } from 'node:util';
 import { isMainThread, parentPort, workerData } from 'node:worker_threads';
 import { replay } from './replay.js';
 import { soak, soakThread } from './soak-threads.js';
+import type { Variant } from './variant.js';
 
 const { values } = parseArgs({
   options: {
@@ -23,19 +25,18 @@ const { values } = parseArgs({
     seed: { type: 'string' },
     shrink: { type: 'boolean', default: false },
     mutation: { type: 'string' },
+    like: { type: 'string' },
     only: { type: 'string' },
     operations: { type: 'string' },
   },
   args: isMainThread ? process.argv.slice(2) : [],
 });
 
-const mutation = values.mutation ?? null;
+const variant: Variant = { mutation: values.mutation ?? null, like: values.like ?? null };
 if (!isMainThread) await soakThread(parentPort, workerData);
 else if (values.seed !== undefined) {
   const { only = null, operations = null, shrink } = values;
-  process.exitCode = (await replay({ seed: Number(values.seed), mutation, only, operations, shrink }))
-    ? 1
-    : 0;
+  process.exitCode = (await replay({ seed: Number(values.seed), variant, only, operations, shrink })) ? 1 : 0;
 } else {
   const wrong = await soak({
     script: new URL(import.meta.url),
@@ -43,7 +44,7 @@ else if (values.seed !== undefined) {
     seeds: values.seeds === undefined ? null : Number(values.seeds),
     minutes: Number(values.minutes ?? 60),
     from: values.from === undefined ? null : Number(values.from),
-    mutation,
+    variant,
   });
   process.exitCode = wrong === 0 ? 0 : 1;
 }

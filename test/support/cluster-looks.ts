@@ -45,6 +45,7 @@ const standby: Observation = {
   birthAgeMs: 1e6,
   priority: 100,
   replication: [],
+  workers: [],
   registry,
   retryOverride: true,
 };

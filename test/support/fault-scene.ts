@@ -6,6 +6,7 @@ import { cpSync, existsSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type ClusterOptions, TestCluster, type TestNode } from '../../src/testbed/cluster.js';
+import { endEverythingIn } from '../../src/testbed/leftovers.js';
 import { until } from '../../src/testbed/server.js';
 import { type Acknowledged, auditRows, createWritesTable } from '../../src/testbed/writer.js';
 import { ClientBeside } from './client-beside.js';
@@ -78,11 +79,17 @@ export class FaultScene {
     this.#keepLogs();
     this.hosts.heal();
     await Promise.all(this.cluster.nodes.map(({ worker }) => worker.kill()));
+    // A guard would still mark the files of a server whose worker is gone.
+    this.#signalGuards('SIGKILL');
     await Promise.all(this.cluster.nodes.map(({ server }) => server.remove()));
     this.options.dismantle?.(this.cluster.folder);
     await this.cluster.remove();
     this.hosts.remove();
     this.#removed = true;
+  }
+
+  #signalGuards(signal: NodeJS.Signals): void {
+    for (const pid of this.cluster.nodes.flatMap(guardsOf)) process.kill(pid, signal);
   }
 
   /** To look into what surprises, after the folder of the cluster is gone. */
@@ -100,10 +107,13 @@ export class FaultScene {
   removeNow(): void {
     if (this.#removed) return;
     for (const client of this.clients.values()) client.stop();
-    for (const node of this.cluster.nodes) this.thaw(node);
-    this.hosts.remove();
+    for (const { worker } of this.cluster.nodes) worker.killNow();
+    this.#signalGuards('SIGKILL');
+    // SIGKILL reaches what is frozen, too.
+    endEverythingIn(this.cluster.folder);
     this.options.dismantle?.(this.cluster.folder);
     this.cluster.removeNow();
+    this.hosts.remove();
   }
 
   /** Every acknowledged row so far. */

@@ -69,6 +69,7 @@ function observation(inRecovery: boolean, row: Registry | null): Observation {
     birthAgeMs: 1e9,
     priority: 100,
     replication: [],
+    workers: [],
     registry: row,
     retryOverride: false,
   } as unknown as Observation;

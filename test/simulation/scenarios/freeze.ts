@@ -1,5 +1,6 @@
 /** What an election may believe: positions (A3), who follows (A5, A7, B13), the registry it judges by (A6). */
 import type { Replacement } from '../mutated-core.js';
+import { killWorkerAndGuard } from './guards.js';
 import { one, type Scenario } from './scenario.js';
 import type { Stage } from './stage.js';
 
@@ -30,7 +31,7 @@ function bootsReadingFor(stage: Stage, name: string, ms: number, shown: number):
 /** n1 hangs with all its processes, and only its worker is gone for good; the server goes on when it is told to. */
 function hangs(stage: Stage, name: string): void {
   stage.server(name).freeze();
-  stage.host(name).killWorker();
+  killWorkerAndGuard(stage.host(name));
 }
 
 export const freeze: readonly Scenario[] = [
@@ -89,7 +90,7 @@ export const freeze: readonly Scenario[] = [
     setting: { nodes: 5, names: 'ANY 1 (n2, n3)', settings: { fencingCommand: true } },
     play(stage) {
       stage.cut('n1', ['n2', 'n3', 'n4', 'n5']);
-      stage.host('n1').killWorker();
+      killWorkerAndGuard(stage.host('n1'));
       // n2's worker stands still between the count and pg_promote; meanwhile the late statement runs on n3.
       stage.at('n2', 'nodes-frozen', () => {
         stage.host('n2').stallWorker();

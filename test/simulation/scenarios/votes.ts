@@ -1,4 +1,5 @@
 /** Votes and the lease: when a vote may be given (A10), when it is given back (B3, B6), who may still believe in one (A11, A12). */
+import { killWorkerAndGuard } from './guards.js';
 import { one, type Scenario } from './scenario.js';
 
 export const votes: readonly Scenario[] = [
@@ -82,7 +83,7 @@ export const votes: readonly Scenario[] = [
     why: 'its votes are free at once, and nobody beside the server ends it',
     setting: { nodes: 5, names: 'ANY 1 (n1, n2, n3)' },
     play(stage) {
-      stage.host('n1').killWorker();
+      killWorkerAndGuard(stage.host('n1'));
       stage.cut(['n1', 'n3'], ['n2', 'n4', 'n5']);
       stage.neverMaster(['n2', 'n4', 'n5'], 30_000);
       stage.untilBlockedOn('n2', 'n3');
@@ -98,6 +99,28 @@ export const votes: readonly Scenario[] = [
         'registry.syncMembers.length - registry.syncNeeded',
       ),
       shows: /^S[12]: |becomes master/,
+    },
+  },
+  {
+    name: 'A11 the same with sync off, and its guard is there',
+    why: 'only the end of the server keeps it from acknowledging beside the next master',
+    setting: { nodes: 3, names: '' },
+    play(stage) {
+      stage.writeAll();
+      stage.host('n1').killWorker();
+      stage.isolate('n1');
+      for (const name of ['n2', 'n3'])
+        stage.at(name, 'votes-held', () => stage.expect('n1 is dead', !stage.server('n1').writable));
+      stage.untilAnyMaster(['n2', 'n3']);
+    },
+    without: {
+      rule: 'a guard outside the worker ends the server when the lease is over',
+      replacements: one(
+        'core/guard-deadline.js',
+        'return endAt(leaseUntil(k) + graceMs, true);\n        case',
+        "return { kind: 'stand-down' };\n        case",
+      ),
+      shows: /^S1: |n1 is dead/,
     },
   },
   {

@@ -64,7 +64,8 @@ export const witnesses: readonly Scenario[] = [
       stage.server('n2').stop(() => undefined);
       stage.untilDecision('n1', 'went-async');
       stage.run(2000);
-      stage.expectOn(stage.writeThrough('n1'), ['n1']);
+      const commit = stage.writeThrough('n1');
+      stage.expectOn(commit, ['n1']);
       stage.powerOff('n1');
       failsOver(stage, 'w1');
       stage.server('n2').start();
@@ -72,7 +73,8 @@ export const witnesses: readonly Scenario[] = [
       stage.neverMaster(['n2'], 70_000);
       stage.expectDecided('witness-changed', 'n2');
       stage.boot('n1');
-      stage.untilMaster('n1');
+      const master = stage.untilAnyMaster(['n1', 'n2']);
+      stage.expect('the commit is there', stage.has(master, commit));
       addWitness(stage.cluster, 0);
     },
     without: {
