@@ -54,6 +54,7 @@ async function fill(options: FillOptions, folder: string): Promise<string> {
     asOwnerOf: folder,
     environment: { ...secretEnvironment(source), LC_ALL: 'C' },
     ...(signal === undefined ? {} : { signal }),
+    readsAll: true,
     onOutput: (text) => reportProgress(text, options.onProgress),
   });
   if (signal?.aborted === true) throw new Error('the copy was broken off');

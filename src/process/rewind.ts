@@ -77,6 +77,7 @@ async function run({ source, dataDirectory, program }: RewindRequest): Promise<R
         asOwnerOf: dataDirectory,
         environment: { ...secretEnvironment(source), LC_ALL: 'C' },
         signal,
+        readsAll: true,
         onOutput: (text) => {
           all = (all + text).slice(-20_000);
           // The last words before the first change.

@@ -20,6 +20,8 @@ export interface CommandOptions {
   readonly asOwnerOf?: string;
   /** All of stdout and stderr, in pieces as they come. */
   readonly onOutput?: (text: string) => void;
+  /** Ends only with the last word: of programs that leave nothing running behind. */
+  readonly readsAll?: boolean;
   /** Ends the program, and with it what it has started. */
   readonly signal?: AbortSignal;
 }
@@ -92,8 +94,8 @@ export function runProgram(
       resolve({ ok: ok && !timedOut, output: output.trim(), timedOut, exit });
     };
     child.on('error', (error) => finish(false, error.message));
-    // 'exit' and not 'close': a server started by the command keeps the pipes open for ever.
-    child.on('exit', (code, signal) =>
+    // Else 'exit' and not 'close': a server started by the command keeps the pipes open for ever.
+    child.on(options.readsAll === true ? 'close' : 'exit', (code: number | null, signal: string | null) =>
       setImmediate(() => finish(code === 0, code === null ? `signal ${signal}` : `exit code ${code}`)),
     );
   });

@@ -77,6 +77,7 @@ export async function walContents(
     deadlineMs: waldumpBoundMs,
     asOwnerOf: dataDirectory,
     environment: { LC_ALL: 'C' },
+    readsAll: true,
     onOutput: (piece) => {
       output += piece;
     },
