@@ -7,6 +7,7 @@ import { objectsOf } from './sql-objects.mjs';
 /** Whoever has rights on the second gets the same on a new object of that kind. */
 const alike = {
   table: 'pgkeeper.node_state',
+  'table of one row': 'pgkeeper.cluster_state',
   view: 'pgkeeper.status',
   sequence: 'pgkeeper.events_id_seq',
   function: 'pgkeeper.next_version(bigint)',
@@ -79,7 +80,11 @@ function sequencesOf({ name, text }) {
 
 function sameRights(tables, views, functions) {
   const rows = [
-    ...tables.map(({ name }) => ['table', name, alike.table]),
+    ...tables.map(({ name, text }) => [
+      'table',
+      name,
+      /^ +only_row /m.test(text) ? alike['table of one row'] : alike.table,
+    ]),
     ...tables.flatMap(sequencesOf).map((name) => ['sequence', name, alike.sequence]),
     ...views.map(({ name }) => ['table', name, alike.view]),
     ...functions.map(({ name }) => ['function', name, alike.function]),

@@ -60,7 +60,7 @@ class Daemon {
   #serverAsked: boolean;
   #confLoadedAt: string | null = null;
   #schemaSaid = '';
-  #state = '';
+  #shownState = '';
   #retentionAt = 0;
   #polling = false;
   #stopping = false;
@@ -197,7 +197,7 @@ class Daemon {
 
   /** `pg_keeper: n1 (master:connected, 3)`, as in the original; ps shows as much of it as the command line was long. */
   #show({ state, nodes, hasRole }: WorkerView): void {
-    this.#state = hasRole ? state : '';
+    this.#shownState = hasRole ? state : '';
     const text = `${this.#settings.nodeName} (${state}, ${nodes})`;
     process.title = `pg_keeper: ${text}`;
     this.#service.status(text);
@@ -212,7 +212,7 @@ class Daemon {
     if (this.#polling || this.#stopping) return;
     this.#polling = true;
     const { ownConninfo, eventRetentionMs } = this.#settings;
-    const tidies = this.#state.startsWith('master:') && performance.now() >= this.#retentionAt;
+    const tidies = this.#shownState.startsWith('master:') && performance.now() >= this.#retentionAt;
     const retentionMs = tidies && eventRetentionMs > 0 ? eventRetentionMs : null;
     lookAfter(ownConninfo, retentionMs, stopBoundMs)
       .then((upkeep) => this.#takeUpkeep(upkeep, retentionMs !== null))
