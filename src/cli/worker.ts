@@ -192,7 +192,7 @@ class Daemon {
 
   #handOver(): Promise<void> {
     const log = (message: string) => this.#logger.info(message);
-    return handOver(this.#settings.ownConninfo, () => this.#state, log);
+    return handOver(this.#settings.ownConninfo, () => this.#shownState, log);
   }
 
   /** `pg_keeper: n1 (master:connected, 3)`, as in the original; ps shows as much of it as the command line was long. */
