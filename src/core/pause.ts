@@ -20,10 +20,11 @@ export function trackPause(k: Keeper, turn: Turn): void {
     return;
   }
   const { epoch, version } = registry;
-  if (k.pausedAt?.epoch !== epoch) k.pausedAt = { epoch, version };
+  if (k.pausedAt?.epoch !== epoch) k.pausedAt = { epoch, version, established: false };
+  k.pausedAt.established = isPauseEstablished(k, neededVotes(k));
   if (!k.saidPaused) {
     k.saidPaused = true;
-    note(k, turn, 'cluster-paused', { established: isPauseEstablished(k, neededVotes(k)) });
+    note(k, turn, 'cluster-paused');
   }
   const { obs } = ownLink(k);
   if (obs?.overruled === true && k.overruledIn !== epoch) {

@@ -57,9 +57,12 @@ export function isPaused(k: Keeper): boolean {
  * than the pause unless its row is at least as new as the first one in which this worker saw it.
  */
 export function isPauseEstablished(k: Keeper, needed: number): boolean {
-  const { pausedAt } = k;
+  const { pausedAt, role } = k;
   if (pausedAt === null || !isPaused(k) || k.registry === null) return false;
   if (k.registry.epoch !== pausedAt.epoch) return false;
+  if (pausedAt.established) return true;
+  // As this master saw it flushed: what an election judges by is all that was flushed on whom it holds.
+  if (role.kind === 'master' && role.establishedVersion >= pausedAt.version) return true;
   const shown = k.registry.voters.filter(({ name }) => {
     const row = k.links.get(name)?.obs?.registry;
     return (

@@ -91,8 +91,7 @@ export const reasons = {
   'handover-broken-off':
     'handing over to {target} is broken off: {why}; starting this server again as master',
   'handover-received': '{master} hands over to this node; electing at once',
-  'cluster-paused':
-    'the cluster is paused: nobody is promoted or fenced by itself; known to a majority: {established}',
+  'cluster-paused': 'the cluster is paused: nobody is promoted or fenced by itself',
   'cluster-resumed': 'the pause is over',
   'pause-overruled': 'an operator ends the pause here, the master being gone',
   'lease-lapsed-paused':

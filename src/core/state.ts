@@ -276,7 +276,7 @@ export interface Keeper {
   listening: { readonly voter: string | null; readonly conninfo: string | null };
   rejoinTries: number;
   /** Where this worker first saw the present pause; null = there is none. */
-  pausedAt: { readonly epoch: number; readonly version: number } | null;
+  pausedAt: { readonly epoch: number; readonly version: number; established: boolean } | null;
   saidPaused: boolean;
   /** In which epoch an operator ended the pause on this server, the master being gone. */
   overruledIn: number | null;

@@ -1,6 +1,6 @@
 /** One run: a cluster from a seed, faults, an end in which everything is whole again, and the verdict. */
 
-import { openRequest } from '../../src/core/plan.js';
+import { openRequest, pauseOf } from '../../src/core/plan.js';
 import { failoverTimeMs } from '../../src/core/types.js';
 import type { Violation } from './checkers.js';
 import { type Cluster, Cluster as ClusterClass, defaultSettings, type Topology } from './cluster.js';
@@ -223,6 +223,7 @@ export function problemOf(cluster: Cluster): string | null {
   if (row === null || row.master !== master.name)
     return `${master.name} is writable, the registry says ${row?.master}`;
   const request = openRequest(row);
+  if (pauseOf(row) !== null) return 'the cluster is paused';
   if (request !== null) return `request ${request.id} is ${request.state}`;
   if (!/^master:(connected|async)$/.test(master.state)) return `${master.name} is ${master.state}`;
   const registered = new Set(row.nodes.map((node) => node.name));
