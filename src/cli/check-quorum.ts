@@ -2,10 +2,10 @@
 import { isForeign } from '../core/foreign-server.js';
 import { pauseOf, priorityOf } from '../core/plan.js';
 import { compareRegistry } from '../core/types.js';
-import { type ClusterLook, workerStateOf } from './cluster-look.js';
+import { answered, type ClusterLook, workerStateOf } from './cluster-look.js';
 import { about, type Finding } from './finding.js';
 import { forecastOf } from './forecast.js';
-import { answered, statusOf } from './status.js';
+import { statusOf } from './status.js';
 
 export function findingsOfQuorum(cluster: ClusterLook): readonly Finding[] {
   return [

@@ -11,10 +11,16 @@ import { type Candidate, candidateOf, compareWal, rank, restriction } from '../c
 import { twoNodesWarning } from '../core/two-nodes.js';
 import type { Registry } from '../core/types.js';
 import type { Settings } from '../settings/settings.js';
-import { type ClusterLook, type NodeLook, settingsOfNode, workerStateOf } from './cluster-look.js';
+import {
+  answered,
+  type ClusterLook,
+  type NodeLook,
+  quorumOf,
+  settingsOfNode,
+  workerStateOf,
+} from './cluster-look.js';
 import { failureText } from './failure-text.js';
 import { formatBytes } from './output.js';
-import { answered, quorumOf } from './status.js';
 
 export interface Place {
   readonly name: string;

@@ -3,13 +3,12 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
 import { parseDuration } from '../core/duration.js';
 import { pauseOf } from '../core/plan.js';
-import { lookAtCluster } from './cluster-look.js';
+import { answered, lookAtCluster } from './cluster-look.js';
 import { type ConnectionOptions, conninfoOf } from './connection-options.js';
 import { CommandFailure, type ExitCode, exitCodes } from './exit-codes.js';
 import { printJson, say } from './output.js';
 import { type Session, withSession } from './session.js';
 import { sqlFailure } from './sql-failure.js';
-import { answered } from './status.js';
 
 export interface PauseOptions extends ConnectionOptions {
   readonly json?: boolean;

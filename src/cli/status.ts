@@ -1,18 +1,27 @@
 /** `pgkeeper status`: the cluster at a glance, from any node, also from an isolated standby. */
-import { isForeign } from '../core/foreign-server.js';
 import { majorityOf } from '../core/lease.js';
 import { formatLsn } from '../core/lsn.js';
-import { openRequest, pauseOf } from '../core/plan.js';
+import { pauseOf } from '../core/plan.js';
 import { streamsFrom } from '../core/suspicion.js';
-import { twoNodesWarning } from '../core/two-nodes.js';
 import type { Registry } from '../core/types.js';
-import { type ClusterLook, isSameNode, lookAtCluster, type NodeLook, workerStateOf } from './cluster-look.js';
+import {
+  answered,
+  type ClusterLook,
+  isHolder,
+  lookAtCluster,
+  type NodeLook,
+  quorumOf,
+  type SyncMode,
+  syncOf,
+  workerStateOf,
+} from './cluster-look.js';
 import { type ConnectionOptions, conninfoOf } from './connection-options.js';
 import { type ExitCode, exitCodes } from './exit-codes.js';
 import { failureText } from './failure-text.js';
 import { formatBytes, print, printJson, say, tableLines } from './output.js';
 import type { Answered } from './server-look.js';
 import { withSession } from './session.js';
+import { ageOf, warningsOf } from './status-warnings.js';
 
 export interface StatusOptions extends ConnectionOptions {
   readonly json?: boolean;
@@ -44,27 +53,12 @@ export interface NodeStatus {
 export interface ClusterStatus {
   readonly epoch: number;
   readonly master: string | null;
-  readonly sync: 'on' | 'degraded' | 'off';
+  readonly sync: SyncMode;
   /** Nobody is promoted or fenced by itself; ending: resume was asked for. */
   readonly pause: 'on' | 'ending' | null;
   readonly quorum: { readonly voters: number; readonly needed: number; readonly held: number };
   readonly nodes: readonly NodeStatus[];
   readonly warnings: readonly string[];
-}
-
-export function syncOf(registry: Registry): ClusterStatus['sync'] {
-  if (registry.syncWished === 0) return 'off';
-  return registry.syncNeeded === 0 ? 'degraded' : 'on';
-}
-
-/** Strict where any node is: that node would not promote without a majority. */
-export function quorumOf(cluster: ClusterLook): 'auto' | 'strict' {
-  const strict = cluster.nodes.some((node) => answered(node)?.keeperSettings['quorum'] === 'strict');
-  return strict ? 'strict' : 'auto';
-}
-
-export function answered(node: NodeLook | undefined): Answered | null {
-  return node?.look.kind === 'answered' ? node.look : null;
 }
 
 export function statusOf(cluster: ClusterLook): ClusterStatus {
@@ -85,10 +79,6 @@ export function statusOf(cluster: ClusterLook): ClusterStatus {
     nodes,
     warnings: warningsOf(cluster, nodes),
   };
-}
-
-export function isHolder(holder: string, master: string | null): boolean {
-  return master !== null && isSameNode({ node: holder, state: '', silentMs: 0 }, master);
 }
 
 function nodeStatus(cluster: ClusterLook, node: NodeLook, master: Answered | null): NodeStatus {
@@ -146,59 +136,6 @@ function lagOf(node: NodeLook, master: Answered | null): number | null {
   return behind > 0n ? Number(behind) : 0;
 }
 
-function warningsOf(cluster: ClusterLook, nodes: readonly NodeStatus[]): readonly string[] {
-  const { registry } = cluster;
-  const warnings: string[] = [];
-  const writable = nodes.filter((node) => node.reachable && node.role === 'master');
-  for (const node of writable) {
-    if (node.name !== registry.master)
-      warnings.push(
-        `${node.name} is writable, but ${registry.master} is the master of epoch ${registry.epoch}`,
-      );
-  }
-  for (const node of nodes) {
-    if (!node.reachable) warnings.push(`${node.name} cannot be reached from here: ${node.error}`);
-    else if (!node.worker && node.role !== 'witness') warnings.push(`${node.name} has no running worker`);
-  }
-  if (!writable.some((node) => node.name === registry.master))
-    for (const node of nodes)
-      if (node.role === 'standby' && node.reachable) warnings.push(heardText(node, registry));
-  for (const { voter, look } of cluster.nodes)
-    if (voter.kind === 'witness' && look.kind === 'answered' && isForeign(registry, voter, look.observation))
-      warnings.push(`another server answers in the place of witness ${voter.name}: its vote is void`);
-  const registeredOnly = registry.nodes.filter(
-    (node) => !registry.voters.some((voter) => voter.name === node.name),
-  );
-  for (const node of registeredOnly) warnings.push(`${node.name} is registered but has no vote yet`);
-  const ofTwoNodes = twoNodesWarning(registry.voters, quorumOf(cluster));
-  if (ofTwoNodes !== null) warnings.push(ofTwoNodes);
-  const pause = pauseOf(registry);
-  if (pause !== null)
-    warnings.push(
-      pause === 'on'
-        ? 'the cluster is paused: nobody is promoted or fenced by itself until pgkeeper resume'
-        : "the cluster is paused until the master's worker holds its votes: pgkeeper resume was asked for",
-    );
-  for (const { name, maintenance } of registry.nodes)
-    if (maintenance === true) warnings.push(`${name} is in maintenance: no candidate`);
-  const request = openRequest(registry);
-  if (request !== null)
-    warnings.push(
-      `${request.kind} to ${request.target ?? 'the best node'} is ${request.state} (request ${request.id})`,
-    );
-  if (syncOf(registry) === 'degraded')
-    warnings.push('synchronous replication is wished, but no wished standby is there');
-  return warnings;
-}
-
-/** An isolated standby: what it has may be that old. */
-function heardText(node: NodeStatus, registry: Registry): string {
-  const master = registry.master === node.name ? 'any master' : `its master ${registry.master}`;
-  return node.heard_of_master === null
-    ? `${node.name} has heard nothing of ${master} since it was started`
-    : `${node.name} last heard of ${master} ${ageOf(node.heard_of_master)} ago`;
-}
-
 function statusLines(status: ClusterStatus): readonly string[] {
   const { quorum } = status;
   const head = `master ${status.master ?? 'none'}   epoch ${status.epoch}   sync ${status.sync}   votes held ${quorum.held} of ${quorum.voters}, ${quorum.needed} needed`;
@@ -229,14 +166,6 @@ function statusLines(status: ClusterStatus): readonly string[] {
     'SINCE',
   ];
   return [head, '', ...tableLines(headings, rows), ...status.warnings.map((text) => `! ${text}`)];
-}
-
-/** '3 min', '2 h': how long ago. */
-function ageOf(since: string): string {
-  const seconds = Math.max(0, Math.round((Date.now() - Date.parse(since)) / 1000));
-  if (seconds < 120) return `${seconds} s`;
-  if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
-  return seconds < 172_800 ? `${Math.round(seconds / 3600)} h` : `${Math.round(seconds / 86_400)} d`;
 }
 
 export async function runStatus(options: StatusOptions): Promise<ExitCode> {

@@ -1,12 +1,18 @@
 /** `pgkeeper switchover --dry-run`: every check the master's worker would make, from looks of this command. Changes nothing. */
 import { openRequest, pauseOf, priorityOf } from '../core/plan.js';
 import { type SwitchoverCheck, switchoverChecks } from '../core/switchover-checks.js';
-import { type ClusterLook, lookAtCluster, workerStateOf } from './cluster-look.js';
+import {
+  answered,
+  type ClusterLook,
+  isHolder,
+  lookAtCluster,
+  quorumOf,
+  workerStateOf,
+} from './cluster-look.js';
 import { conninfoOf } from './connection-options.js';
 import { CommandFailure, type ExitCode, exitCodes } from './exit-codes.js';
 import { print, printJson } from './output.js';
 import { withSession } from './session.js';
-import { answered, isHolder, quorumOf } from './status.js';
 import type { SwitchoverOptions } from './switchover.js';
 
 interface Rehearsal {

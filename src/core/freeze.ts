@@ -3,7 +3,7 @@
  * acknowledged commit could be missing. Nothing here can be undone by an old decision: all goes through vote sessions.
  */
 import { yieldOrCatchUp } from './catch-up.js';
-import { abandon, enterPhase, failClaim, isFresh, isFrozen } from './election-round.js';
+import { abandon, enterPhase, failClaim, formerMasterIsHere, isFresh, isFrozen } from './election-round.js';
 import { ballotConninfo, followConninfo } from './following.js';
 import { heldVoters, neededVotes } from './lease.js';
 import { linkOf, observe, ownLink, seenSince, voterNamed, votersOf } from './links.js';
@@ -230,15 +230,6 @@ function waitForReplay(k: Keeper, turn: Turn, e: Election): void {
   ) {
     e.sent.add('own resumed');
   }
-}
-
-/** The newest epoch's master with its data: frozen behind this node, or this node itself. */
-function formerMasterIsHere(k: Keeper, e: Election, registry: Registry, here: ReadonlySet<string>): boolean {
-  if (registry.master === null || !here.has(registry.master)) return false;
-  const obs = linkOf(k, registry.master)?.obs;
-  const isSelf = registry.master === k.settings.name;
-  if (!obs || obs.registry?.epoch !== registry.epoch) return false;
-  return isSelf ? e.cause === 'claim' || obs.readToEnd : obs.inRecovery && obs.readToEnd;
 }
 
 /** One more poll of the old master: if it answers as the newest epoch's master, it stays. */

@@ -1,41 +1,25 @@
 /**
- * The server beside this worker: lost, crashed, frozen, fenced, started again, brought back as a standby. What is
+ * The server beside this worker: lost, crashed, frozen, fenced, started again. What is
  * decided here never needs a write on any server.
  */
 
 import type { KeeperEvent } from './events.js';
-import { followConninfo } from './following.js';
 import { decideHandoverStop, type HandoverStep, ingestHandoverStop, isHandingOver } from './handover-stop.js';
 import { hasLease, heldVoters, neededVotes, releaseVotes } from './lease.js';
 import { leaveAlone, whyNotStarted } from './left-alone.js';
-import {
-  endSession,
-  heartbeatMs,
-  linkOf,
-  livingMaster,
-  observe,
-  ownLink,
-  voterNamed,
-  votersOf,
-} from './links.js';
+import { endSession, heartbeatMs, livingMaster, observe, ownLink, votersOf } from './links.js';
 import { isLeftAlone } from './pause.js';
-import type { Keeper, Link, Role } from './state.js';
+import { enterRejoin, growingPauseMs, lookAnew } from './rejoin.js';
+import type { Keeper, Role } from './state.js';
 import { due, note, type Turn } from './turn.js';
 import { failoverTimeMs, holdNames, pollDeadlineMs } from './types.js';
 
 type Down = Extract<Role, { kind: 'down' }>;
-type Rejoining = Extract<Role, { kind: 'rejoining' }>;
 
 /** The others are electing now; a server that comes up fenced is of no use to them before they are done. */
 const restartPauseMs = 500;
 /** Ending the own server is tried again so soon at the latest: the votes are kept until it has worked. */
 const longestRetirePauseMs = 5000;
-const longestPauseMs = 60_000;
-
-/** 1, 2, 4 ... s, one minute at most. */
-function growingPauseMs(tries: number): number {
-  return Math.min(longestPauseMs, 1000 * 2 ** Math.min(tries, 6));
-}
 
 /** While sync is wished the names are never empty on a server that may only come back as a standby. */
 function fencedNames(k: Keeper): string | null {
@@ -67,15 +51,6 @@ export function enterDown(k: Keeper, turn: Turn, wasMaster: boolean): void {
 export function retire(k: Keeper, turn: Turn): void {
   k.role = { kind: 'down', wasMaster: true, since: k.now, server: 'retiring', retryAt: k.now, tries: 0 };
   turn.effects.push({ kind: 'retire-server', names: fencedNames(k) });
-}
-
-/** The server was started by this worker: what was known of it is void, and the next attempt comes at once. */
-function lookAnew(k: Keeper): void {
-  const link = ownLink(k);
-  link.failure = null;
-  link.obs = null;
-  if (link.session === 'none') link.retryAt = k.now;
-  k.role = { kind: 'starting' };
 }
 
 /** The server answers again: whatever it is now, the role begins anew from what it shows. */
@@ -229,69 +204,6 @@ function ingestInspection(
     role.server = 'stopped-clean';
   }
   if (server === 'running') role.server = 'unknown';
-}
-
-/** Brings the own server to the master's history. */
-export function enterRejoin(
-  k: Keeper,
-  turn: Turn,
-  source: Link,
-  mode: 'rewind-or-copy' | 'copy',
-  why: string,
-): void {
-  const master = voterNamed(k, source.voter);
-  const self = voterNamed(k, k.settings.name);
-  const ours = ownLink(k).obs;
-  if (master === undefined || self === undefined) return;
-  // A higher ballot than the master's epoch stays: it tells of an election this node was counted in.
-  const ballot = Math.max(k.registry?.epoch ?? 0, ours === null ? 0 : ours.ballot);
-  const follow = followConninfo(
-    self,
-    ours?.primaryConninfo ?? '',
-    master,
-    ballot,
-    source.obs?.primaryConninfo ?? '',
-  );
-  note(k, turn, 'rejoin-started', { master: source.voter, why, mode });
-  k.role = {
-    kind: 'rejoining',
-    since: k.now,
-    source: source.voter,
-    pausedUntil: Number.POSITIVE_INFINITY,
-    tries: k.rejoinTries,
-  };
-  turn.effects.push({ kind: 'rejoin-server', source: master.conninfo, mode, follow });
-}
-
-export function ingestRejoin(k: Keeper, turn: Turn, role: Rejoining, event: KeeperEvent): void {
-  if (event.kind !== 'server-rejoined') return;
-  noteLost(k, turn, event);
-  if (event.ok) {
-    // Counted until it streams: a rejoin that changes nothing must not be repeated without an end.
-    k.rejoinTries += 1;
-    note(k, turn, 'rejoined', { tookMs: Math.round(k.now - role.since), detail: event.detail });
-    lookAnew(k);
-    return;
-  }
-  k.rejoinTries += 1;
-  const retryMs = growingPauseMs(k.rejoinTries);
-  role.pausedUntil = k.now + retryMs;
-  note(k, turn, 'rejoin-failed', { detail: event.detail, retryMs });
-}
-
-function noteLost(k: Keeper, turn: Turn, { lost }: Extract<KeeperEvent, { kind: 'server-rejoined' }>): void {
-  if (!lost) return;
-  const { from, to, folder, why } = lost;
-  const commits = lost.commits ?? 'unknown';
-  if (folder === null) note(k, turn, 'wal-thrown-away', { from, to, commits, why });
-  else note(k, turn, 'wal-set-aside', { from, to, commits, folder, why });
-}
-
-/** After a failed rejoin the server is looked at anew; the growing pause has passed. */
-export function decideRejoin(k: Keeper, turn: Turn, role: Rejoining): void {
-  if (!Number.isFinite(role.pausedUntil) || !due(k, turn, role.pausedUntil)) return;
-  if (linkOf(k, k.settings.name)?.session === 'open') k.role = { kind: 'starting' };
-  else k.role = { kind: 'down', wasMaster: false, since: k.now, server: 'crashed', retryAt: k.now, tries: 0 };
 }
 
 /** The master's own server must answer a *new* connection, or its worker keeps votes for a dead server. */

@@ -13,9 +13,10 @@ import {
   votersOf,
 } from './links.js';
 import { heedOperator } from './operator-word.js';
-import { enterDown, enterRejoin } from './own-server.js';
+import { enterDown } from './own-server.js';
 import { isInMaintenance, priorityOf } from './plan.js';
 import { isOtherHistory, isRowless, isSettled } from './ranking.js';
+import { enterRejoin } from './rejoin.js';
 import type { Keeper, Link, Role } from './state.js';
 import { isMyTurn, isOutOfTurn, yieldsUntil } from './succession.js';
 import { judgeSuspicion, streamsFrom, watchMaster } from './suspicion.js';

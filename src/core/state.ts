@@ -14,6 +14,7 @@ import type { Command, SyncRow, WitnessKey } from './effects.js';
 import type { Answer } from './events.js';
 import type { Handover } from './handover.js';
 import type { Lsn } from './lsn.js';
+import type { Heirs } from './membership.js';
 import type { ReasonCode, ReasonRecord } from './reasons.js';
 import type { Wish, WishProblem } from './sync-plan.js';
 import type { CoreSettings, LinkFailure, Observation, Registry, Voter } from './types.js';
@@ -143,15 +144,6 @@ export interface SyncChange {
   since: number;
   lsn: Lsn | null;
   sent: boolean;
-}
-
-/** Who may be the next master, in order, from which nodes and wish; what was last told of it. */
-export interface Heirs {
-  readonly nodes: readonly Voter[];
-  readonly wished: readonly string[];
-  readonly names: readonly string[];
-  readonly next: string | null;
-  readonly told: string;
 }
 
 export interface Master {

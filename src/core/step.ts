@@ -21,16 +21,15 @@ import { decideMaster, ingestMaster, masterState, newMaster } from './master.js'
 import { forgetForced, ingestWord } from './operator-word.js';
 import {
   decideDown,
-  decideRejoin,
   enterDown,
   enterStandby,
   ingestDown,
-  ingestRejoin,
   lapseWhileDown,
   mustFence,
   retire,
 } from './own-server.js';
 import { trackPause } from './pause.js';
+import { decideRejoin, ingestRejoin } from './rejoin.js';
 import { decideStandby, standbyState } from './standby.js';
 import type { Arrived, Keeper } from './state.js';
 import { ingestHearing, ingestIndirectAnswer } from './suspicion.js';

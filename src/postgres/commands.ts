@@ -3,9 +3,8 @@
  * before anything that only fits one role. Any error here ends the session (voter-sessions.ts).
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Awaited, Command, WitnessKey } from '../core/effects.js';
+import type { Command, WitnessKey } from '../core/effects.js';
 import type { Answer } from '../core/events.js';
-import { formatLsn } from '../core/lsn.js';
 import { proveHold } from './hold-proof.js';
 import { type ObservationRow, observationOf, observeSql, shortRetryInterval } from './observation.js';
 import { operatorLock, operatorLockClass } from './operator-lock.js';
@@ -13,6 +12,7 @@ import { endPause, writeRequest } from './planned-work.js';
 import { report, writeFlags, writeSync, writeVoters } from './registry.js';
 import { CommandError, type SessionContext } from './session-context.js';
 import { checkPid, release, renew, tryVote } from './votes.js';
+import { waitFor } from './waiting.js';
 import {
   keepOnWitness,
   knowsWitnessTable,
@@ -142,41 +142,6 @@ async function writeWitness(
   if (witness === null) throw new CommandError('speaks', 'that server is a node and keeps its own registry');
   await keepOnWitness(session, witness, command);
   return observeWitness(session, witness);
-}
-
-const longestWaitMs = 100;
-const waitStepMs = 2;
-
-/** Asks a cheap question until the answer is yes, or the wait is over; the look that follows tells which. */
-async function waitFor(session: SessionContext, wait: Awaited): Promise<void> {
-  const until = performance.now() + longestWaitMs;
-  const { text, values } = questionOf(wait);
-  for (;;) {
-    const { rows } = await session.client.query<{ reached: boolean | null }>({
-      name: wait.kind,
-      text,
-      values,
-    });
-    if (rows[0]?.reached === true || performance.now() > until) return;
-    await delay(waitStepMs);
-  }
-}
-
-function questionOf(wait: Awaited): { readonly text: string; readonly values: unknown[] } {
-  switch (wait.kind) {
-    case 'writable':
-      return { text: 'select not pg_is_in_recovery() as reached', values: [] };
-    case 'streaming':
-      return {
-        text: `select status = 'streaming' and sender_host = $1 and sender_port = $2 as reached from pg_stat_wal_receiver`,
-        values: [wait.host, wait.port],
-      };
-    case 'flushed':
-      return {
-        text: `select count(*) >= $2 as reached from pg_stat_get_wal_senders() where state = 'streaming' and flush_lsn >= $1::pg_lsn`,
-        values: [formatLsn(wait.lsn), wait.count],
-      };
-  }
 }
 
 async function alterSystem(session: SessionContext, name: string, value: string | null): Promise<void> {

@@ -214,7 +214,7 @@ export const mutationsOfData: readonly Mutation[] = [
   {
     name: 'a rejoin overwrites a higher ballot',
     replacements: one(
-      'core/own-server.js',
+      'core/rejoin.js',
       'Math.max(k.registry?.epoch ?? 0, ours === null ? 0 : ballotOf(ours.primaryConninfo))',
       'k.registry?.epoch ?? 0',
     ),
