@@ -5,10 +5,11 @@
 import type { Replacement } from './mutated-core.js';
 import { type Mutation, noGuard } from './mutation.js';
 import { mutationsOfData } from './mutations-of-data.js';
+import { mutationsOfRest } from './mutations-of-rest.js';
 import { mutationsOfVotes } from './mutations-of-votes.js';
 import { type RunOptions, topologyOf } from './run.js';
 
-export const mutations: readonly Mutation[] = [...mutationsOfVotes, ...mutationsOfData];
+export const mutations: readonly Mutation[] = [...mutationsOfVotes, ...mutationsOfData, ...mutationsOfRest];
 
 export function mutationNamed(text: string): Mutation {
   const found = mutations.find(({ name }) => name.includes(text));

@@ -77,6 +77,8 @@ export class Server extends Execution {
   diesAfterMs = 0;
   /** pg_ctl start fails. */
   startFails = false;
+  /** A mistake: the row of a witness is what was written last, not the newest. */
+  movesBack = false;
 
   constructor(
     name: string,
