@@ -286,7 +286,8 @@ function* keep(session: Session, command: Extract<Command, { kind: 'write-witnes
   const before = server.kept.get(token) ?? { registry: null, ballot: 0 };
   const { registry } = command;
   const isNewer =
-    registry !== null && (before.registry === null || compareRegistry(registry, before.registry) > 0);
+    registry !== null &&
+    (server.movesBack || before.registry === null || compareRegistry(registry, before.registry) > 0);
   const ballot = Math.max(before.ballot, command.ballot);
   server.kept.set(token, { registry: isNewer ? registry : before.registry, ballot });
   if (isNewer) {

@@ -1,15 +1,5 @@
 /** Mistakes about votes, the lease, fencing and the guard: mostly two masters at one time. */
-import {
-  crashes,
-  cuts,
-  type Mutation,
-  noGuard,
-  one,
-  restartedVoter,
-  strike,
-  tight,
-  usual,
-} from './mutation.js';
+import { crashes, cuts, type Mutation, noGuard, one } from './mutation.js';
 
 export const mutationsOfVotes: readonly Mutation[] = [
   {
@@ -20,17 +10,8 @@ export const mutationsOfVotes: readonly Mutation[] = [
       'link.vote.renewedAt = k.now;',
     ),
     unguarded: true,
-    unnoticed:
-      'the wait for T hides it: an overlap needs an answer that is late by more than the margin, in the same second',
+    play: 'I1 the answer',
     caughtBy: ['S1'],
-    wish: 'off',
-    settings: tight,
-    nodes: 3,
-    latencyMs: 2,
-    faults: [
-      strike('slow-path', 'master', 40_000, 60_000, { choice: 0.68 }),
-      strike('isolate', 'master', 46_000, 20_000),
-    ],
   },
   {
     name: 'a master needs no majority to go on',
@@ -57,12 +38,8 @@ export const mutationsOfVotes: readonly Mutation[] = [
     schedule: 'A10',
     replacements: one('core/lease.js', 'if (birthAgeMs >= k.settings.leaseTtlMs)', 'if (birthAgeMs >= 0)'),
     unguarded: true,
-    seeds: [36, 40],
+    play: 'A10 a voter restarts',
     caughtBy: ['S1', 'S3'],
-    wish: 'off',
-    settings: usual,
-    nodes: 3,
-    faults: restartedVoter,
   },
   {
     name: 'majority is one less',
@@ -75,8 +52,8 @@ export const mutationsOfVotes: readonly Mutation[] = [
     name: 'a lapsed master with sync off goes on',
     replacements: one(
       'core/master.js',
-      'function lapse(k, turn) {',
-      'function lapse(k, turn) {\n    if ((k.registry?.syncNeeded ?? 0) === 0) return releaseVotes(k, turn);',
+      'function lapse(k, turn, m) {',
+      'function lapse(k, turn, m) {\n    if ((k.registry?.syncNeeded ?? 0) === 0) return releaseVotes(k, turn);',
     ),
     unguarded: true,
     seeds: [3, 11],
@@ -101,17 +78,14 @@ export const mutationsOfVotes: readonly Mutation[] = [
   {
     name: 'refused connections are enough for a fast failover with sync off',
     replacements: one('core/voting.js', 'if (k.now < silentAt)', 'if (false)'),
-    seeds: [4, 6],
+    play: 'A12 the voters end',
     caughtBy: ['S1', 'S3'],
-    wish: 'off',
-    kinds: ['reject', 'crash-server', 'backend-crash'],
   },
   {
     name: 'a node leaves for a rejoin while a majority counts on its vote',
     replacements: one('core/standby.js', 'if (isVoteGood(k, ownLink(k)) || ownYouthMs(k) > 0)', 'if (true)'),
-    unnoticed: 'no run of the search left a majority to data that were being replaced',
-    caughtBy: ['L1', 'L2'],
-    kinds: [...cuts, ...crashes],
+    play: 'I17 a node is to be',
+    caughtBy: ['L2'],
   },
   {
     name: 'a candidate that is blocked keeps its votes',
@@ -135,12 +109,8 @@ export const mutationsOfVotes: readonly Mutation[] = [
       'return false;',
     ),
     unguarded: true,
-    seeds: [55, 98],
+    play: 'A10 a voter restarts',
     caughtBy: ['S1', 'S3'],
-    wish: 'off',
-    settings: usual,
-    nodes: 3,
-    faults: restartedVoter,
   },
   {
     name: 'wall time that runs ahead of monotonic time is not noticed',
@@ -157,20 +127,15 @@ export const mutationsOfVotes: readonly Mutation[] = [
     name: 'no guard',
     schedule: 'A11',
     replacements: noGuard,
-    seeds: [30, 34],
+    play: 'A11 the same with sync off',
     caughtBy: ['S1'],
-    wish: 'off',
-    kinds: ['kill-worker', 'stall-worker', 'isolate', 'partition'],
   },
   {
     name: 'the guard waits until T with sync off too',
     schedule: 'A11',
     replacements: one('core/guard-deadline.js', '(registry?.syncNeeded ?? 0) > 0 ?', 'true ?'),
-    seeds: [84, 257],
+    play: 'A11 the same with sync off',
     caughtBy: ['S1'],
-    wish: 'off',
-    kinds: ['stall-worker', 'kill-worker', 'isolate'],
-    aims: ['master'],
   },
   {
     name: 'a master with sync on goes on without the lease',

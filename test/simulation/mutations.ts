@@ -6,12 +6,14 @@ import type { Replacement } from './mutated-core.js';
 import { type Mutation, noGuard } from './mutation.js';
 import { mutationsOfData } from './mutations-of-data.js';
 import { mutationsOfPlannedWork } from './mutations-of-planned-work.js';
+import { mutationsOfRest } from './mutations-of-rest.js';
 import { mutationsOfVotes } from './mutations-of-votes.js';
 import { type RunOptions, topologyOf } from './run.js';
 
 export const mutations: readonly Mutation[] = [
   ...mutationsOfVotes,
   ...mutationsOfData,
+  ...mutationsOfRest,
   ...mutationsOfPlannedWork,
 ];
 

@@ -44,8 +44,8 @@ export class OwnServerModel implements OwnServer {
   }
 
   retire(names: string | null): void {
-    const { server, world } = this.#host;
-    server.standbySignal = true;
+    const { server, world, mistakes } = this.#host;
+    if (!mistakes.has('signal-last')) server.standbySignal = true;
     this.#later(world.random.tail(30, 300) + server.diesAfterMs, () => {
       server.crash('ended by its worker');
       this.#later(world.random.tail(5, 100), () => {
@@ -114,7 +114,8 @@ export class OwnServerModel implements OwnServer {
     const fail = (detail: string) => this.#emit({ kind: 'server-rejoined', ok: false, detail });
     if (upstream === undefined) return fail('no such host');
     server.stop(() => {
-      if (ballotOf(server.configuration.primaryConninfo) > ballotOf(follow)) {
+      const outvoted = ballotOf(server.configuration.primaryConninfo) > ballotOf(follow);
+      if (outvoted && !this.#host.mistakes.has('rejoin-blind')) {
         server.start();
         return fail('an election pointed this server elsewhere meanwhile');
       }

@@ -84,6 +84,8 @@ export class Server extends Execution {
   overruled = false;
   /** pg_ctl start fails. */
   startFails = false;
+  /** A mistake: the row of a witness is what was written last, not the newest. */
+  movesBack = false;
 
   constructor(
     name: string,

@@ -1,6 +1,7 @@
 /** Votes and the lease: when a vote may be given (A10), when it is given back (B3, B6), who may still believe in one (A11, A12). */
 import { killWorkerAndGuard } from './guards.js';
 import { one, type Scenario } from './scenario.js';
+import { stopsStreaming } from './streams.js';
 
 export const votes: readonly Scenario[] = [
   {
@@ -60,7 +61,8 @@ export const votes: readonly Scenario[] = [
     why: 'the holder believes in the vote until lease_ttl after its last renewal',
     setting: { nodes: 3, names: '' },
     play(stage) {
-      // n2 has long lost n1, and n3 is not able to see it either: n1 is idle and full. Its worker still renews on n3.
+      // n2 has long lost n1, and n3 does not see it either: n1 is full, and nothing streams. Its worker still renews on n3.
+      stopsStreaming(stage, 'n3');
       stage.cut('n1', 'n2');
       stage.server('n1').connectionsFull = true;
       stage.untilDecision('n2', 'votes-refused');
@@ -71,6 +73,7 @@ export const votes: readonly Scenario[] = [
       for (const name of ['n2', 'n3'])
         stage.at(name, 'votes-held', () => stage.expect('n1 is dead', !stage.server('n1').writable));
       stage.untilAnyMaster(['n2', 'n3']);
+      stage.run(2000);
     },
     without: {
       rule: 'a voter younger than lease_ttl gives its vote to nobody',
@@ -112,6 +115,7 @@ export const votes: readonly Scenario[] = [
       for (const name of ['n2', 'n3'])
         stage.at(name, 'votes-held', () => stage.expect('n1 is dead', !stage.server('n1').writable));
       stage.untilAnyMaster(['n2', 'n3']);
+      stage.run(2000);
     },
     without: {
       rule: 'a guard outside the worker ends the server when the lease is over',
