@@ -8,12 +8,12 @@ import { isEstablished } from './established.js';
 import type { KeeperEvent } from './events.js';
 import { enterHandover } from './handover-stop.js';
 import { heldVoters } from './lease.js';
-import { linkOf, observe, ownLink, seenSince } from './links.js';
+import { linkOf, observe, ownLink, seenSince, votersOf } from './links.js';
 import type { Lsn } from './lsn.js';
 import { openRequest, pauseOf, priorityOf } from './plan.js';
 import type { Arrived, Keeper, Master } from './state.js';
 import { isSeen, type SwitchoverFacts, switchoverProblem } from './switchover-checks.js';
-import { due, isIdle, note, send, type Turn } from './turn.js';
+import { due, isIdle, note, send, type Turn, wake } from './turn.js';
 import type { Observation, OpenRequest, Registry } from './types.js';
 
 /** A switchover under way, on the master's side, until its server is stopped. */
@@ -32,6 +32,9 @@ export interface Handover {
 
 /** How long a request waits for other changes to end, and for the looks it is judged by. */
 const checkBoundMs = 10_000;
+/** Votes are tried for every half a second at most. */
+const voteSlackMs = 1000;
+const lookAgainMs = 100;
 /** A checkpoint of a large server takes minutes; it is no part of the outage. */
 const checkpointBoundMs = 1_800_000;
 /** The target must have the row that names it, or it will not have the rest soon. */
@@ -148,6 +151,7 @@ function decideCheck(
   const judged = asked.map(({ name }) => ({ name, problem: problemOf(k, registry, obs, name) }));
   const able = judged.filter(({ problem }) => problem === null).map(({ name }) => name);
   const target = best(k, registry, able);
+  if (target === null && !late && isVoteOnItsWay(k, turn)) return;
   const why = settled
     ? pauseOf(registry) !== null && request.target === null
       ? 'the cluster is paused, so no target is chosen by itself'
@@ -162,6 +166,17 @@ function decideCheck(
   h.target = target;
   note(k, turn, 'switchover-started', { request: h.request, target });
   enter(k, h, 'accept');
+}
+
+/** A server that answers and has just started gives its vote once it is lease_ttl old: that is worth the wait. */
+function isVoteOnItsWay(k: Keeper, turn: Turn): boolean {
+  const young = votersOf(k).some(({ name }) => {
+    const link = linkOf(k, name);
+    if (link?.session !== 'open' || link.vote !== null || !link.obs) return false;
+    return link.obs.birthAgeMs + (k.now - link.obsAt) < k.settings.leaseTtlMs + voteSlackMs;
+  });
+  if (young) wake(k, turn, k.now + lookAgainMs);
+  return young;
 }
 
 /** Judged by looks at the targets that are younger than the request. */
