@@ -272,7 +272,6 @@ export interface Keeper {
   saidPaused: boolean;
   /** In which epoch an operator ended the pause on this server, the master being gone. */
   overruledIn: number | null;
-  /** Why the last handover was broken off after the stop, until the request says so. */
   handoverTrouble: string | null;
   /** This node handed over and gives the target time to become master. */
   yields: { readonly epoch: number; readonly target: string; readonly until: number } | null;

@@ -174,7 +174,12 @@ export function resume(cluster: Cluster): void {
 export function endPlannedWork(cluster: Cluster): void {
   resume(cluster);
   for (const host of cluster.hosts) {
-    if (!host.server.writable) continue;
+    const { server } = host;
+    // A master that was left to its people in the pause: they start it.
+    const isLeft =
+      server.life === 'down' && host.powered && host.worker !== null && pauseOf(server.row) !== null;
+    if (isLeft && server.row?.master === host.name && cluster.writable.length === 0) server.start();
+    if (!server.writable) continue;
     changeNodes(host.server, (row) =>
       row.nodes.some(({ maintenance }) => maintenance)
         ? row.nodes.reduce((changed, { name }) => withMaintenance(changed, name, false), row)

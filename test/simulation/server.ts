@@ -22,7 +22,6 @@ export interface KeptRow {
   readonly ballot: number;
 }
 
-/** Of the record that a clean stop writes last. */
 export const checkpointSize = 120;
 
 export type Life = 'down' | 'starting' | 'up' | 'stopping';
