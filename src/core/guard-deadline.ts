@@ -50,7 +50,9 @@ export function guardOrder(k: Keeper): GuardOrder {
       if (!mayBeWritable) return { kind: 'stand-down' };
       if (role.giveUpAt !== null) return endAt(role.giveUpAt, false);
       // A claim without an end waits under hold: nothing is acknowledged, and others are copied from this server.
-      return role.cause === 'claim' ? { kind: 'stand-down' } : endAt(leaseUntil(k) + graceMs, true);
+      // The hold ends with its last phase: the guard has to be there before that.
+      const waits = role.cause === 'claim' && role.phase !== 'establish' && role.phase !== 'names';
+      return waits ? { kind: 'stand-down' } : endAt(leaseUntil(k) + graceMs, true);
     }
     case 'down': {
       // Dead for certain and marked: it must be let start, however long its recovery takes.

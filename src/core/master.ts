@@ -110,6 +110,10 @@ export function decideMaster(k: Keeper, turn: Turn, m: Master): void {
   }
   if (m.lapsedAt !== null) return;
   if (own.obs === null || !seenSince(own, m.since)) return;
+  if (isOverruled(k, own.obs)) {
+    note(k, turn, 'newer-master', { master: k.registry?.master ?? 'nobody', epoch: k.registry?.epoch ?? 0 });
+    return retire(k, turn);
+  }
   if (own.obs.fenced && !m.fenceCleared) m.fenceCleared = send(k, turn, own, { kind: 'clear-fence' });
   if (own.obs.registry !== null) tellWitnesses(k, turn, own.obs.registry);
   endPause(k, turn);
@@ -117,6 +121,13 @@ export function decideMaster(k: Keeper, turn: Turn, m: Master): void {
   if (decideHandover(k, turn, m, own.obs)) return;
   decideSync(k, turn, m, own.obs);
   decideMembership(k, turn, m, own.obs);
+}
+
+/** Two nodes alone: each may have become master while they could not see each other. The newer epoch stays. */
+function isOverruled(k: Keeper, obs: Observation): boolean {
+  const { registry } = k;
+  if (registry === null || obs.registry === null || registry.master === k.settings.name) return false;
+  return registry.epoch > obs.registry.epoch;
 }
 
 /** The voters, then nodes that ask to become one (their vote is needed before they count), without those that leave. */

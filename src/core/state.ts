@@ -67,7 +67,7 @@ export interface Link {
   obsAt: number;
   /** When it arrived. */
   obsDoneAt: number;
-  /** The master's worker as last seen there: when it last said something to that voter. */
+  /** The master's worker as last seen there, and when it last said something to it. */
   trace: { readonly master: string; readonly saidAt: number } | null;
   /** It was told once that another server answers in the place of this witness. */
   saidForeign: boolean;

@@ -35,6 +35,7 @@ import type { Arrived, Keeper } from './state.js';
 import { ingestHearing, ingestIndirectAnswer } from './suspicion.js';
 import { isIdle, newTurn, note, send, type Turn } from './turn.js';
 import { warnOfTwoNodes } from './two-nodes.js';
+import { isPromiseSeen } from './witness.js';
 
 /** Role changes within one step: more than this many in a row would be a loop without an event. */
 const roleChangesPerStep = 8;
@@ -193,7 +194,8 @@ function decideStarting(k: Keeper, turn: Turn): void {
     return enterStandby(k, k.now + pauseAfterBroken(k));
   }
   // The votes of a claim that its own session ended are no lease yet: what others have was not looked at with them in hand.
-  if (k.leads && k.registry?.master === k.settings.name && hasLease(k)) {
+  const leads = k.leads && k.registry?.master === k.settings.name;
+  if (leads && hasLease(k) && isPromiseSeen(k)) {
     k.role = newMaster(k, null, undefined);
     return;
   }

@@ -66,8 +66,8 @@ export const mutationsOfVotes: readonly Mutation[] = [
     schedule: 'B3',
     replacements: one(
       'core/own-server.js',
-      "turn.effects.push({ kind: 'retire-server', names: fencedNames(k) });\n}\n/** The server was started",
-      "turn.effects.push({ kind: 'retire-server', names: fencedNames(k) });\n    releaseVotes(k, turn);\n}\n/** The server was started",
+      "turn.effects.push({ kind: 'retire-server', names: fencedNames(k) });\n}\n/** The server answers again",
+      "turn.effects.push({ kind: 'retire-server', names: fencedNames(k) });\n    releaseVotes(k, turn);\n}\n/** The server answers again",
     ),
     unguarded: true,
     seeds: [417],

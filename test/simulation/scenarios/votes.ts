@@ -50,8 +50,8 @@ export const votes: readonly Scenario[] = [
       rule: 'votes are given back after the end of the server, not before',
       replacements: one(
         'core/own-server.js',
-        "turn.effects.push({ kind: 'retire-server', names: fencedNames(k) });\n}\n/** The server was started",
-        "turn.effects.push({ kind: 'retire-server', names: fencedNames(k) });\n    releaseVotes(k, turn);\n}\n/** The server was started",
+        "turn.effects.push({ kind: 'retire-server', names: fencedNames(k) });\n}\n/** The server answers again",
+        "turn.effects.push({ kind: 'retire-server', names: fencedNames(k) });\n    releaseVotes(k, turn);\n}\n/** The server answers again",
       ),
       shows: /n1 is dead/,
     },
@@ -174,11 +174,16 @@ export const votes: readonly Scenario[] = [
     },
     without: {
       rule: 'a WAL receiver that was seen to hear the master counts as a sign of life also when it is gone',
-      replacements: one(
-        'core/suspicion.js',
-        'k.seenByPeerAt = Math.max(k.seenByPeerAt, arrived.sentAt - Math.max(0, age));',
-        '',
-      ),
+      replacements: [
+        ...one(
+          'core/suspicion.js',
+          'k.seenByPeerAt = Math.max(k.seenByPeerAt, arrived.sentAt - Math.max(0, age));',
+          '',
+        ),
+        // The trace of its votes alone would do.
+        ...one('core/lease-trace.js', 'k.seenByPeerAt = Math.max(k.seenByPeerAt, saidAt);', ''),
+        ...one('core/lease-trace.js', 'k.seenByPeerAt = Math.max(k.seenByPeerAt, k.now);', '{}'),
+      ],
       shows: /^S1: |n1 is dead/,
     },
   },
