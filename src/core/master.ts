@@ -39,38 +39,6 @@ import { due, isIdle, note, send, type Turn, wake } from './turn.js';
 import { failoverTimeMs, holdNames, type Observation, type Voter } from './types.js';
 import { tellWitnesses } from './witness.js';
 
-export function newMaster(k: Keeper, oldMaster: string | null, fileWish: string | null | undefined): Master {
-  const streamingAt = new Map<string, number>();
-  for (const name of k.registry?.syncMembers ?? []) streamingAt.set(name, k.now);
-  return {
-    kind: 'master',
-    since: k.now,
-    oldMaster,
-    handover: null,
-    lapsedAt: null,
-    change: null,
-    changeAfter: k.now,
-    establishedVersion: -1,
-    pending: null,
-    writing: false,
-    fileWish,
-    wishText: fileWish === undefined ? null : (k.registry?.syncWish ?? null),
-    appliedNames: null,
-    refusedWish: null,
-    wishedMembers: [],
-    streamingAt,
-    wishAt: Number.NEGATIVE_INFINITY,
-    flagsSent: '',
-    heirs: null,
-    probedAt: k.now,
-    ownAliveAt: k.now,
-    leaseUntil: k.now,
-    async: false,
-    fenceCleared: false,
-    resolved: null,
-  };
-}
-
 /** How often the master looks at its own server: this is how soon a lost or returned standby is noticed. */
 function ownLookMs(k: Keeper): number {
   return Math.min(1000, k.settings.keepaliveTimeMs / 2);
@@ -289,12 +257,25 @@ export function ingestMaster(
   ingestHandover(k, turn, m, event, arrived);
   if (arrived === null) return;
   if (arrived.voter === k.settings.name && arrived.answer.kind === 'observed') {
-    for (const row of arrived.answer.observation.replication) {
-      if (row.state === 'streaming') m.streamingAt.set(row.name, k.now);
-    }
+    noteStreaming(k, m, arrived.answer.observation, arrived.sentAt);
   }
   ingestSync(k, turn, m, arrived);
   ingestMembership(k, turn, m, arrived);
+}
+
+/**
+ * Of a host that vanished the server believes for wal_sender_timeout that it streams. It does where nothing is outstanding,
+ * where its position moves, or where its server answers this worker.
+ */
+function noteStreaming(k: Keeper, m: Master, obs: Observation, askedAt: number): void {
+  for (const { name, state, flushLsn } of obs.replication) {
+    if (state !== 'streaming' || flushLsn === null) continue;
+    const moves = flushLsn >= obs.received || m.flushedTo.get(name) !== flushLsn;
+    m.flushedTo.set(name, flushLsn);
+    const link = linkOf(k, name);
+    if (moves || link === undefined || askedAt - link.lastAlive < failoverTimeMs(k.settings) / 2)
+      m.streamingAt.set(name, k.now);
+  }
 }
 
 /** connected: a standby streams. async: sync is wished, and writes go on without. */

@@ -17,7 +17,8 @@ import {
   voterNamed,
   votersOf,
 } from './links.js';
-import { decideMaster, ingestMaster, masterState, newMaster } from './master.js';
+import { decideMaster, ingestMaster, masterState } from './master.js';
+import { newMaster } from './new-master.js';
 import { forgetForced, ingestWord } from './operator-word.js';
 import {
   decideDown,
