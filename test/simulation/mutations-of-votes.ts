@@ -161,7 +161,14 @@ export const mutationsOfVotes: readonly Mutation[] = [
   {
     name: 'the guard waits until T with sync off too',
     schedule: 'A11',
-    replacements: one('core/guard-deadline.js', '(registry?.syncNeeded ?? 0) > 0 ?', 'true ?'),
+    replacements: [
+      ...one('core/guard-deadline.js', '(registry?.syncNeeded ?? 0) > 0 ?', 'true ?'),
+      ...one(
+        'core/own-server.js',
+        'if ((k.registry?.syncNeeded ?? 0) > 0)\n        return failoverMs;',
+        'return failoverMs;',
+      ),
+    ],
     seeds: [84, 257],
     caughtBy: ['S1'],
     wish: 'off',
