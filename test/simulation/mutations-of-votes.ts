@@ -133,7 +133,14 @@ export const mutationsOfVotes: readonly Mutation[] = [
   {
     name: 'the guard waits until T with sync off too',
     schedule: 'A11',
-    replacements: one('core/guard-deadline.js', '(registry?.syncNeeded ?? 0) > 0 ?', 'true ?'),
+    replacements: [
+      ...one('core/guard-deadline.js', '(registry?.syncNeeded ?? 0) > 0 ?', 'true ?'),
+      ...one(
+        'core/own-server.js',
+        'if ((k.registry?.syncNeeded ?? 0) > 0)\n        return failoverMs;',
+        'return failoverMs;',
+      ),
+    ],
     play: 'A11 the same with sync off',
     caughtBy: ['S1'],
   },

@@ -1,5 +1,5 @@
 /** Votes and the lease: when a vote may be given (A10), when it is given back (B3, B6), who may still believe in one (A11, A12). */
-import { killWorkerAndGuard } from './guards.js';
+import { killWorkerAndGuard, withoutGuard } from './guards.js';
 import { one, type Scenario } from './scenario.js';
 import { stopsStreaming } from './streams.js';
 
@@ -36,6 +36,7 @@ export const votes: readonly Scenario[] = [
     why: 'a hanging server may go on at any moment',
     setting: { nodes: 3, names: '' },
     play(stage) {
+      withoutGuard(stage.host('n1'));
       stage.server('n1').freeze();
       // Ending it takes long.
       stage.at('n1', 'server-frozen', () => stage.host('n1').stallWorker());
@@ -121,7 +122,7 @@ export const votes: readonly Scenario[] = [
       rule: 'a guard outside the worker ends the server when the lease is over',
       replacements: one(
         'core/guard-deadline.js',
-        'return endAt(leaseUntil(k) + graceMs, true);\n        case',
+        'return endAt(Math.min(leaseUntil(k) + graceMs, silentUntil), true);\n        case',
         "return { kind: 'stand-down' };\n        case",
       ),
       shows: /^S1: |n1 is dead/,
@@ -184,6 +185,29 @@ export const votes: readonly Scenario[] = [
         ...one('core/lease-trace.js', 'k.seenByPeerAt = Math.max(k.seenByPeerAt, saidAt);', ''),
         ...one('core/lease-trace.js', 'k.seenByPeerAt = Math.max(k.seenByPeerAt, k.now);', '{}'),
       ],
+      shows: /^S1: |n1 is dead/,
+    },
+  },
+  {
+    name: 'A11 the server of the master hangs with sync off, and then its worker is killed',
+    why: 'the lease was renewed meanwhile, and others count T from when they last saw the server',
+    setting: { nodes: 3, names: '' },
+    play(stage) {
+      stage.writeAll();
+      stage.server('n1').freeze();
+      stage.run(7000);
+      stage.host('n1').killWorker();
+      for (const name of ['n2', 'n3'])
+        stage.at(name, 'promoting', () => stage.expect('n1 is dead', !stage.server('n1').writable));
+      stage.untilAnyMaster(['n2', 'n3']);
+    },
+    without: {
+      rule: 'the end that the guard was told lies before T after the last answer of the server, too',
+      replacements: one(
+        'core/guard-deadline.js',
+        'const silentUntil = ownLink(k).lastAlive + silenceBoundMs(k);',
+        'const silentUntil = Infinity;',
+      ),
       shows: /^S1: |n1 is dead/,
     },
   },
