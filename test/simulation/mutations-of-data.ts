@@ -214,7 +214,7 @@ export const mutationsOfData: readonly Mutation[] = [
       'if (false)',
     ),
     play: 'I23 two nodes',
-    caughtBy: ['S1'],
+    caughtBy: ['S1', 'S3'],
   },
   {
     name: 'voters change without a majority of the new set',

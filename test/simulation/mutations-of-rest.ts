@@ -75,7 +75,7 @@ export const mutationsOfRest: readonly Mutation[] = [
     name: 'the row of a witness is not read when its vote is taken',
     replacements: one('core/witness.js', 'return witnessAhead(k, ours)?.row ?? ours;', 'return ours;'),
     play: 'I14 the witness alone',
-    caughtBy: ['S2'],
+    caughtBy: ['S2', 'S3'],
   },
   {
     name: 'any server answers for a witness',

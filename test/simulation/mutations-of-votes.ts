@@ -105,7 +105,7 @@ export const mutationsOfVotes: readonly Mutation[] = [
       'return false;',
     ),
     unguarded: true,
-    play: 'A10 a voter restarts',
+    play: 'A10 a node restarts',
     caughtBy: ['S1', 'S3'],
   },
   {
