@@ -49,6 +49,17 @@ export const mutationsOfRest: readonly Mutation[] = [
     caughtBy: ['S1'],
   },
   {
+    name: 'what a peer saw of the master delays nothing',
+    replacements: one(
+      'core/voting.js',
+      'Math.max(link?.lastAlive ?? k.now, k.seenByPeerAt)',
+      '(link?.lastAlive ?? k.now)',
+    ),
+    unguarded: true,
+    play: 'I21 one standby',
+    caughtBy: ['S1'],
+  },
+  {
     name: 'votes of a lapsed master are given back before its server is dead',
     schedule: 'B3',
     replacements: one(

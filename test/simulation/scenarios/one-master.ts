@@ -1,4 +1,4 @@
-/** Two masters, or none without need: when a lease ends (I1, I4), who may be started (I18), which votes count (I17), membership (I23, I24). */
+/** Two masters, or none without need: when a lease ends (I1, I4), who may be started (I18), which votes count (I17, I21), membership (I23, I24). */
 import { mustServe, removeNodes, takesNobody } from './circumstances.js';
 import type { Scenario } from './scenario.js';
 import type { Stage } from './stage.js';
@@ -96,6 +96,24 @@ export const oneMaster: readonly Scenario[] = [
       stage.untilAnyMaster(['n2', 'n3']);
       stage.run(3000);
       stage.expect('n1 is a standby', !server.writable);
+    },
+  },
+  {
+    name: 'I21 one standby has long lost the master, another one saw it until now',
+    why: 'the lease was renewed as long as somebody saw it',
+    setting: { nodes: 3, names: '' },
+    play(stage) {
+      stage.writeAll();
+      stage.cut('n1', 'n2');
+      stage.run(30_000);
+      stage.expectDecided('master-seen-by-peer', 'n2');
+      stage.cut('n1', 'n3');
+      // The voter ends the session early, and the master does not hear of it.
+      stage.endSessionOn('n3', 'n1');
+      stage.resetStream('n3');
+      expectDead(stage, 'n1', 'promoting');
+      stage.untilAnyMaster(['n2', 'n3']);
+      stage.run(2000);
     },
   },
   {
