@@ -110,11 +110,6 @@ function unheld(k: Keeper, m: Master): readonly Voter[] {
 /** How long a node may not stream before its vote is left to its own worker, which may have to copy it afresh. */
 const strayMs = 10_000;
 
-/** In a pause, without the lease: what it takes to go on as before. */
-export function newPausedMaster(k: Keeper): Master {
-  return { ...newMaster(k, null, undefined), lapsedAt: k.now };
-}
-
 /** A node that waits to be rewound or copied: needed no longer once the majority holds without its vote. */
 function leaves(k: Keeper, m: Master, voter: Voter): boolean {
   if (voter.kind !== 'node' || voter.name === k.settings.name) return false;

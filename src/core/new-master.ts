@@ -33,3 +33,8 @@ export function newMaster(k: Keeper, oldMaster: string | null, fileWish: string 
     resolved: null,
   };
 }
+
+/** In a pause, without the lease: what it takes to go on as before. */
+export function newPausedMaster(k: Keeper): Master {
+  return { ...newMaster(k, null, undefined), lapsedAt: k.now };
+}

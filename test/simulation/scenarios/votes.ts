@@ -1,4 +1,5 @@
 /** Votes and the lease: when a vote may be given (A10), when it is given back (B3, B6), who may still believe in one (A11, A12). */
+import { takesNobody } from './circumstances.js';
 import { killWorkerAndGuard, withoutGuard } from './guards.js';
 import { one, type Scenario } from './scenario.js';
 import { stopsStreaming } from './streams.js';
@@ -80,6 +81,23 @@ export const votes: readonly Scenario[] = [
       rule: 'a voter younger than lease_ttl gives its vote to nobody',
       replacements: one('core/lease.js', 'if (birthAgeMs >= k.settings.leaseTtlMs)', 'if (birthAgeMs >= 0)'),
       shows: /^S1: |n1 is dead/,
+    },
+  },
+  {
+    name: 'A10 a node restarts, and its own worker stands',
+    why: 'another held its vote, and that was no secret to anybody but the session that ended',
+    setting: { nodes: 3, names: '', neverMaster: ['n2'] },
+    play(stage) {
+      stopsStreaming(stage, 'n3');
+      stage.writeAll();
+      stage.cut('n1', 'n2');
+      takesNobody(stage, 'n1');
+      stage.untilDecision('n3', 'votes-refused');
+      stage.cut('n1', 'n3');
+      stage.server('n3').restartAfterBackendCrash();
+      stage.at('n3', 'votes-held', () => stage.expect('n1 is dead', !stage.server('n1').writable));
+      stage.untilMaster('n3');
+      stage.run(2000);
     },
   },
   {
