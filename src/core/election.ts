@@ -1,4 +1,3 @@
-import { newPausedMaster } from './new-master.js';
 /**
  * The one way to become master: at start, after a gap in the lease, after a failure. Here the phases are
  * put together: candidacy.ts, voting.ts, freeze.ts, catch-up.ts, promotion.ts.
@@ -14,7 +13,7 @@ import type { KeeperEvent } from './events.js';
 import { ingestFreeze, walkFreeze } from './freeze.js';
 import { releaseVotes } from './lease.js';
 import { heartbeatMs, observe, ownLink } from './links.js';
-
+import { newPausedMaster } from './new-master.js';
 import { retire } from './own-server.js';
 import { isLeftAlone } from './pause.js';
 import { ingestPromotion, walkPromotion } from './promotion.js';

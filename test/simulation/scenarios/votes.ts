@@ -221,11 +221,16 @@ export const votes: readonly Scenario[] = [
     },
     without: {
       rule: 'the end that the guard was told lies before T after the last answer of the server, too',
-      replacements: one(
-        'core/guard-deadline.js',
-        'const silentUntil = ownLink(k).lastAlive + silenceBoundMs(k);',
-        'const silentUntil = Infinity;',
-      ),
+      replacements: [
+        ...one(
+          'core/guard-deadline.js',
+          'const silentUntil = ownLink(k).lastAlive + silenceBoundMs(k);',
+          'const silentUntil = Infinity;',
+        ),
+        // Without the trace of its votes nobody would wait either.
+        ...one('core/lease-trace.js', 'k.seenByPeerAt = Math.max(k.seenByPeerAt, saidAt);', ''),
+        ...one('core/lease-trace.js', 'k.seenByPeerAt = Math.max(k.seenByPeerAt, k.now);', '{}'),
+      ],
       shows: /^S1: |n1 is dead/,
     },
   },
