@@ -775,7 +775,7 @@ begin
     from (values ('table', 'pgkeeper.witness_info', 'pgkeeper.node_state'),
                  ('table', 'pgkeeper.requests', 'pgkeeper.node_state'),
                  ('table', 'pgkeeper.node_plan', 'pgkeeper.node_state'),
-                 ('table', 'pgkeeper.cluster_plan', 'pgkeeper.node_state'),
+                 ('table', 'pgkeeper.cluster_plan', 'pgkeeper.cluster_state'),
                  ('sequence', 'pgkeeper.requests_id_seq', 'pgkeeper.events_id_seq'),
                  ('table', 'pgkeeper.repl_status', 'pgkeeper.status'),
                  ('function', 'pgkeeper.check_witness(jsonb)', 'pgkeeper.next_version(bigint)'),

@@ -13,7 +13,7 @@ import type { KeeperEvent } from './events.js';
 import { ingestFreeze, walkFreeze } from './freeze.js';
 import { releaseVotes } from './lease.js';
 import { heartbeatMs, observe, ownLink } from './links.js';
-import { newPausedMaster } from './master.js';
+import { newPausedMaster } from './new-master.js';
 import { retire } from './own-server.js';
 import { isLeftAlone } from './pause.js';
 import { ingestPromotion, walkPromotion } from './promotion.js';

@@ -15,7 +15,7 @@ import type { Arrived, Election, Keeper, Link } from './state.js';
 import { addressOf } from './suspicion.js';
 import { due, note, randomBetween, send, type Turn } from './turn.js';
 import { holdNames, type Observation, pollDeadlineMs, type Registry, type Voter } from './types.js';
-import { ballotWitnesses, rowInForce, witnessAhead } from './witness.js';
+import { ballotWitnesses, isPromiseSeen, rowInForce, witnessAhead } from './witness.js';
 
 /** After that long, nodes that will not freeze are left out when the others suffice. */
 const freezeBoundMs = 1500;
@@ -271,6 +271,7 @@ export function chooseEpoch(k: Keeper, e: Election): boolean {
     ownLink(k).obs?.registry?.epoch === known &&
     e.epoch === known + 1 &&
     held.length === votersOf(k).length &&
+    isPromiseSeen(k) &&
     // What is held back has to be let go by the way that ends with the names.
     ((registry?.syncWished ?? 0) > 0 || ownLink(k).obs?.names !== holdNames);
   return e.keepEpoch;

@@ -39,38 +39,6 @@ import { due, isIdle, note, send, type Turn, wake } from './turn.js';
 import { failoverTimeMs, holdNames, type Observation, type Voter } from './types.js';
 import { tellWitnesses } from './witness.js';
 
-export function newMaster(k: Keeper, oldMaster: string | null, fileWish: string | null | undefined): Master {
-  const streamingAt = new Map<string, number>();
-  for (const name of k.registry?.syncMembers ?? []) streamingAt.set(name, k.now);
-  return {
-    kind: 'master',
-    since: k.now,
-    oldMaster,
-    handover: null,
-    lapsedAt: null,
-    change: null,
-    changeAfter: k.now,
-    establishedVersion: -1,
-    pending: null,
-    writing: false,
-    fileWish,
-    wishText: fileWish === undefined ? null : (k.registry?.syncWish ?? null),
-    appliedNames: null,
-    refusedWish: null,
-    wishedMembers: [],
-    streamingAt,
-    wishAt: Number.NEGATIVE_INFINITY,
-    flagsSent: '',
-    heirs: null,
-    probedAt: k.now,
-    ownAliveAt: k.now,
-    leaseUntil: k.now,
-    async: false,
-    fenceCleared: false,
-    resolved: null,
-  };
-}
-
 /** How often the master looks at its own server: this is how soon a lost or returned standby is noticed. */
 function ownLookMs(k: Keeper): number {
   return Math.min(1000, k.settings.keepaliveTimeMs / 2);
@@ -110,6 +78,10 @@ export function decideMaster(k: Keeper, turn: Turn, m: Master): void {
   }
   if (m.lapsedAt !== null) return;
   if (own.obs === null || !seenSince(own, m.since)) return;
+  if (isOverruled(k, own.obs)) {
+    note(k, turn, 'newer-master', { master: k.registry?.master ?? 'nobody', epoch: k.registry?.epoch ?? 0 });
+    return retire(k, turn);
+  }
   if (own.obs.fenced && !m.fenceCleared) m.fenceCleared = send(k, turn, own, { kind: 'clear-fence' });
   if (own.obs.registry !== null) tellWitnesses(k, turn, own.obs.registry);
   endPause(k, turn);
@@ -117,6 +89,13 @@ export function decideMaster(k: Keeper, turn: Turn, m: Master): void {
   if (decideHandover(k, turn, m, own.obs)) return;
   decideSync(k, turn, m, own.obs);
   decideMembership(k, turn, m, own.obs);
+}
+
+/** Two nodes alone: each may have become master while they could not see each other. The newer epoch stays. */
+function isOverruled(k: Keeper, obs: Observation): boolean {
+  const { registry } = k;
+  if (registry === null || obs.registry === null || registry.master === k.settings.name) return false;
+  return registry.epoch > obs.registry.epoch;
 }
 
 /** The voters, then nodes that ask to become one (their vote is needed before they count), without those that leave. */
@@ -130,11 +109,6 @@ function unheld(k: Keeper, m: Master): readonly Voter[] {
 
 /** How long a node may not stream before its vote is left to its own worker, which may have to copy it afresh. */
 const strayMs = 10_000;
-
-/** In a pause, without the lease: what it takes to go on as before. */
-export function newPausedMaster(k: Keeper): Master {
-  return { ...newMaster(k, null, undefined), lapsedAt: k.now };
-}
 
 /** A node that waits to be rewound or copied: needed no longer once the majority holds without its vote. */
 function leaves(k: Keeper, m: Master, voter: Voter): boolean {
@@ -278,12 +252,25 @@ export function ingestMaster(
   ingestHandover(k, turn, m, event, arrived);
   if (arrived === null) return;
   if (arrived.voter === k.settings.name && arrived.answer.kind === 'observed') {
-    for (const row of arrived.answer.observation.replication) {
-      if (row.state === 'streaming') m.streamingAt.set(row.name, k.now);
-    }
+    noteStreaming(k, m, arrived.answer.observation, arrived.sentAt);
   }
   ingestSync(k, turn, m, arrived);
   ingestMembership(k, turn, m, arrived);
+}
+
+/**
+ * Of a host that vanished the server believes for wal_sender_timeout that it streams. It does where nothing is outstanding,
+ * where its position moves, or where its server answers this worker.
+ */
+function noteStreaming(k: Keeper, m: Master, obs: Observation, askedAt: number): void {
+  for (const { name, state, flushLsn } of obs.replication) {
+    if (state !== 'streaming' || flushLsn === null) continue;
+    const moves = flushLsn >= obs.received || m.flushedTo.get(name) !== flushLsn;
+    m.flushedTo.set(name, flushLsn);
+    const link = linkOf(k, name);
+    if (moves || link === undefined || askedAt - link.lastAlive < failoverTimeMs(k.settings) / 2)
+      m.streamingAt.set(name, k.now);
+  }
 }
 
 /** connected: a standby streams. async: sync is wished, and writes go on without. */

@@ -90,7 +90,8 @@ function has(k: Keeper, obs: Observation, voter: Voter, registry: Registry): boo
 
 /** Overlapping majorities: before a set is written a majority of it votes for this master and can flush what it writes. */
 function carries(k: Keeper, obs: Observation, voters: readonly Voter[], registry: Registry): boolean {
-  const needed = majorityOf(voters, k.settings.quorum);
+  // Strict also where two nodes alone would need one: half of the old set must not be left with its majority.
+  const needed = majorityOf(voters, 'strict');
   const held = voters.filter((voter) => {
     const link = linkOf(k, voter.name);
     return link !== undefined && isVoteGood(k, link);

@@ -119,10 +119,20 @@ export function lapseWhileDown(k: Keeper, turn: Turn): void {
   retire(k, turn);
 }
 
-/** A server that runs but does not answer: after T it is ended, whatever it is doing. */
+/**
+ * How long a master's server may say nothing. Others wait T after they last saw it, which may be keepalive_time before it
+ * fell silent; with sync off it must be dead by then, since it acknowledges when it wakes up. With sync in effect: T.
+ */
+export function silenceBoundMs(k: Keeper): number {
+  const failoverMs = failoverTimeMs(k.settings);
+  if ((k.registry?.syncNeeded ?? 0) > 0) return failoverMs;
+  return Math.max(failoverMs - k.settings.keepaliveTimeMs, k.settings.leaseTtlMs);
+}
+
+/** A server that runs but does not answer is ended, whatever it is doing. */
 function inspectAgain(k: Keeper, turn: Turn, role: Down): void {
-  const silentMs = k.now - Math.max(ownLink(k).lastAlive, role.since);
-  if (role.wasMaster && silentMs >= failoverTimeMs(k.settings) && !isLeftAlone(k)) {
+  const silentMs = k.now - ownLink(k).lastAlive;
+  if (role.wasMaster && silentMs >= silenceBoundMs(k) && !isLeftAlone(k)) {
     note(k, turn, 'server-frozen', { silentMs: Math.round(silentMs) });
     return retire(k, turn);
   }

@@ -107,6 +107,11 @@ export function isOtherHistory(obs: Observation, target: Observation): boolean {
   return expected !== undefined && obs.registry.promotionId !== expected;
 }
 
+/** Only its own worker can bring it back: by a rewind, or by a copy of `target`. */
+export function mustBeRemade(obs: Observation, target: Observation): boolean {
+  return obs.inRecovery && (obs.fenced || (isSettled(obs) && isOtherHistory(obs, target)));
+}
+
 /** Best first: a promotion that was cut off, the one that was handed over to, former master with its data, members of R, received WAL, priority, next master, seqno. */
 export function rank(candidates: readonly Candidate[], preferred: string | null): readonly Candidate[] {
   return [...candidates].sort(

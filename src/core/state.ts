@@ -67,7 +67,7 @@ export interface Link {
   obsAt: number;
   /** When it arrived. */
   obsDoneAt: number;
-  /** The master's worker as last seen there: when it last said something to that voter. */
+  /** The master's worker as last seen there, and when it last said something to it. */
   trace: { readonly master: string; readonly saidAt: number } | null;
   /** It was told once that another server answers in the place of this witness. */
   saidForeign: boolean;
@@ -171,8 +171,9 @@ export interface Master {
   refusedWish: string | null;
   /** Registered nodes the wish names, in its order. */
   wishedMembers: readonly string[];
-  /** Last time each node was seen streaming from us. */
+  /** Last time each node was seen streaming from us, and how far it had flushed then. */
   readonly streamingAt: Map<string, number>;
+  readonly flushedTo: Map<string, Lsn>;
   wishAt: number;
   flagsSent: string;
   heirs: Heirs | null;
@@ -181,9 +182,7 @@ export interface Master {
   /** Until when the lease was good by its renewals when it was last held. */
   leaseUntil: number;
   async: boolean;
-  /** The mark of the own server's last fencing was asked to go. */
   fenceCleared: boolean;
-  /** The wish as last resolved, and from what. */
   resolved: {
     readonly text: string;
     readonly nodes: readonly Voter[];

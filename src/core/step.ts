@@ -17,7 +17,8 @@ import {
   voterNamed,
   votersOf,
 } from './links.js';
-import { decideMaster, ingestMaster, masterState, newMaster } from './master.js';
+import { decideMaster, ingestMaster, masterState } from './master.js';
+import { newMaster } from './new-master.js';
 import { forgetForced, ingestWord } from './operator-word.js';
 import {
   decideDown,
@@ -35,6 +36,7 @@ import type { Arrived, Keeper } from './state.js';
 import { ingestHearing, ingestIndirectAnswer } from './suspicion.js';
 import { isIdle, newTurn, note, send, type Turn } from './turn.js';
 import { warnOfTwoNodes } from './two-nodes.js';
+import { isPromiseSeen } from './witness.js';
 
 /** Role changes within one step: more than this many in a row would be a loop without an event. */
 const roleChangesPerStep = 8;
@@ -193,7 +195,8 @@ function decideStarting(k: Keeper, turn: Turn): void {
     return enterStandby(k, k.now + pauseAfterBroken(k));
   }
   // The votes of a claim that its own session ended are no lease yet: what others have was not looked at with them in hand.
-  if (k.leads && k.registry?.master === k.settings.name && hasLease(k)) {
+  const leads = k.leads && k.registry?.master === k.settings.name;
+  if (leads && hasLease(k) && isPromiseSeen(k)) {
     k.role = newMaster(k, null, undefined);
     return;
   }

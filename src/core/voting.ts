@@ -1,8 +1,9 @@
 /** Second phase of an election: a majority of the votes, the own one included, or nothing. */
 import { abandon, enterPhase, isFresh } from './election-round.js';
 import { heldVoters, isGivenUpBy, neededVotes, tryVotes } from './lease.js';
-import { linkOf, masterLink, observe, votersOf } from './links.js';
+import { linkOf, masterLink, observe, ownLink, votersOf } from './links.js';
 import { isHandedTo } from './plan.js';
+import { mustBeRemade } from './ranking.js';
 import type { Election, Keeper } from './state.js';
 import { due, note, randomBetween, type Turn } from './turn.js';
 import { failoverTimeMs } from './types.js';
@@ -20,7 +21,8 @@ export function walkVote(k: Keeper, turn: Turn, e: Election): void {
   const patient = claim && e.giveUpAt === null;
   const asked = voters.filter(({ name }) => {
     const obs = linkOf(k, name)?.obs;
-    return !patient || name === k.settings.name || !(obs?.inRecovery === true && obs.fenced);
+    const ours = ownLink(k).obs;
+    return !patient || name === k.settings.name || !obs || ours === null || !mustBeRemade(obs, ours);
   });
   tryVotes(k, turn, asked, claim ? 50 : 8);
   const needed = neededVotes(k);

@@ -7,7 +7,7 @@ import type { Command, WitnessKey } from '../core/effects.js';
 import type { Answer } from '../core/events.js';
 import { proveHold } from './hold-proof.js';
 import { type ObservationRow, observationOf, observeSql, shortRetryInterval } from './observation.js';
-import { operatorLock, operatorLockClass } from './operator-lock.js';
+import { isOperatorsLock, operatorLock, operatorLockClass } from './operator-lock.js';
 import { endPause, writeRequest } from './planned-work.js';
 import { report, writeFlags, writeSync, writeVoters } from './registry.js';
 import { CommandError, type SessionContext } from './session-context.js';
@@ -225,14 +225,15 @@ async function setNames(session: SessionContext, names: string | null, deadlineM
   }
 }
 
+const isWord = isOperatorsLock(operatorLockClass, 'pgkeeper.failover_here(boolean)');
+
 /** Client sessions and workers' sessions apart: only clients are ended. A superuser's can be ended by a superuser alone. */
 async function endSessions(session: SessionContext): Promise<void> {
   await session.client.query(`select count(pg_terminate_backend(pid)) from pg_stat_activity
     where backend_type = 'client backend' and pid <> pg_backend_pid() and application_name !~ '^pgkw? '
       and exists (select from pg_roles me, pg_roles theirs where me.rolname = current_user and theirs.oid = usesysid
         and (me.rolsuper or not theirs.rolsuper))
-      and not exists (select from pg_locks l where l.pid = pg_stat_activity.pid and l.locktype = 'advisory'
-        and l.objsubid = 2 and l.classid = ${operatorLockClass})`);
+      and not exists (select from pg_locks l where l.pid = pg_stat_activity.pid and ${isWord})`);
 }
 
 async function resumeReplay(session: SessionContext): Promise<Answer> {
@@ -251,8 +252,7 @@ async function promote(session: SessionContext): Promise<Answer> {
 /** An operator's session holds this lock as long as it wants to be heeded (pgkeeper.failover on a standby, `pgkeeper failover`). */
 async function readWord(session: SessionContext): Promise<Answer> {
   const { rows } = await session.client.query<{ word: number | null }>(
-    `select max(objid::bigint)::int as word from pg_locks
-      where locktype = 'advisory' and granted and objsubid = 2 and classid = ${operatorLockClass}`,
+    `select max(l.objid::bigint)::int as word from pg_locks l where ${isWord}`,
   );
   const word = rows[0]?.word ?? null;
   return { kind: 'word', acceptLoss: word === null ? null : word === operatorLock.acceptLoss };

@@ -157,6 +157,9 @@ export function discardClient(client: pg.Client): void {
   streamOf(client).destroy();
 }
 
+/** Nothing that others may have put into a schema of the user's search_path is ever called, operators included. */
+const ownSearchPath = 'set search_path = pg_catalog, pg_temp';
+
 /** A connected client. Its late errors never become uncaught; after a timeout its socket is gone. */
 export async function openClient(conninfo: string, options: OpenOptions): Promise<pg.Client> {
   const choices = tlsChoices(keywordsOf(conninfo), targetOf(conninfo).host);
@@ -166,6 +169,7 @@ export async function openClient(conninfo: string, options: OpenOptions): Promis
     client.on('error', () => undefined);
     try {
       await client.connect();
+      if (options.replication !== true) await client.query(ownSearchPath);
       return client;
     } catch (error) {
       discardClient(client);

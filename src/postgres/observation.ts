@@ -3,6 +3,7 @@ import { ballotOf } from '../core/following.js';
 import { parseLsn } from '../core/lsn.js';
 import { cutMark } from '../core/switchover-checks.js';
 import type { Observation, Registry, ReplicationRow, Voter, WorkerTrace } from '../core/types.js';
+import { isOperatorsLock, resumeLockClass } from './operator-lock.js';
 
 /** The interval an election sets so that no startup process sleeps; seen again, it is the mark of our override. */
 export const shortRetryInterval = '10ms';
@@ -15,7 +16,7 @@ export const workersSql = (pattern: string): string => `(select json_agg(json_bu
 
 /** An operator's session that says so in a pause (functions/resume.sql); looked for in a pause only. */
 const overruledSql = `case when r.recovering and exists (select from pgkeeper.cluster_state c where c.nodes @? '$[*].pause')
-  then exists (select from pg_locks where locktype = 'advisory' and granted and classid = 1885825904 and objid = 1 and objsubid = 2)
+  then exists (select from pg_locks l where l.objid = 1 and ${isOperatorsLock(resumeLockClass, 'pgkeeper.resume(boolean)')})
   else false end`;
 
 /**

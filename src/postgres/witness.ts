@@ -1,15 +1,13 @@
 /**
  * A witness on the wire: any PostgreSQL server, nothing installed. Its lock has the key of the cluster it serves; its row is
  * kept in a schema of its own, made by the first worker that needs it, one row a cluster and token, only moving forward.
+ * Rows of other tokens stay: a copy of this cluster with the same system identifier may keep its own there.
  */
 import type { Command, WitnessKey } from '../core/effects.js';
 import { parseLsn } from '../core/lsn.js';
 import type { Observation, WorkerTrace } from '../core/types.js';
 import { type RegistryJson, registryOf, workersSql } from './observation.js';
 import { CommandError, type SessionContext } from './session-context.js';
-
-/** Rows of a token that is no longer used are swept after that time. */
-const sweptAfter = '7 days';
 
 /**
  * How workers of one cluster know each other's sessions on a server that many clusters may use. A name that fills the 63
@@ -126,10 +124,4 @@ export async function keepOnWitness(
     ],
   );
   if (rowCount !== 1) throw new CommandError('speaks', 'the witness did not keep the row');
-  if (registry === null) return;
-  await client.query(
-    `delete from pgkeeper_witness.kept
-     where system_identifier = $1 and token <> $2 and changed_at < clock_timestamp() - $3::interval`,
-    [key.systemIdentifier, key.token, sweptAfter],
-  );
 }

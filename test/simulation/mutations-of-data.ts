@@ -130,7 +130,7 @@ export const mutationsOfData: readonly Mutation[] = [
       },
     ],
     hiddenBy:
-      'k members of the new set must have flushed the row before it counts, so a set that is too large delays only; it would end degraded where it need not',
+      'k members of the set must have flushed the row before it is established, and before witnesses are told of it: a set that is too large only delays. It keeps the epoch from beginning degraded where it need not',
     play: 'I15 the new epoch',
     caughtBy: ['S2', 'S4'],
   },
@@ -202,7 +202,7 @@ export const mutationsOfData: readonly Mutation[] = [
     ],
     inModel: (cluster) => mistakenly(cluster, 'rejoin-blind'),
     hiddenBy:
-      'a node that was counted in a later election does not come back to this master at all, and its server is not stopped for good without another look at the ballot; what is written then is the last of three',
+      'a node that was counted in a later election does not come back at all, and its server is looked at once more when it is stopped: an election may count it in between, so all three are kept',
     play: 'I7 a node is',
     caughtBy: ['S3'],
   },
@@ -214,7 +214,7 @@ export const mutationsOfData: readonly Mutation[] = [
       'if (false)',
     ),
     play: 'I23 two nodes',
-    caughtBy: ['S1'],
+    caughtBy: ['S1', 'S3'],
   },
   {
     name: 'voters change without a majority of the new set',

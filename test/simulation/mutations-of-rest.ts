@@ -49,6 +49,17 @@ export const mutationsOfRest: readonly Mutation[] = [
     caughtBy: ['S1'],
   },
   {
+    name: 'what a peer saw of the master delays nothing',
+    replacements: one(
+      'core/voting.js',
+      'Math.max(link?.lastAlive ?? k.now, k.seenByPeerAt)',
+      '(link?.lastAlive ?? k.now)',
+    ),
+    unguarded: true,
+    play: 'I21 one standby',
+    caughtBy: ['S1'],
+  },
+  {
     name: 'votes of a lapsed master are given back before its server is dead',
     schedule: 'B3',
     replacements: one(
@@ -75,7 +86,7 @@ export const mutationsOfRest: readonly Mutation[] = [
     name: 'the row of a witness is not read when its vote is taken',
     replacements: one('core/witness.js', 'return witnessAhead(k, ours)?.row ?? ours;', 'return ours;'),
     play: 'I14 the witness alone',
-    caughtBy: ['S2'],
+    caughtBy: ['S2', 'S3'],
   },
   {
     name: 'any server answers for a witness',

@@ -66,8 +66,8 @@ export const mutationsOfVotes: readonly Mutation[] = [
     schedule: 'B3',
     replacements: one(
       'core/own-server.js',
-      "turn.effects.push({ kind: 'retire-server', names: fencedNames(k) });\n}\n/** The server was started",
-      "turn.effects.push({ kind: 'retire-server', names: fencedNames(k) });\n    releaseVotes(k, turn);\n}\n/** The server was started",
+      "turn.effects.push({ kind: 'retire-server', names: fencedNames(k) });\n}\n/** The server answers again",
+      "turn.effects.push({ kind: 'retire-server', names: fencedNames(k) });\n    releaseVotes(k, turn);\n}\n/** The server answers again",
     ),
     unguarded: true,
     seeds: [417],
@@ -95,7 +95,7 @@ export const mutationsOfVotes: readonly Mutation[] = [
       "releaseVotes(k, turn);\n    if (e.cause === 'failover') {",
       "if (e.cause === 'failover') {",
     ),
-    seeds: [8, 104],
+    seeds: [9, 8],
     caughtBy: ['L1'],
     wish: 'one',
     kinds: [...cuts, ...crashes],
@@ -109,7 +109,7 @@ export const mutationsOfVotes: readonly Mutation[] = [
       'return false;',
     ),
     unguarded: true,
-    play: 'A10 a voter restarts',
+    play: 'A10 a node restarts',
     caughtBy: ['S1', 'S3'],
   },
   {
@@ -133,7 +133,14 @@ export const mutationsOfVotes: readonly Mutation[] = [
   {
     name: 'the guard waits until T with sync off too',
     schedule: 'A11',
-    replacements: one('core/guard-deadline.js', '(registry?.syncNeeded ?? 0) > 0 ?', 'true ?'),
+    replacements: [
+      ...one('core/guard-deadline.js', '(registry?.syncNeeded ?? 0) > 0 ?', 'true ?'),
+      ...one(
+        'core/own-server.js',
+        'if ((k.registry?.syncNeeded ?? 0) > 0)\n        return failoverMs;',
+        'return failoverMs;',
+      ),
+    ],
     play: 'A11 the same with sync off',
     caughtBy: ['S1'],
   },
@@ -158,7 +165,7 @@ export const mutationsOfVotes: readonly Mutation[] = [
       "if (!send(k, turn, link, { kind: 'release' }))\n            endSession(k, turn, link);",
       "send(k, turn, link, { kind: 'release' });",
     ),
-    seeds: [30, 38],
+    seeds: [17, 30],
     caughtBy: ['L1', 'L2'],
     kinds: [...cuts, ...crashes],
   },

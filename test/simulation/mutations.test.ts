@@ -1,5 +1,6 @@
 /** Every deliberate mistake is noticed: a checker that lets one pass, or a model that never provokes it, is worth nothing. */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
 import type { WorkerClass } from './host.js';
 import { mutatedCore } from './mutated-core.js';
@@ -14,6 +15,14 @@ const searched = 150;
 
 /** Small delays may save a core without its rule, but not every time. */
 const performances = 4;
+
+test('SPEC.md names every mutation at the invariant it shows to be needed, and no other', () => {
+  const spec = readFileSync(new URL('../../../src/core/SPEC.md', import.meta.url), 'utf8');
+  const table = spec.split('<!-- tests -->')[1]?.split('<!-- /tests -->')[0] ?? '';
+  const cells = [...table.matchAll(/^\| I\d+ \|[^|]*\|([^|]*)\|/gm)].map(([, cell = '']) => cell);
+  const named = cells.flatMap((cell) => [...cell.matchAll(/"([^"]+)"/g)].map(([, name]) => name));
+  assert.deepEqual([...new Set(named)].sort(), mutations.map(({ name }) => name).sort());
+});
 
 /** What the checkers said, up to the first report that the mistake explains. */
 type Seen = readonly string[];

@@ -310,7 +310,6 @@ export class Server extends Execution {
       this.configuration = { ...this.configuration, primaryConninfo: canonical(primaryConninfo) };
   }
 
-  /** pg_reload_conf(). */
   reload(): void {
     reloadProcesses(this);
   }

@@ -1,7 +1,7 @@
 /** What must not stop a cluster: who is ahead but may not lead (B1), dead servers (B3), blocked candidates (B4), false witnesses (B5), stuck replay (B6), full servers (B10). */
 
 import { runLongQuery } from '../clients.js';
-import { killWorkerAndGuard } from './guards.js';
+import { killWorkerAndGuard, withoutGuard } from './guards.js';
 import { one, type Scenario } from './scenario.js';
 
 export const liveness: readonly Scenario[] = [
@@ -33,6 +33,7 @@ export const liveness: readonly Scenario[] = [
     why: 'no majority is ever free',
     setting: { nodes: 3, names: 'ANY 1 (n2, n3)' },
     play(stage) {
+      withoutGuard(stage.host('n1'));
       stage.server('n1').freeze();
       const master = stage.untilAnyMaster(['n2', 'n3'], 40_000);
       stage.expectDecided('server-frozen', 'n1');
@@ -48,7 +49,7 @@ export const liveness: readonly Scenario[] = [
         ),
         ...one(
           'core/own-server.js',
-          'if (role.wasMaster && silentMs >= failoverTimeMs(k.settings) && !isLeftAlone(k)) {',
+          'if (role.wasMaster && silentMs >= silenceBoundMs(k) && !isLeftAlone(k)) {',
           'if (false) {',
         ),
       ],

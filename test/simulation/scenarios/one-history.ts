@@ -41,7 +41,7 @@ export const oneHistory: readonly Scenario[] = [
       stage.untilDecided('n2', 'master-ready');
       stage.run(5000);
       stage.heal('n1', 'w1');
-      stage.run(1000);
+      stage.run(3);
       stage.powerOff('n2');
       stage.server('n1').start();
       stage.host('n1').startWorker();

@@ -1,6 +1,5 @@
-/** Two masters, or none without need: when a lease ends (I1, I4), who may be started (I18), which votes count (I17), membership (I23, I24). */
-import type { Server } from '../server.js';
-import { mustServe, removeNodes } from './bearing.js';
+/** Two masters, or none without need: when a lease ends (I1, I4), who may be started (I18), which votes count (I17, I21), membership (I23, I24). */
+import { mustServe, removeNodes, takesNobody } from './circumstances.js';
 import type { Scenario } from './scenario.js';
 import type { Stage } from './stage.js';
 import { stopsStreaming } from './streams.js';
@@ -11,20 +10,12 @@ function expectDead(stage: Stage, name: string, before: 'votes-held' | 'promotin
       stage.at(other, before, () => stage.expect(`${name} is dead`, !stage.server(name).writable));
 }
 
-/** When that worker was last heard on the session that holds the vote of that voter. */
-function heardAt(voter: Server, worker: string): number {
-  for (const { owner, locked, idleSince } of voter.sessions) if (owner === worker && locked) return idleSince;
-  return Number.NEGATIVE_INFINITY;
-}
-
-/** Its postmaster hangs: its own worker and clients go on, nobody else gets an answer. */
-function takesNobody(stage: Stage, name: string): void {
-  const server = stage.server(name);
-  const { accept, incarnation } = server;
-  server.accept = (...call) => {
-    if (call[1] === 'client' || server.incarnation !== incarnation) accept.apply(server, call);
-  };
-  for (const { name: other } of stage.cluster.hosts) if (other !== name) stage.endSessionOn(name, other);
+/** That worker says something on the session that holds its vote on that voter. */
+function untilHeard(stage: Stage, voter: string, worker: string): void {
+  const since = stage.now;
+  const sessions = () => [...stage.server(voter).sessions].filter(({ owner }) => owner === worker);
+  const isHeard = () => sessions().some(({ locked, idleSince }) => locked && idleSince > since);
+  stage.until(`${worker} is heard on ${voter}`, isHeard, 6000);
 }
 
 export const oneMaster: readonly Scenario[] = [
@@ -33,13 +24,15 @@ export const oneMaster: readonly Scenario[] = [
     why: 'the voter counts from the moment at which it was asked, long before its answer arrived',
     setting: { nodes: 3, names: '', settings: { leaseTtlMs: 14_900 } },
     play(stage) {
-      stage.writeAll();
       stage.cut('n1', 'n2');
       stage.run(16_000);
+      stopsStreaming(stage, 'n3');
+      stage.writeAll();
+      untilHeard(stage, 'n3', 'n1');
+      stage.run(500);
       stage.host('n3').stallWorker();
       stage.setPaths(['n3'], ['n1'], 'drop');
-      const since = stage.now;
-      stage.until('n1 renews its vote on n3', () => heardAt(stage.server('n3'), 'n1') > since, 6000);
+      untilHeard(stage, 'n3', 'n1');
       stage.run(3000);
       stage.heal('n1', 'n3');
       stage.run(5);
@@ -106,6 +99,24 @@ export const oneMaster: readonly Scenario[] = [
     },
   },
   {
+    name: 'I21 one standby has long lost the master, another one saw it until now',
+    why: 'the lease was renewed as long as somebody saw it',
+    setting: { nodes: 3, names: '' },
+    play(stage) {
+      stage.writeAll();
+      stage.cut('n1', 'n2');
+      stage.run(30_000);
+      stage.expectDecided('master-seen-by-peer', 'n2');
+      stage.cut('n1', 'n3');
+      // The voter ends the session early, and the master does not hear of it.
+      stage.endSessionOn('n3', 'n1');
+      stage.resetStream('n3');
+      expectDead(stage, 'n1', 'promoting');
+      stage.untilAnyMaster(['n2', 'n3']);
+      stage.run(2000);
+    },
+  },
+  {
     name: 'I23 two nodes are removed, one after the other, beside a cut',
     why: 'a majority of three that were left may hold none of a majority of five',
     setting: { nodes: 5, names: '' },
@@ -135,14 +146,16 @@ export const oneMaster: readonly Scenario[] = [
     },
   },
   {
-    name: 'I24 a node is removed that alone has a commit, then the master dies',
+    name: 'I24 a node is removed that alone of the set has a commit, then the master dies',
     why: 'who is no voter is waited for in vain',
     setting: { nodes: 5, names: 'ANY 1 (n2, n3)' },
     play(stage) {
-      for (const name of ['n2', 'n4', 'n5']) stage.stallStream(name);
+      stage.stallStream('n2');
       const commit = stage.writeThrough('n1');
-      stage.expectOn(commit, ['n1', 'n3']);
+      stage.run(100);
+      stage.expectOn(commit, ['n1', 'n3', 'n4', 'n5']);
       removeNodes(stage, 'n3');
+      stage.untilDecision('n1', 'sync-change-abandoned');
       stage.run(2000);
       stage.powerOff('n1');
       mustServe(stage, 60_000);
