@@ -54,6 +54,15 @@ export function mistakenly(cluster: Cluster, mistake: Mistake): void {
 /** What `unguarded` takes out. */
 export const noGuard = one('worker/worker.js', 'this.#ports.guard?.tell(guardOrder(this.#keeper));', '');
 
+/**
+ * With sync off a voter also shows until when the master's worker spoke to it, and candidates wait for T after that. A
+ * mistake that this wait covers up is made in a core without it.
+ */
+export const noTrace: readonly Replacement[] = [
+  ...one('core/lease-trace.js', 'k.seenByPeerAt = Math.max(k.seenByPeerAt, saidAt);', ''),
+  ...one('core/lease-trace.js', 'k.seenByPeerAt = Math.max(k.seenByPeerAt, k.now);', '{}'),
+];
+
 export const cuts: readonly FaultKind[] = [
   'isolate',
   'isolate-one-way',

@@ -1,5 +1,5 @@
 /** Mistakes about witnesses, and about what carries the decisions out: statements on other servers, marks in files, rows that move back. */
-import { type Mutation, mistakenly, one } from './mutation.js';
+import { type Mutation, mistakenly, noTrace, one } from './mutation.js';
 
 export const mutationsOfRest: readonly Mutation[] = [
   {
@@ -62,11 +62,14 @@ export const mutationsOfRest: readonly Mutation[] = [
   {
     name: 'votes of a lapsed master are given back before its server is dead',
     schedule: 'B3',
-    replacements: one(
-      'core/master.js',
-      'retire(k, turn);\n}\n/** Keeps a node',
-      'retire(k, turn);\n    releaseVotes(k, turn);\n}\n/** Keeps a node',
-    ),
+    replacements: [
+      ...one(
+        'core/master.js',
+        'retire(k, turn);\n}\n/** Keeps a node',
+        'retire(k, turn);\n    releaseVotes(k, turn);\n}\n/** Keeps a node',
+      ),
+      ...noTrace,
+    ],
     unguarded: true,
     play: 'I4 the lease',
     caughtBy: ['S1'],

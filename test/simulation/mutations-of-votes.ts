@@ -1,5 +1,5 @@
 /** Mistakes about votes, the lease, fencing and the guard: mostly two masters at one time. */
-import { crashes, cuts, type Mutation, noGuard, one } from './mutation.js';
+import { crashes, cuts, type Mutation, noGuard, noTrace, one } from './mutation.js';
 
 export const mutationsOfVotes: readonly Mutation[] = [
   {
@@ -36,7 +36,10 @@ export const mutationsOfVotes: readonly Mutation[] = [
   {
     name: 'a server that has just started gives its vote to anybody',
     schedule: 'A10',
-    replacements: one('core/lease.js', 'if (birthAgeMs >= k.settings.leaseTtlMs)', 'if (birthAgeMs >= 0)'),
+    replacements: [
+      ...one('core/lease.js', 'if (birthAgeMs >= k.settings.leaseTtlMs)', 'if (birthAgeMs >= 0)'),
+      ...noTrace,
+    ],
     unguarded: true,
     play: 'A10 a voter restarts',
     caughtBy: ['S1', 'S3'],
@@ -64,16 +67,17 @@ export const mutationsOfVotes: readonly Mutation[] = [
   {
     name: 'votes are given back before the server is dead',
     schedule: 'B3',
-    replacements: one(
-      'core/own-server.js',
-      "turn.effects.push({ kind: 'retire-server', names: fencedNames(k) });\n}\n/** The server answers again",
-      "turn.effects.push({ kind: 'retire-server', names: fencedNames(k) });\n    releaseVotes(k, turn);\n}\n/** The server answers again",
-    ),
+    replacements: [
+      ...one(
+        'core/own-server.js',
+        "turn.effects.push({ kind: 'retire-server', names: fencedNames(k) });\n}\n/** The server answers again",
+        "turn.effects.push({ kind: 'retire-server', names: fencedNames(k) });\n    releaseVotes(k, turn);\n}\n/** The server answers again",
+      ),
+      ...noTrace,
+    ],
     unguarded: true,
-    seeds: [417],
-    caughtBy: ['S1'],
-    wish: 'off',
-    kinds: ['freeze-server', 'connections-full', 'crash-server', 'isolate', 'reject'],
+    play: 'B3 the votes',
+    caughtBy: ['S1', 'S3'],
   },
   {
     name: 'refused connections are enough for a fast failover with sync off',
@@ -90,24 +94,30 @@ export const mutationsOfVotes: readonly Mutation[] = [
   {
     name: 'a candidate that is blocked keeps its votes',
     schedule: 'B4',
-    replacements: one(
-      'core/election-round.js',
-      "releaseVotes(k, turn);\n    if (e.cause === 'failover') {",
-      "if (e.cause === 'failover') {",
-    ),
-    seeds: [9, 8],
+    replacements: [
+      ...one(
+        'core/election-round.js',
+        "releaseVotes(k, turn);\n    if (e.cause === 'failover') {",
+        "if (e.cause === 'failover') {",
+      ),
+      ...one('core/standby.js', 'else if (own.vote !== null) {', 'else if (false) {'),
+    ],
+    hiddenBy:
+      'a standby that is in no election gives the vote of its own server back; both are kept, since the first frees all votes at once',
+    play: 'B4 a blocked candidate',
     caughtBy: ['L1'],
-    wish: 'one',
-    kinds: [...cuts, ...crashes],
   },
   {
     name: 'the own server votes for its worker however young it is',
     schedule: 'A10',
-    replacements: one(
-      'core/lease.js',
-      'return !soleVoter && k.now - link.lastHeldAt >= k.settings.leaseTtlMs;',
-      'return false;',
-    ),
+    replacements: [
+      ...one(
+        'core/lease.js',
+        'return !soleVoter && k.now - link.lastHeldAt >= k.settings.leaseTtlMs;',
+        'return false;',
+      ),
+      ...noTrace,
+    ],
     unguarded: true,
     play: 'A10 a node restarts',
     caughtBy: ['S1', 'S3'],
@@ -140,6 +150,7 @@ export const mutationsOfVotes: readonly Mutation[] = [
         'if ((k.registry?.syncNeeded ?? 0) > 0)\n        return failoverMs;',
         'return failoverMs;',
       ),
+      ...noTrace,
     ],
     play: 'A11 the same with sync off',
     caughtBy: ['S1'],
@@ -148,8 +159,8 @@ export const mutationsOfVotes: readonly Mutation[] = [
     name: 'a master with sync on goes on without the lease',
     replacements: one(
       'core/master.js',
-      'if (until <= k.now)',
-      'if (until <= k.now && (k.registry?.syncNeeded ?? 0) === 0)',
+      'if (until <= k.now && !goesOnPaused(k, turn, m))',
+      'if (until <= k.now && (k.registry?.syncNeeded ?? 0) === 0 && !goesOnPaused(k, turn, m))',
     ),
     unguarded: true,
     seeds: [3, 8],

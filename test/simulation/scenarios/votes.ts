@@ -38,6 +38,7 @@ export const votes: readonly Scenario[] = [
     setting: { nodes: 3, names: '' },
     play(stage) {
       withoutGuard(stage.host('n1'));
+      stage.writeAll();
       stage.server('n1').freeze();
       // Ending it takes long.
       stage.at('n1', 'server-frozen', () => stage.host('n1').stallWorker());
@@ -45,6 +46,10 @@ export const votes: readonly Scenario[] = [
       for (const name of ['n2', 'n3'])
         stage.at(name, 'votes-held', () => stage.expect('n1 is dead', !stage.server('n1').writable));
       stage.run(3000);
+      // It wakes up where nobody can tell it anything.
+      stage.cut('n1', ['n2', 'n3']);
+      stage.server('n1').thaw();
+      stage.run(500);
       stage.host('n1').resumeWorker();
       stage.untilAnyMaster(['n1', 'n2', 'n3'], 40_000);
     },
