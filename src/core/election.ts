@@ -12,8 +12,10 @@ import { failClaim, holdMeanwhile } from './election-round.js';
 import type { KeeperEvent } from './events.js';
 import { ingestFreeze, walkFreeze } from './freeze.js';
 import { releaseVotes } from './lease.js';
-import { ownLink } from './links.js';
+import { heartbeatMs, observe, ownLink } from './links.js';
+import { newPausedMaster } from './new-master.js';
 import { retire } from './own-server.js';
+import { isLeftAlone } from './pause.js';
 import { ingestPromotion, walkPromotion } from './promotion.js';
 import type { Arrived, Election, Keeper, Link } from './state.js';
 import { due, note, type Turn } from './turn.js';
@@ -25,8 +27,15 @@ const phasesPerStep = 8;
 export function decideElection(k: Keeper, turn: Turn, e: Election): void {
   const own = ownLink(k);
   if (own.session !== 'open' && ownServerGone(k, turn, e, own)) return;
-  if (e.giveUpAt !== null && isUndecided(e) && due(k, turn, e.giveUpAt))
+  if (e.giveUpAt !== null && isUndecided(e) && due(k, turn, e.giveUpAt)) {
+    if (isLeftAlone(k)) {
+      releaseVotes(k, turn);
+      k.role = newPausedMaster(k);
+      return;
+    }
     return failClaim(k, turn, 'no majority of votes in time');
+  }
+  if (e.cause === 'claim' && isUndecided(e) && isHopeless(k, turn)) return;
   if (e.cause === 'claim' && e.round > 0 && isUndecided(e)) holdMeanwhile(k, turn);
   for (let i = 0; i < phasesPerStep; i++) {
     const before = e.phase;
@@ -52,6 +61,18 @@ function walkPhase(k: Keeper, turn: Turn, e: Election): void {
 
 function isUndecided(e: Election): boolean {
   return e.phase === 'gather' || e.phase === 'vote' || e.phase === 'catch-up' || e.phase === 'freeze';
+}
+
+/**
+ * One look at a server that knows a newer master decides a claim, whatever it waits for: with sync off its server
+ * acknowledges beside that one until then. So the others are looked at all the while, also between two rounds.
+ */
+function isHopeless(k: Keeper, turn: Turn): boolean {
+  for (const link of k.links.values()) observe(k, turn, link, heartbeatMs(k));
+  const { registry } = k;
+  if (registry === null || registry.master === k.settings.name) return false;
+  failClaim(k, turn, `${registry.master ?? 'nobody'} is master of epoch ${registry.epoch}`);
+  return true;
 }
 
 /**

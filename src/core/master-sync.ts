@@ -38,13 +38,18 @@ export function decideSync(k: Keeper, turn: Turn, m: Master, obs: Observation): 
   if (m.change !== null) return walkSyncChange(k, turn, m, wish);
   if (m.pending !== null || m.establishedVersion !== registry.version || !isIdle(own)) return;
   const managed = registry.syncWished > 0 || registry.syncMembers.length > 0 || m.appliedNames !== null;
+  // The hold of a first change that was abandoned: where nothing was managed yet, the user's own names come back.
+  if (!managed && obs.names === holdNames && send(k, turn, own, { kind: 'set-names', names: null })) {
+    own.obsAt = Number.NEGATIVE_INFINITY;
+    return;
+  }
   if (managed && restoreNames(k, turn, m, obs, registry, wish)) return;
   const lost = (name: string) => k.now - (m.streamingAt.get(name) ?? m.since) >= failoverTimeMs(k.settings);
   const anyLost = registry.syncMembers.some(lost);
   const before = atRest.get(m);
   if (!anyLost && before?.obs === obs && before.registry === registry && before.wish === wish) return;
   const desired = desiredSync(syncRowOf(registry), wish, {
-    streams: (name) => streams(obs, name),
+    streams: (name) => streams(obs, name) && !lost(name),
     lost,
     registered: (name) => registry.nodes.some((node) => node.name === name),
   });

@@ -6,7 +6,7 @@
 import { parseConninfo } from './conninfo.js';
 import { linkOf, masterLink, observe, ownLink, seenSince, voterNamed, votersOf } from './links.js';
 import { remembering } from './recent.js';
-import type { Keeper, Link, Role, Suspicion } from './state.js';
+import type { Arrived, Keeper, Link, Role, Suspicion } from './state.js';
 import { due, note, type Turn, wake } from './turn.js';
 import { failoverTimeMs, type Observation, pollDeadlineMs, type Voter } from './types.js';
 
@@ -143,6 +143,19 @@ function hearsMaster(
     if (k.now < until && streamsFrom(link.obs, master)) return { name: voter.name, until };
   }
   return null;
+}
+
+/**
+ * Whoever streams from the master hears it. A look that shows it is kept in mind: when those streams are cut later, the
+ * master was seen until then all the same, and may have renewed its votes.
+ */
+export function ingestHearing(k: Keeper, arrived: Arrived): void {
+  if (arrived.answer.kind !== 'observed') return;
+  const { observation } = arrived.answer;
+  const master = k.registry?.master == null ? undefined : voterNamed(k, k.registry.master);
+  const age = observation.walReceiver?.lastMessageAgeMs ?? Number.POSITIVE_INFINITY;
+  if (master === undefined || age < -clockSlackMs || !streamsFrom(observation, master)) return;
+  k.seenByPeerAt = Math.max(k.seenByPeerAt, arrived.sentAt - Math.max(0, age));
 }
 
 /** After a crash a peer's own WAL receiver says as much as its poll: a look since then shows it no longer streams. */

@@ -108,7 +108,9 @@ export class Checkers implements ServerWatcher {
       if (newest !== null && record.row.epoch > newest.row.epoch) {
         const basis = rowAt(record.branch, record.lsn - 1)?.row;
         const wished = newest.row.syncWished > 0 && (basis?.syncWished ?? 0) > 0;
-        this.#noCommitMissing(record.branch, record.lsn, wished, `in epoch ${record.row.epoch}`);
+        // Degraded, the claiming server may not hold its commits yet: what it acknowledged after its row follows it.
+        const end = Math.max(record.lsn, record.branch.acked);
+        this.#noCommitMissing(record.branch, end, wished, `in epoch ${record.row.epoch}`);
       }
       this.established = record;
     } else if (!this.#includes(newest.branch, newest.lsn, record)) {
@@ -202,6 +204,13 @@ export class Checkers implements ServerWatcher {
     const excused = this.#excuses.asyncPause(server);
     this.reigns.push({ server, branch, firstAt: now, lastAt: now, count: 1, excused });
     return true;
+  }
+
+  /** A switchover loses nothing, whatever the wish: the votes are given to a node that has every acknowledged commit. */
+  handedOver(from: Server, to: Server | undefined): void {
+    const { branch } = from;
+    if (to === undefined || holds(to.branch, to.end, branch, branch.acked)) return;
+    this.#rule('S2', `${from.name} hands over to ${to.name}, which has not its commit ${branch.acked}`);
   }
 
   promoted(server: Server): void {

@@ -47,6 +47,8 @@ export class Cluster implements Surroundings {
   readonly flags = new Map<Branch, string>();
   /** Witnesses added anew so far. */
   added = 0;
+  /** Requests asked so far. */
+  requests = 0;
   readonly #writers = new Map<Server, Writer>();
   /** Something is going on until then: writers write often. */
   #busyUntil = 0;
@@ -78,6 +80,8 @@ export class Cluster implements Surroundings {
       decided: (host: Host, record: ReasonRecord) => {
         this.decisions.set(record.code, (this.decisions.get(record.code) ?? 0) + 1);
         this.watchClosely(3000);
+        if (record.code === 'handed-over')
+          this.watcher.handedOver(host.server, this.#servers.get(String(record.details['target'])));
         this.onDecision?.(host, record.code, record);
       },
       workerFailed: (host: Host, error: unknown) =>
@@ -231,10 +235,18 @@ export class Cluster implements Surroundings {
     // What was in the pipe of a machine that goes on is out before anybody on it acts. When its monotonic clock stood
     // still its guard comes late by what was lost; a worker notices that by wall time.
     if (now - host.awakeAt < (isIdle && host.lostMs > 0 ? 2 * leaseTtlMs : 1000)) return true;
+    if (this.#isUndecided(host)) return true;
     if (host.guard.armed) return false;
     const isUnattended = isIdle || now - host.runningSince < 2 * leaseTtlMs;
     // The guard was killed too, or stood down by a clean stop; or the server was started by somebody else meanwhile.
     return isUnattended && (host.unguarded || server.bornAt > host.unattendedSince);
+  }
+
+  /** The server was there before its worker, whose claim is decided T later at the latest, by its guard if by nobody else. */
+  #isUndecided({ server, clock, attendedAt, leaseAt }: Host): boolean {
+    const { keepaliveTimeMs, keepaliveCount, leaseTtlMs } = this.topology.settings;
+    const boundMs = (keepaliveTimeMs * keepaliveCount + leaseTtlMs * 0.05) / clock.rate + 200;
+    return attendedAt > server.bornAt && leaseAt < server.bornAt && this.world.now < attendedAt + boundMs;
   }
 }
 

@@ -140,7 +140,9 @@ class GuardLinkModel implements Guard {
   }
 
   tell(order: GuardOrder): void {
-    if (order.kind === 'unchanged' || isSame(order, this.#last)) return;
+    if (order.kind === 'unchanged') return;
+    if (order.kind === 'end-at' && order.proven) this.#host.leaseAt = this.#host.world.now;
+    if (isSame(order, this.#last)) return;
     this.#last = order;
     if (this.#guard.alive) this.#guard.tell(order);
     else if (order.kind === 'end-at') this.lost();

@@ -46,6 +46,10 @@ export class Host implements Machine {
   runningSince = 0;
   /** When the last worker went or was stopped. */
   unattendedSince = Number.NEGATIVE_INFINITY;
+  /** When the first worker started beside the server that runs now, if that was there before. */
+  attendedAt = 0;
+  /** When a worker here last spoke for a lease. */
+  leaseAt = Number.NEGATIVE_INFINITY;
   /** The guard was taken away, by a fault or by a clean stop of the worker. */
   unguarded = false;
   /** Mistakes in what carries the core's decisions out: plays without a rule of that side. */
@@ -105,6 +109,7 @@ export class Host implements Machine {
     this.generation += 1;
     this.stalled = false;
     this.runningSince = this.world.now;
+    if (this.attendedAt < this.server.bornAt) this.attendedAt = this.world.now;
     this.unguarded = false;
     this.#backlog = [];
     this.clock.forget();

@@ -20,6 +20,8 @@ export interface Mutation {
   readonly nodes?: number;
   readonly wish?: 'off' | 'one' | 'two';
   readonly kinds?: readonly FaultKind[];
+  /** Decisions at which faults strike. */
+  readonly ambushCodes?: readonly ReasonCode[];
   readonly latencyMs?: number;
   readonly settings?: Partial<Topology['settings']>;
   readonly aims?: readonly Fault['aim'][];

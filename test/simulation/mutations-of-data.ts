@@ -190,7 +190,7 @@ export const mutationsOfData: readonly Mutation[] = [
     name: 'a rejoin overwrites a higher ballot',
     replacements: [
       {
-        file: 'core/own-server.js',
+        file: 'core/rejoin.js',
         find: 'Math.max(k.registry?.epoch ?? 0, ours === null ? 0 : ours.ballot)',
         replace: 'k.registry?.epoch ?? 0',
       },

@@ -21,7 +21,11 @@ export const mutationsOfVotes: readonly Mutation[] = [
         find: 'return votersOf(k).length > 0 && leaseUntil(k) > k.now;',
         replace: 'return votersOf(k).length > 0;',
       },
-      { file: 'core/master.js', find: 'if (until <= k.now)', replace: 'if (false)' },
+      {
+        file: 'core/master.js',
+        find: 'if (until <= k.now && !goesOnPaused(k, turn, m))',
+        replace: 'if (false)',
+      },
     ],
     unguarded: true,
     seeds: [3, 11],
@@ -62,8 +66,8 @@ export const mutationsOfVotes: readonly Mutation[] = [
     schedule: 'B3',
     replacements: one(
       'core/own-server.js',
-      "turn.effects.push({ kind: 'retire-server', names: fencedNames(k) });\n}\n/** The server was started",
-      "turn.effects.push({ kind: 'retire-server', names: fencedNames(k) });\n    releaseVotes(k, turn);\n}\n/** The server was started",
+      "turn.effects.push({ kind: 'retire-server', names: fencedNames(k) });\n}\n/** The server answers again",
+      "turn.effects.push({ kind: 'retire-server', names: fencedNames(k) });\n    releaseVotes(k, turn);\n}\n/** The server answers again",
     ),
     unguarded: true,
     seeds: [417],
@@ -129,7 +133,14 @@ export const mutationsOfVotes: readonly Mutation[] = [
   {
     name: 'the guard waits until T with sync off too',
     schedule: 'A11',
-    replacements: one('core/guard-deadline.js', '(registry?.syncNeeded ?? 0) > 0 ?', 'true ?'),
+    replacements: [
+      ...one('core/guard-deadline.js', '(registry?.syncNeeded ?? 0) > 0 ?', 'true ?'),
+      ...one(
+        'core/own-server.js',
+        'if ((k.registry?.syncNeeded ?? 0) > 0)\n        return failoverMs;',
+        'return failoverMs;',
+      ),
+    ],
     play: 'A11 the same with sync off',
     caughtBy: ['S1'],
   },

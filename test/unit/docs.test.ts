@@ -8,7 +8,7 @@ import { isWarning, type ReasonCode, reasons } from '../../src/core/reasons.js';
 import { definitions } from '../../src/settings/settings.js';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
-const documents = ['README.md', 'CHANGELOG.md', 'docs/operations.md', 'src/core/SPEC.md'];
+const documents = ['README.md', 'CHANGELOG.md', 'docs/operations.md', 'docs/tasks.md', 'src/core/SPEC.md'];
 
 function text(path: string): string {
   return readFileSync(join(root, path), 'utf8');

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type GuardOrder, guardOrder } from '../../src/core/guard-deadline.js';
-import { newMaster } from '../../src/core/master.js';
 import { newKeeper, newLink } from '../../src/core/new-keeper.js';
+import { newMaster } from '../../src/core/new-master.js';
 import { enterStandby } from '../../src/core/own-server.js';
 import type { Keeper, Role } from '../../src/core/state.js';
 import type { CoreSettings, Registry } from '../../src/core/types.js';
@@ -42,6 +42,7 @@ function keeper(voters: number, syncNeeded: number, put: (k: Keeper) => void = (
   for (const name of names) {
     const link = k.links.get(name) ?? newLink(name, renewedAt);
     link.vote = { renewedAt, grantedAt: renewedAt, ttlMs: settings.leaseTtlMs, workers: [] };
+    link.lastAlive = renewedAt;
     k.links.set(name, link);
   }
   k.role = newMaster(k, null, undefined);
@@ -63,6 +64,15 @@ function endsAt(order: GuardOrder): number {
 test('a master is ended half a margin after its lease, with sync in effect after T', () => {
   assert.equal(endsAt(guardOrder(keeper(3, 0))), leaseEnd + marginMs / 2);
   assert.equal(endsAt(guardOrder(keeper(3, 1))), leaseEnd + 5000 + marginMs / 2);
+});
+
+test('with sync off a server that fell silent is ended before others have not seen it for T', () => {
+  const silentAt = renewedAt - 6000;
+  const silent = (k: Keeper) => {
+    for (const link of k.links.values()) link.lastAlive = silentAt;
+  };
+  assert.equal(endsAt(guardOrder(keeper(3, 0, silent))), silentAt + 10_000 + marginMs / 2);
+  assert.equal(endsAt(guardOrder(keeper(3, 1, silent))), silentAt + 15_000 + marginMs / 2);
 });
 
 test('nobody else can be master of a cluster with one voter: its server is never ended', () => {

@@ -83,6 +83,26 @@ export const comingBack: readonly Scenario[] = [
     },
   },
   {
+    name: 'A4 the same, and its own session ends when it has the votes',
+    why: 'votes of a claim are no lease: what their servers have was not looked at yet',
+    setting: { nodes: 5, witnesses: 2, names: 'ANY 1 (n1, n2, n3)' },
+    play(stage) {
+      stage.at('n2', 'promoting', () => stage.cut(['n2', 'n3'], ['w1', 'w2']));
+      promotedBeforeAMinority(stage);
+      stage.heal('n1', ['w1', 'w2']);
+      stage.at('n1', 'votes-held', () => stage.endSessionOn('n1', 'n1'));
+      formerMasterBoots(stage);
+      stage.untilMaster('n1');
+      stage.expectDecided('server-back', 'n1');
+      stage.expect('in an epoch above the one of n2', stage.row('n1').epoch > stage.row('n2').epoch);
+    },
+    without: {
+      rule: 'only a worker that won its place goes on as master when its server is back',
+      replacements: one('core/step.js', 'k.leads && k.registry?.master', 'k.registry?.master'),
+      shows: /above the one of n2/,
+    },
+  },
+  {
     name: 'A8 two servers promoted from the same point have the same timeline number',
     why: 'PostgreSQL and pg_rewind notice nothing: "no rewind required", rc 0, on diverged data',
     setting: { nodes: 5, names: 'ANY 2 (n1, n2, n3, n4, n5)' },
@@ -160,6 +180,26 @@ export const comingBack: readonly Scenario[] = [
         'if (link.obs.inRecovery)\n            continue;\n        if (registry.master !== null)',
       ),
       shows: /^not in 90000 ms: one of n3, n4, n5 is master/,
+    },
+  },
+  {
+    name: 'B9 a former master boots before its worker, and its server still acknowledges',
+    why: 'with sync off only its end stops it: the first look at a server that knows a newer master decides',
+    setting: { nodes: 3, names: '' },
+    play(stage) {
+      stage.powerOff('n1');
+      stage.untilAnyMaster(['n2', 'n3']);
+      stage.run(1000);
+      // Commits do not begin to wait: the checkpointer does not get to the reload.
+      stage.server('n1').checkpointerBusyUntil = Number.POSITIVE_INFINITY;
+      stage.bootServerFirst('n1');
+      stage.writeAll();
+      stage.untilDecision('n1', 'claim-failed', 100);
+    },
+    without: {
+      rule: 'a claim is given up as soon as a newer master is known, whatever it waits for',
+      replacements: one('core/election.js', 'if (registry === null ||', 'if (true ||'),
+      shows: /n1 decides claim-failed/,
     },
   },
   {

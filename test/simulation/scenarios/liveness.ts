@@ -1,7 +1,7 @@
 /** What must not stop a cluster: who is ahead but may not lead (B1), dead servers (B3), blocked candidates (B4), false witnesses (B5), stuck replay (B6), full servers (B10). */
 
 import { runLongQuery } from '../clients.js';
-import { killWorkerAndGuard } from './guards.js';
+import { killWorkerAndGuard, withoutGuard } from './guards.js';
 import { one, type Scenario } from './scenario.js';
 
 export const liveness: readonly Scenario[] = [
@@ -33,6 +33,7 @@ export const liveness: readonly Scenario[] = [
     why: 'no majority is ever free',
     setting: { nodes: 3, names: 'ANY 1 (n2, n3)' },
     play(stage) {
+      withoutGuard(stage.host('n1'));
       stage.server('n1').freeze();
       const master = stage.untilAnyMaster(['n2', 'n3'], 40_000);
       stage.expectDecided('server-frozen', 'n1');
@@ -41,10 +42,14 @@ export const liveness: readonly Scenario[] = [
     without: {
       rule: 'a server that takes no new connection for T is ended',
       replacements: [
-        ...one('core/master.js', 'if (k.now - m.ownAliveAt >= failoverTimeMs(k.settings)) {', 'if (false) {'),
+        ...one(
+          'core/master.js',
+          'if (k.now - m.ownAliveAt >= failoverTimeMs(k.settings) && !isLeftAlone(k)) {',
+          'if (false) {',
+        ),
         ...one(
           'core/own-server.js',
-          'if (role.wasMaster && silentMs >= failoverTimeMs(k.settings)) {',
+          'if (role.wasMaster && silentMs >= silenceBoundMs(k) && !isLeftAlone(k)) {',
           'if (false) {',
         ),
       ],
@@ -162,6 +167,35 @@ export const liveness: readonly Scenario[] = [
         "if (link.session !== 'none' || (k.role.kind !== 'electing' && k.role.kind !== 'master' && link.voter !== k.settings.name && link.voter !== k.registry?.master))\n            continue;",
       ),
       shows: /one of n2, n3 is master/,
+    },
+  },
+  {
+    name: 'a node is to be removed while no majority of the rest can be had',
+    why: 'who is removed gets back its own names first, and who is held behind the master gets the hold',
+    setting: { nodes: 3, names: 'ANY 1 (n1, n3)', settings: { quorum: 'strict' } },
+    play(stage) {
+      stage.powerOff('n3');
+      stage.run(12_000);
+      const n2 = stage.server('n2');
+      const changes: (string | null)[] = [];
+      const alterSystem = n2.alterSystem.bind(n2);
+      n2.alterSystem = (change) => {
+        if (change.autoNames !== undefined) changes.push(change.autoNames);
+        alterSystem(change);
+      };
+      const row = stage.row('n1');
+      const nodes = row.nodes.filter(({ name }) => name !== 'n2');
+      stage.server('n1').writeRow({ ...row, nodes, version: row.version + 1 });
+      stage.run(20_000);
+      stage.expect(`its names are set once, not ${changes.length} times`, changes.length === 1);
+      Reflect.deleteProperty(n2, 'alterSystem');
+      stage.boot('n3');
+      stage.untilDecision('n1', 'voter-removed');
+    },
+    without: {
+      rule: 'a node that is to be removed is held behind the master without the hold',
+      replacements: one('core/master.js', 'leaves ? obs.names :', ''),
+      shows: /its names are set once/,
     },
   },
 ];

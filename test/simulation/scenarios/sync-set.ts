@@ -196,4 +196,22 @@ export const syncSet: readonly Scenario[] = [
       shows: /^S4: /,
     },
   },
+  {
+    name: 'the first synchronous set is given up while it is changed to',
+    why: 'its hold would stay for ever: where nothing is managed nobody compares names',
+    setting: { nodes: 3, names: '' },
+    play(stage) {
+      stage.stallStream('n2');
+      stage.wishNames('ANY 2 (n2, n3)');
+      untilAbandoned(stage);
+      stage.wishNames('');
+      stage.run(1000);
+      stage.writeThrough('n1');
+    },
+    without: {
+      rule: 'the hold of an abandoned change is taken back also where nothing was managed before',
+      replacements: one('core/master-sync.js', '!managed && obs.names === holdNames &&', 'false &&'),
+      shows: /n1 acknowledges a write/,
+    },
+  },
 ];

@@ -1,6 +1,6 @@
 /** Votes and the lease: when a vote may be given (A10), when it is given back (B3, B6), who may still believe in one (A11, A12). */
 import { takesNobody } from './circumstances.js';
-import { killWorkerAndGuard } from './guards.js';
+import { killWorkerAndGuard, withoutGuard } from './guards.js';
 import { one, type Scenario } from './scenario.js';
 import { stopsStreaming } from './streams.js';
 
@@ -37,6 +37,7 @@ export const votes: readonly Scenario[] = [
     why: 'a hanging server may go on at any moment',
     setting: { nodes: 3, names: '' },
     play(stage) {
+      withoutGuard(stage.host('n1'));
       stage.server('n1').freeze();
       // Ending it takes long.
       stage.at('n1', 'server-frozen', () => stage.host('n1').stallWorker());
@@ -51,8 +52,8 @@ export const votes: readonly Scenario[] = [
       rule: 'votes are given back after the end of the server, not before',
       replacements: one(
         'core/own-server.js',
-        "turn.effects.push({ kind: 'retire-server', names: fencedNames(k) });\n}\n/** The server was started",
-        "turn.effects.push({ kind: 'retire-server', names: fencedNames(k) });\n    releaseVotes(k, turn);\n}\n/** The server was started",
+        "turn.effects.push({ kind: 'retire-server', names: fencedNames(k) });\n}\n/** The server answers again",
+        "turn.effects.push({ kind: 'retire-server', names: fencedNames(k) });\n    releaseVotes(k, turn);\n}\n/** The server answers again",
       ),
       shows: /n1 is dead/,
     },
@@ -139,7 +140,7 @@ export const votes: readonly Scenario[] = [
       rule: 'a guard outside the worker ends the server when the lease is over',
       replacements: one(
         'core/guard-deadline.js',
-        'return endAt(leaseUntil(k) + graceMs, true);\n        case',
+        'return endAt(Math.min(leaseUntil(k) + graceMs, silentUntil), true);\n        case',
         "return { kind: 'stand-down' };\n        case",
       ),
       shows: /^S1: |n1 is dead/,
@@ -168,6 +169,68 @@ export const votes: readonly Scenario[] = [
     without: {
       rule: 'with sync off an election waits for T unless the master certainly knows that it lost its votes',
       replacements: one('core/voting.js', 'if (k.now < silentAt) {', 'if (false) {'),
+      shows: /^S1: |n1 is dead/,
+    },
+  },
+  {
+    name: 'A12 the same, and whoever stands has not reached the master itself for long',
+    why: 'the others streamed from it until now, and it had renewed its votes on them',
+    setting: { nodes: 5, names: '' },
+    play(stage) {
+      const others = ['n3', 'n4', 'n5'];
+      stage.writeAll();
+      stage.cut('n1', 'n2');
+      stage.run(11_000);
+      stage.cut('n1', others);
+      stage.setPaths(others, ['n1'], 'reject');
+      for (const voter of others) {
+        stage.endSessionOn(voter, 'n1');
+        stage.resetStream(voter);
+      }
+      for (const name of ['n2', ...others])
+        stage.at(name, 'promoting', () => stage.expect('n1 is dead', !stage.server('n1').writable));
+      stage.untilAnyMaster(['n2', ...others]);
+    },
+    without: {
+      rule: 'a WAL receiver that was seen to hear the master counts as a sign of life also when it is gone',
+      replacements: [
+        ...one(
+          'core/suspicion.js',
+          'k.seenByPeerAt = Math.max(k.seenByPeerAt, arrived.sentAt - Math.max(0, age));',
+          '',
+        ),
+        // The trace of its votes alone would do.
+        ...one('core/lease-trace.js', 'k.seenByPeerAt = Math.max(k.seenByPeerAt, saidAt);', ''),
+        ...one('core/lease-trace.js', 'k.seenByPeerAt = Math.max(k.seenByPeerAt, k.now);', '{}'),
+      ],
+      shows: /^S1: |n1 is dead/,
+    },
+  },
+  {
+    name: 'A11 the server of the master hangs with sync off, and then its worker is killed',
+    why: 'the lease was renewed meanwhile, and others count T from when they last saw the server',
+    setting: { nodes: 3, names: '' },
+    play(stage) {
+      stage.writeAll();
+      stage.server('n1').freeze();
+      stage.run(7000);
+      stage.host('n1').killWorker();
+      for (const name of ['n2', 'n3'])
+        stage.at(name, 'promoting', () => stage.expect('n1 is dead', !stage.server('n1').writable));
+      stage.untilAnyMaster(['n2', 'n3']);
+    },
+    without: {
+      rule: 'the end that the guard was told lies before T after the last answer of the server, too',
+      replacements: [
+        ...one(
+          'core/guard-deadline.js',
+          'const silentUntil = ownLink(k).lastAlive + silenceBoundMs(k);',
+          'const silentUntil = Infinity;',
+        ),
+        // Without the trace of its votes nobody would wait either.
+        ...one('core/lease-trace.js', 'k.seenByPeerAt = Math.max(k.seenByPeerAt, saidAt);', ''),
+        ...one('core/lease-trace.js', 'k.seenByPeerAt = Math.max(k.seenByPeerAt, k.now);', '{}'),
+      ],
       shows: /^S1: |n1 is dead/,
     },
   },

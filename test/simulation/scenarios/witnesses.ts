@@ -117,7 +117,7 @@ export const witnesses: readonly Scenario[] = [
     without: {
       rule: 'a witness is one server: on any other the vote is void',
       replacements: anyServer,
-      shows: /^S[13]: /,
+      shows: /^S[13]: |witness-changed/,
     },
   },
   {
