@@ -106,8 +106,6 @@ export class Checkers implements ServerWatcher {
           `row ${rowName(record.row)} was established without ${rowName(newest.row)} in its history`,
         );
       if (newest !== null && record.row.epoch > newest.row.epoch) {
-        if (this.steady)
-          this.#rule('L2', `epoch ${record.row.epoch} followed ${newest.row.epoch} without a cause`);
         const basis = rowAt(record.branch, record.lsn - 1)?.row;
         const wished = newest.row.syncWished > 0 && (basis?.syncWished ?? 0) > 0;
         // Degraded, the claiming server may not hold its commits yet: what it acknowledged after its row follows it.
@@ -217,7 +215,7 @@ export class Checkers implements ServerWatcher {
 
   promoted(server: Server): void {
     this.promotions += 1;
-    void server;
+    if (this.steady) this.#rule('L2', `${server.name} was promoted without a cause`);
   }
 
   /** S2 and S3 for one server that acts as master. */

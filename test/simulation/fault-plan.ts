@@ -68,9 +68,11 @@ const faultKinds = [
 
 export type FaultKind = (typeof faultKinds)[number];
 
-/** Faults a cluster must bear without any change of master (L2). */
+/** Faults a cluster must bear without any change of master (L2): where and how long is harmless.ts. */
 export const harmlessKinds: readonly FaultKind[] = [
   'cut-pair',
+  'isolate',
+  'stall-worker',
   'slow-path',
   'kill-worker',
   'stop-worker',

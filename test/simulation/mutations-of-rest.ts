@@ -60,6 +60,17 @@ export const mutationsOfRest: readonly Mutation[] = [
     caughtBy: ['S1'],
   },
   {
+    name: 'a vote is given up when one answer on its session is late',
+    schedule: 'B12',
+    replacements: one(
+      'core/turn.js',
+      ': Math.max(pollDeadlineMs(k.settings), patienceMs),',
+      ': pollDeadlineMs(k.settings),',
+    ),
+    play: 'B12 the network of the master',
+    caughtBy: ['L2'],
+  },
+  {
     name: 'votes of a lapsed master are given back before its server is dead',
     schedule: 'B3',
     replacements: [

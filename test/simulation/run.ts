@@ -21,6 +21,8 @@ import { bringBack } from './witness-faults.js';
 export interface RunOptions {
   readonly seed: number;
   readonly workerClass: WorkerClass;
+  /** Done to the cluster before it starts: a mistake in the model. */
+  readonly prepare?: (cluster: Cluster) => void;
   readonly recording?: boolean;
   /** The first violation is enough. */
   readonly stopAtFirst?: boolean;
@@ -89,6 +91,7 @@ export function run(options: RunOptions): RunResult {
   const { seed } = options;
   const topology = options.topology ?? topologyOf(seed);
   const cluster = new ClusterClass(topology, seed, options.workerClass, options.recording ?? false);
+  options.prepare?.(cluster);
   const random = new Random(seed, 3);
   const failoverMs = failoverTimeMs({ ...topology.settings, name: '', seed: 1 });
   const planned = options.faults ?? planFaults(random, { ...planFor(random, topology), ...options.plan });
