@@ -27,8 +27,6 @@ export interface Mutation {
   readonly aims?: readonly Fault['aim'][];
   /** What operators do meanwhile, several times; otherwise as the seed says. */
   readonly operations?: readonly OperatorPlan['kind'][];
-  /** These faults and no others, where only one schedule shows it. */
-  readonly faults?: readonly Fault[];
   /**
    * Part of the name of the play (scenarios/) in which a checker reports it, where random faults hardly ever come so far: a
    * play stays what it is when the model changes, a seed does not.
@@ -70,23 +68,3 @@ export const cuts: readonly FaultKind[] = [
   'cut-pair',
   'cut-one-way',
 ];
-export const crashes: readonly FaultKind[] = ['crash-server', 'power-off', 'backend-crash', 'freeze-server'];
-
-/** With a lease nearly as long as T the wait for T hides nothing any more. */
-export const tight = { keepaliveTimeMs: 1000, keepaliveCount: 3, leaseTtlMs: 2900 };
-
-/** One fault of such a schedule: at a time, or when that is decided after it. */
-export function strike(
-  kind: FaultKind,
-  aim: Fault['aim'],
-  at: number,
-  forMs: number,
-  when: Partial<Pick<Fault, 'node' | 'choice'>> & {
-    readonly code?: ReasonCode;
-    readonly delayMs?: number;
-  } = {},
-): Fault {
-  const { code, delayMs = 0, node = 1, choice = 0.5 } = when;
-  const ambush = code === undefined ? null : { code, skip: 0, delayMs };
-  return { at, ambush, kind, node, other: 2, aim, forMs, choice };
-}

@@ -1,5 +1,5 @@
 /** Mistakes about logs, epochs, the synchronous set and membership: mostly something acknowledged that is missing. */
-import { crashes, cuts, type Mutation, mistakenly, one } from './mutation.js';
+import { type Mutation, mistakenly, one } from './mutation.js';
 
 export const mutationsOfData: readonly Mutation[] = [
   {
@@ -78,10 +78,8 @@ export const mutationsOfData: readonly Mutation[] = [
   {
     name: 'degraded counts as off',
     replacements: one('core/ranking.js', 'if (registry.syncWished === 0)', 'if (registry.syncNeeded === 0)'),
-    seeds: [138],
+    play: 'I14 the witness alone',
     caughtBy: ['S2', 'S3'],
-    wish: 'one',
-    kinds: [...cuts, ...crashes],
   },
   {
     name: 'real names are set before the epoch is on a majority',

@@ -47,7 +47,6 @@ export function optionsFor(mutation: Mutation, seed: number): Omit<RunOptions, '
       ...(mutation.aims === undefined ? {} : { aims: mutation.aims }),
       ...(mutation.ambushCodes === undefined ? {} : { ambushCodes: mutation.ambushCodes }),
     },
-    ...(mutation.faults === undefined ? {} : { faults: mutation.faults, operators: false }),
     ...(mutation.operations === undefined ? {} : { operationKinds: mutation.operations }),
   };
 }
