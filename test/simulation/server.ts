@@ -228,6 +228,8 @@ export class Server extends Execution {
   ): void {
     if (this.life === 'down') return answer('refused');
     this.receiveMessage(() => {
+      // The client has given up meanwhile: a backend that finds its socket closed ends.
+      if (!connection.open[1]) return;
       if (this.life === 'down') answer('refused');
       else if (this.life === 'starting') answer('starting-up');
       else if (this.life === 'stopping') answer('shutting-down');
