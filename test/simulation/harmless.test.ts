@@ -26,7 +26,7 @@ test('a master that is ended for too little is noticed', async () => {
   const { workerClass, remove } = await mutatedCore(
     one(
       'core/master.js',
-      'if (k.now - m.ownAliveAt >= failoverTimeMs(k.settings))',
+      'if (k.now - m.ownAliveAt >= failoverTimeMs(k.settings) && !isLeftAlone(k))',
       'if (k.now - m.ownAliveAt >= k.settings.keepaliveTimeMs)',
     ),
   );

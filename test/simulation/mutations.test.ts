@@ -19,7 +19,9 @@ const performances = 4;
 test('SPEC.md names every mutation at the invariant it shows to be needed, and no other', () => {
   const spec = readFileSync(new URL('../../../src/core/SPEC.md', import.meta.url), 'utf8');
   const table = spec.split('<!-- tests -->')[1]?.split('<!-- /tests -->')[0] ?? '';
-  const cells = [...table.matchAll(/^\| (?:I\d+|\([a-z]\)) \|[^|]*\|([^|]*)\|/gm)].map(([, cell = '']) => cell);
+  const cells = [...table.matchAll(/^\| (?:I\d+|\([a-z]\)) \|[^|]*\|([^|]*)\|/gm)].map(
+    ([, cell = '']) => cell,
+  );
   const named = cells.flatMap((cell) => [...cell.matchAll(/"([^"]+)"/g)].map(([, name]) => name));
   assert.deepEqual([...new Set(named)].sort(), mutations.map(({ name }) => name).sort());
 });
