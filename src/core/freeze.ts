@@ -11,6 +11,7 @@ import { formatLsn } from './lsn.js';
 import { forbidsPromotion } from './plan.js';
 import { firstOfPromotion, won } from './promotion.js';
 import { compareWal, isComparable, isOtherHistory, isSettled, logEndOf, restriction } from './ranking.js';
+import { awaitRivals } from './rivals.js';
 import type { Arrived, Election, Keeper, Link } from './state.js';
 import { addressOf } from './suspicion.js';
 import { due, note, randomBetween, send, type Turn } from './turn.js';
@@ -34,6 +35,7 @@ export function walkFreeze(k: Keeper, turn: Turn, e: Election): void {
   }
   if (!lookAtHeld(k, turn, e, held)) return;
   if (k.registry?.epoch !== e.baseEpoch) return newerEpoch(k, turn, e);
+  if (e.epoch === 0 && awaitRivals(k, turn, e)) return;
   if (e.epoch === 0 && chooseEpoch(k, e)) return keepMaster(k, turn, e, held.length);
   if (e.cause === 'failover' && !e.sent.has('shorten-retry')) {
     if (send(k, turn, own, { kind: 'shorten-retry' })) e.sent.add('shorten-retry');
@@ -113,7 +115,9 @@ function pointAtSelf(
   const conninfo = other
     ? ballotConninfo(voter, e.epoch)
     : followConninfo(voter, obs.primaryConninfo, self, e.epoch, own.primaryConninfo);
-  if (send(k, turn, link, { kind: 'follow', conninfo, slots: own.slots ?? [] })) e.sent.add(voter.name);
+  if (!send(k, turn, link, { kind: 'follow', conninfo, slots: own.slots ?? [] })) return;
+  link.foughtFor = e.epoch;
+  e.sent.add(voter.name);
 }
 
 function helpReplay(k: Keeper, turn: Turn, e: Election, link: Link): boolean {

@@ -23,6 +23,7 @@ export function newLink(voter: string, now: number): Link {
     busy: null,
     vote: null,
     lastHeldAt: Number.NEGATIVE_INFINITY,
+    foughtFor: 0,
     refusedAt: Number.NEGATIVE_INFINITY,
     obs: null,
     obsAt: Number.NEGATIVE_INFINITY,

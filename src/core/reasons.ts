@@ -37,6 +37,8 @@ export const reasons = {
     'not promoted: {have} of the {need} members of R = {members} needed are here; waiting for {awaited}',
   'election-left-behind':
     'not promoted: witness {witness} keeps row {theirs} of the registry, this node has {ours}: the master had gone on without it; waiting for {awaited}',
+  'election-rivals':
+    'another epoch was fought for: {rivals} may have been promoted; waiting {waitMs} ms for the end of its lease',
   'fencing-command-failed': 'fencing_command failed ({detail}); not promoting',
   'command-done': '{hook}_command ran for {event}',
   'command-failed': '{hook}_command for {event} failed ({detail})',

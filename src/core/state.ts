@@ -1,7 +1,6 @@
 /**
  * What a keeper knows. The state is owned by `step`, which changes it in place: one keeper, one owner, no aliases
  * outside. (A fresh copy per event would cost more than the decisions.)
- *
  *   starting ──> idle (not registered)
  *      │  └────> standby ──suspicion──> electing ──won──> master
  *      │            ^  ^                   │ ^              │ lease lapsed, sync on
@@ -26,7 +25,7 @@ export interface Vote {
   /** lease_ttl as the voter has it for this vote. */
   readonly ttlMs: number;
   readonly grantedAt: number;
-  /** Workers with a session on that voter when it was granted: they know that they do not hold it. */
+  /** Workers whose session on that voter was in use just before it was granted: they know that they do not hold it. */
   readonly workers: readonly string[];
 }
 
@@ -60,6 +59,8 @@ export interface Link {
   vote: Vote | null;
   /** When a vote held before was last renewed, kept after its loss: the fresh-birth exception asks for it. */
   lastHeldAt: number;
+  /** The ballot that this worker wrote there last; 0 = none. */
+  foughtFor: number;
   /** The last try was refused, and when. */
   refusedAt: number;
   obs: Observation | null;

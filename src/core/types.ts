@@ -171,6 +171,14 @@ export function leaseMarginMs(settings: CoreSettings): number {
   return Math.max(20, settings.leaseTtlMs * 0.05);
 }
 
+/**
+ * A session without the lock says that its worker knows so only if it was used just now: one that its worker gave up behind
+ * a cut stays on the voter for minutes, while the same worker may hold the lock in another. Who gives votes back uses it.
+ */
+export function recentlyUsedMs(leaseTtlMs: number): number {
+  return Math.max(1000, leaseTtlMs / 4);
+}
+
 /** The resting value of synchronous_standby_names: a name nobody has, so commits wait and reads go on. */
 export const holdNames = 'pgkeeper_hold';
 

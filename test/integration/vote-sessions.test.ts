@@ -93,6 +93,23 @@ describe('a vote', { concurrency: false }, () => {
     await servers.master.changeSettings({ idle_session_timeout: '0', tcp_user_timeout: '0' });
   });
 
+  test('tells which workers are there without it, by sessions that were used just now (A12)', async () => {
+    const workers = async () => {
+      const answer = await asking.answer({ kind: 'try-vote' });
+      assert.ok(answer.kind === 'vote' && answer.granted, JSON.stringify(answer));
+      return [...new Set(answer.workers)].sort();
+    };
+    const asking = await sessionTo('n1', 'n1', 'postgres', 12_000);
+    const left = await sessionTo('n1', 'n2');
+    await left.answer({ kind: 'renew' });
+    assert.deepEqual(await workers(), ['n1', 'n2']);
+    // A quarter of lease_ttl.
+    await servers.master.query('select pg_sleep(3.1)');
+    assert.deepEqual(await workers(), ['n1']);
+    await left.answer({ kind: 'renew' });
+    assert.deepEqual(await workers(), ['n1', 'n2']);
+  });
+
   test('can be had on a server that is full (B10)', async () => {
     for (;;) {
       try {

@@ -5,7 +5,13 @@
 import type { Awaited, Command, SyncRow } from '../../src/core/effects.js';
 import type { Answer } from '../../src/core/events.js';
 import { openRequest } from '../../src/core/plan.js';
-import { compareRegistry, holdNames, type LinkFailure, type Registry } from '../../src/core/types.js';
+import {
+  compareRegistry,
+  holdNames,
+  type LinkFailure,
+  type Registry,
+  recentlyUsedMs,
+} from '../../src/core/types.js';
 import { namesOf } from './configuration.js';
 import { lookAt, toLsn } from './look.js';
 import { withOpenRequest, withPause, withRequest } from './planned-work-model.js';
@@ -174,7 +180,9 @@ function* tryVote(session: Session, context: BackendContext): Steps {
     yield* giveBack(session, done);
   }
   const workers: string[] = [];
-  for (const other of server.sessions) if (other.kind === 'worker') workers.push(other.owner);
+  const since = server.around.world.now - recentlyUsedMs(context.leaseTtlMs) / server.rate;
+  for (const other of server.sessions)
+    if (other.kind === 'worker' && (other.running || other.idleSince >= since)) workers.push(other.owner);
   return { kind: 'vote', granted, birthAgeMs, workers };
 }
 

@@ -117,7 +117,6 @@ export class Server extends Execution {
     return rowAt(this.branch, this.inRecovery ? this.recovery.replayed : this.end)?.row ?? null;
   }
 
-  /** SIGSTOP of every process. */
   override freeze(): void {
     if (this.life !== 'down') super.freeze();
   }
@@ -258,6 +257,8 @@ export class Server extends Execution {
   ): void {
     if (this.life === 'down') return answer('refused');
     this.receiveMessage(() => {
+      // The client has given up meanwhile: a backend that finds its socket closed ends.
+      if (!connection.open[1]) return;
       if (this.life === 'down') answer('refused');
       else if (this.life === 'starting') answer('starting-up');
       else if (this.life === 'stopping') answer('shutting-down');
@@ -314,7 +315,7 @@ export class Server extends Execution {
     reloadProcesses(this);
   }
 
-  /** Appends a record that is flushed at once. Returns its end. */
+  /** Flushed at once. Returns its end. */
   append(size: number): number {
     if (this.branch.tip > this.end) {
       // Others hold more of this history: what is written here is another one with the same number.

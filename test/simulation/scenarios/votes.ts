@@ -1,8 +1,20 @@
 /** Votes and the lease: when a vote may be given (A10), when it is given back (B3, B6), who may still believe in one (A11, A12). */
+
+import { Connection } from '../network.js';
 import { takesNobody } from './circumstances.js';
 import { killWorkerAndGuard, withoutGuard } from './guards.js';
 import { one, type Scenario } from './scenario.js';
+import type { Stage } from './stage.js';
 import { stopsStreaming } from './streams.js';
+
+/** A session of that worker that stays on the voter: its end got lost. */
+function leaveSession(stage: Stage, voter: string, worker: string): void {
+  const { network } = stage.cluster;
+  const connection = new Connection(network, stage.host(worker), stage.server(voter).machine);
+  stage.server(voter).accept(connection, 'worker', 'app', (session) => {
+    if (typeof session !== 'string') session.owner = worker;
+  });
+}
 
 export const votes: readonly Scenario[] = [
   {
@@ -237,6 +249,51 @@ export const votes: readonly Scenario[] = [
         ...one('core/lease-trace.js', 'k.seenByPeerAt = Math.max(k.seenByPeerAt, k.now);', '{}'),
       ],
       shows: /^S1: |n1 is dead/,
+    },
+  },
+  {
+    name: 'A12 the same with an old session of its worker left on every voter',
+    why: 'it was given up behind a cut long ago: that it has no lock says nothing',
+    setting: { nodes: 3, names: '' },
+    play(stage) {
+      const voters = ['n2', 'n3'];
+      for (const voter of voters) leaveSession(stage, voter, 'n1');
+      stage.run(20_000);
+      stage.writeAll();
+      stage.cut('n1', voters);
+      stage.setPaths(voters, ['n1'], 'reject');
+      for (const voter of voters) {
+        for (const session of [...stage.server(voter).sessions])
+          if (session.owner === 'n1' && session.locked)
+            stage.server(voter).endSession(session, 'cut', 'reset');
+        stage.resetStream(voter);
+        stage.at(voter, 'promoting', () => stage.expect('n1 is dead', !stage.server('n1').writable));
+      }
+      stage.untilAnyMaster(voters);
+    },
+  },
+  {
+    name: 'A12 the votes of a candidate are reset when it promotes, and the former master is back',
+    why: 'with sync off it acknowledges at once, and nobody has its row: only its ballot tells of it',
+    setting: { nodes: 3, names: '' },
+    play(stage) {
+      stage.writeAll();
+      stage.at('n2', 'promoting', () => {
+        stage.isolate('n2');
+        stage.endSessionOn('n3', 'n2');
+        stage.resetStream('n3');
+      });
+      stage.server('n1').crash('kill -9');
+      stage.untilDecision('n2', 'promoted');
+      for (const name of ['n1', 'n3'])
+        stage.at(name, 'promoting', () => stage.expect('n2 is dead', !stage.server('n2').writable));
+      stage.untilAnyMaster(['n1', 'n3']);
+      stage.expectDecided('election-rivals');
+    },
+    without: {
+      rule: 'with sync off the lease of whoever fought for an epoch is waited for',
+      replacements: one('core/freeze.js', 'e.epoch === 0 && awaitRivals(k, turn, e)', 'false'),
+      shows: /^S[13]: |n2 is dead/,
     },
   },
 ];
