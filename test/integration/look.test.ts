@@ -1,7 +1,9 @@
 /** The look at a server, on a real one, in moments that are hard to meet. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import pg from 'pg';
 import { runCommand } from '../../src/postgres/commands.js';
+import { operatorLock, operatorLockClass } from '../../src/postgres/operator-lock.js';
 import type { SessionContext } from '../../src/postgres/session-context.js';
 import { RegistryServers } from '../support/registry-servers.js';
 
@@ -10,10 +12,9 @@ describe('a look at a server', { concurrency: false }, () => {
   before(() => servers.create(['n1']));
   after(() => servers.remove());
 
-  test('that leaves recovery in the middle of it is repeated, and the session lives on', async () => {
-    const client = await servers.master.connect();
-    const session: SessionContext = {
-      client,
+  async function workerSession(): Promise<SessionContext> {
+    return {
+      client: await servers.master.connect(),
       conninfo: servers.master.conninfo(),
       ownName: 'n1',
       witness: null,
@@ -22,6 +23,27 @@ describe('a look at a server', { concurrency: false }, () => {
       schemaKnown: false,
       backendPid: null,
     };
+  }
+
+  test('finds an operator only in the session of a role that may call the function', async () => {
+    const session = await workerSession();
+    const { host, port } = servers.master;
+    const stranger = new pg.Client({ host, port, user: 'stranger', database: 'template1' });
+    await stranger.connect();
+    try {
+      const word = async () => runCommand(session, { kind: 'read-word' }, 5000);
+      await stranger.query('select pg_advisory_lock($1, $2)', [operatorLockClass, operatorLock.acceptLoss]);
+      assert.deepEqual(await word(), { kind: 'word', acceptLoss: null });
+      await servers.master.query('grant execute on function pgkeeper.failover_here(boolean) to stranger');
+      assert.deepEqual(await word(), { kind: 'word', acceptLoss: true });
+    } finally {
+      await Promise.all([stranger.end(), session.client.end()]);
+    }
+  });
+
+  test('that leaves recovery in the middle of it is repeated, and the session lives on', async () => {
+    const session = await workerSession();
+    const { client } = session;
     try {
       // What the end of recovery looks like from within one statement: it began in recovery, and PostgreSQL is out of it.
       await client.query(`create schema moment;
