@@ -1,0 +1,106 @@
+/** Two nodes alone may both have become master while a link was cut: when they see each other again, one of them ends. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { parseLsn } from '../../src/core/lsn.js';
+import { decideMaster } from '../../src/core/master.js';
+import { newKeeper } from '../../src/core/new-keeper.js';
+import { newMaster } from '../../src/core/new-master.js';
+import { step } from '../../src/core/step.js';
+import { newTurn } from '../../src/core/turn.js';
+import type { CoreSettings, Observation, Registry } from '../../src/core/types.js';
+
+const settings: CoreSettings = {
+  name: 'n1',
+  keepaliveTimeMs: 5000,
+  keepaliveCount: 3,
+  leaseTtlMs: 10_000,
+  fastFailover: true,
+  quorum: 'auto',
+  priority: 100,
+  startupGraceMs: 30_000,
+  fencingCommand: false,
+  seed: 1,
+};
+
+function rowOf(epoch: number, master: string): Registry {
+  const voters = ['n1', 'n2'].map((name, seqno) => ({
+    name,
+    kind: 'node' as const,
+    conninfo: `host=${name}`,
+    database: 'd',
+    seqno,
+  }));
+  return {
+    epoch,
+    version: 9,
+    promotionId: `p${epoch}`,
+    promotions: [],
+    systemIdentifier: '7',
+    master,
+    syncWish: '',
+    syncMembers: [],
+    syncNeeded: 0,
+    syncWished: 0,
+    voters,
+    nodes: voters,
+  } as unknown as Registry;
+}
+
+/** A master of epoch 3 with its own vote, beside whom `newest` is the newest row that it has seen anywhere. */
+function decideBeside(newest: Registry): readonly string[] {
+  const k = newKeeper(settings, 0);
+  k.registry = rowOf(3, 'n1');
+  step(k, { kind: 'wake' }, 1);
+  k.now = 1000;
+  k.role = newMaster(k, null, undefined);
+  k.now = 1001;
+  const position = parseLsn('0/5000000');
+  for (const [name, master, epoch] of [
+    ['n1', 'n1', 3],
+    ['n2', newest.master ?? '', newest.epoch],
+  ] as const) {
+    const link = k.links.get(name);
+    assert.ok(link);
+    link.session = 'open';
+    link.lastAlive = k.now;
+    link.obsAt = k.now;
+    link.obsDoneAt = k.now;
+    link.vote = name === 'n1' ? { renewedAt: k.now, ttlMs: 10_000, grantedAt: k.now, workers: [] } : null;
+    link.obs = {
+      systemIdentifier: '7',
+      nodeName: name,
+      inRecovery: false,
+      timeline: 2,
+      received: position,
+      replayed: position,
+      readToEnd: true,
+      replayPaused: false,
+      walReceiver: null,
+      primaryConninfo: '',
+      ballot: 0,
+      address: '',
+      names: '',
+      fenced: false,
+      birthAgeMs: 1e9,
+      priority: 100,
+      replication: [],
+      workers: [],
+      registry: rowOf(epoch, master),
+      retryOverride: false,
+      overruled: false,
+    } as unknown as Observation;
+  }
+  k.registry = newest;
+  const turn = newTurn();
+  assert.ok(k.role.kind === 'master');
+  decideMaster(k, turn, k.role);
+  return turn.effects.map(({ kind }) => kind);
+}
+
+test('a master that sees a newer epoch of somebody else ends its server', () => {
+  assert.ok(decideBeside(rowOf(4, 'n2')).includes('retire-server'));
+});
+
+test('one that has the newest row itself goes on', () => {
+  assert.ok(!decideBeside(rowOf(3, 'n1')).includes('retire-server'));
+});
