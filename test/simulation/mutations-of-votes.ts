@@ -169,7 +169,8 @@ export const mutationsOfVotes: readonly Mutation[] = [
         'return failoverMs;',
       ),
     ],
-    seeds: [84, 257],
+    unnoticed:
+      'whoever stands waits for T after a WAL receiver last heard the master, and the guard for T after less than that',
     caughtBy: ['S1'],
     wish: 'off',
     kinds: ['stall-worker', 'kill-worker', 'isolate'],
