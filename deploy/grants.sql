@@ -60,9 +60,10 @@ begin
 
     -- the registry
     'grant usage on schema pgkeeper to %1$s',
-    'grant select, insert, update, delete on pgkeeper.node_info, pgkeeper.witness_info, pgkeeper.events, pgkeeper.node_state to %1$s',
-    'grant select, update on pgkeeper.cluster_state to %1$s',
-    'grant select on pgkeeper.status to %1$s',
+    'grant select, insert, update, delete on pgkeeper.node_info, pgkeeper.witness_info, pgkeeper.events, pgkeeper.node_state,
+       pgkeeper.requests, pgkeeper.node_plan to %1$s',
+    'grant select, update on pgkeeper.cluster_state, pgkeeper.cluster_plan to %1$s',
+    'grant select on pgkeeper.status, pgkeeper.repl_status to %1$s',
     'grant usage, select, update on all sequences in schema pgkeeper to %1$s',
     'grant execute on all functions in schema pgkeeper to %1$s',
 

@@ -41,33 +41,6 @@ comment on sequence pgkeeper.node_info_seqno_seq is 'Numbers of node_info.seqno.
 comment on index pgkeeper.node_info_one_master is 'At most one master.';
 comment on index pgkeeper.node_info_one_nextmaster is 'At most one next master.';
 
--- Witnesses: voters without data. The wish; the voters in force are in cluster_state. Numbered together with the nodes.
-
-create table pgkeeper.witness_info (
-  seqno             integer not null default nextval('pgkeeper.node_info_seqno_seq'),
-  name              text    not null,
-  conninfo          text    not null,
-  database          text    not null,
-  token             uuid    not null default gen_random_uuid(),
-  system_identifier text    not null,
-  timeline          integer not null,
-  address           text    not null,
-  constraint witness_info_pkey primary key (seqno),
-  constraint witness_info_name_key unique (name),
-  constraint witness_info_name_check check (name <> '' and octet_length(name) <= 63),
-  constraint witness_info_conninfo_check check (conninfo <> '')
-);
-
-comment on table pgkeeper.witness_info is 'The witnesses of the cluster. Change it through pgkeeper.add_witness and pgkeeper.del_witness.';
-comment on column pgkeeper.witness_info.seqno is 'Order of registration, in one row of numbers with the nodes.';
-comment on column pgkeeper.witness_info.name is 'Name of the witness; no node has the same.';
-comment on column pgkeeper.witness_info.conninfo is 'libpq connection string to the witness, for workers; may hold a password.';
-comment on column pgkeeper.witness_info.database is 'Database in which its vote is taken and its row is kept.';
-comment on column pgkeeper.witness_info.token is 'Fresh with each add_witness: rows that were kept there before are never read again.';
-comment on column pgkeeper.witness_info.system_identifier is 'System identifier of the server that was added; on another one the vote is void.';
-comment on column pgkeeper.witness_info.timeline is 'Its timeline when it was added; on another one the vote is void.';
-comment on column pgkeeper.witness_info.address is 'Its address and port as it sees them itself; under another one the vote is void. Empty for a local socket.';
-
 -- The facts an election needs, in one row. A standby reads this row while it decides, so nothing may ever lock the table
 -- exclusively: no truncation by vacuum, and no migration may alter it (put new facts elsewhere).
 
@@ -603,26 +576,19 @@ $$;
 
 comment on function pgkeeper.refuse_on_standby(text) is 'Raises an error naming the master when run on a standby.';
 
--- node_info and witness_info in the shape of cluster_state.voters. The database is where a vote is taken; add_node makes sure that
--- every node is reached in the database the registry lives in.
+-- node_info in the shape of cluster_state.voters. The database is where a node's vote is taken; add_node makes sure that every
+-- node is reached in the database the registry lives in.
 
 create function pgkeeper.registry_json() returns jsonb
 language sql stable
 set search_path = pg_catalog, pg_temp
 as $$
-  select coalesce(jsonb_agg(v.voter order by v.seqno), '[]')
-  from (select n.seqno, jsonb_build_object('name', n.name, 'kind', 'node', 'conninfo', n.conninfo,
-                                           'database', current_database(), 'seqno', n.seqno) as voter
-        from pgkeeper.node_info n
-        union all
-        select w.seqno, jsonb_build_object('name', w.name, 'kind', 'witness', 'conninfo', w.conninfo,
-                                           'database', w.database, 'seqno', w.seqno,
-                                           'identity', jsonb_build_object('token', w.token, 'systemIdentifier', w.system_identifier,
-                                                                          'timeline', w.timeline, 'address', w.address))
-        from pgkeeper.witness_info w) v
+  select coalesce(jsonb_agg(jsonb_build_object('name', n.name, 'kind', 'node', 'conninfo', n.conninfo,
+                                               'database', current_database(), 'seqno', n.seqno) order by n.seqno), '[]')
+  from pgkeeper.node_info n
 $$;
 
-comment on function pgkeeper.registry_json() is 'node_info and witness_info in the shape of cluster_state.voters.';
+comment on function pgkeeper.registry_json() is 'node_info in the shape of cluster_state.voters.';
 
 -- The version a change of the registry gets: one more, but only once for each transaction, however many statements it has.
 -- The mark is a setting of the transaction, so a rolled back savepoint takes it back together with the change.
@@ -729,11 +695,6 @@ begin
     raise exception 'node_name "%" is reserved', node_name
       using errcode = 'reserved_name', hint = 'It has a meaning of its own in synchronous_standby_names.';
   end if;
-  select w.name into other from pgkeeper.witness_info w where lower(w.name) = lower(node_name);
-  if found then
-    raise exception 'witness "%" is registered already', other
-      using errcode = 'duplicate_object', hint = 'Nodes and witnesses share their names; choose another one, or remove it: pgkeeper.del_witness.';
-  end if;
   select n.name into other from pgkeeper.node_info n where lower(n.name) = lower(node_name);
   if other = node_name then
     raise exception 'node "%" is registered already', other
@@ -762,7 +723,7 @@ $$;
 
 comment on function pgkeeper.receiver_name(text) is 'The application_name of a WAL receiver.';
 
--- What add_node and add_witness have to know of a server: asked over dblink, as a worker will later. "same_server" is proof that it is the
+-- What add_node has to know of a server: asked over dblink, as a worker will later. "same_server" is proof that it is the
 -- server this session runs on, not a copy with the same identifier: it sees an advisory lock with a random key held by this backend.
 
 create function pgkeeper.server_facts(conninfo text) returns jsonb
@@ -782,18 +743,6 @@ begin
       'database', pg_catalog.current_database(),
       'started', extract(epoch from pg_catalog.pg_postmaster_start_time())::text,
       'port', pg_catalog.current_setting('port'),
-      'version', pg_catalog.current_setting('server_version_num')::integer,
-      'timeline', case when not pg_catalog.pg_is_in_recovery()
-        then ('x' || pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 8))::bit(32)::integer end,
-      'address', coalesce(pg_catalog.host(pg_catalog.inet_server_addr()) || ':' || pg_catalog.inet_server_port(), ''),
-      'sees_birth', exists (select from pg_catalog.pg_stat_activity a
-                            where a.backend_type = 'checkpointer' and a.backend_start is not null),
-      'may_keep', case when pg_catalog.to_regclass('pgkeeper_witness.kept') is null
-        then pg_catalog.has_database_privilege(pg_catalog.current_database(), 'create')
-        else pg_catalog.has_table_privilege('pgkeeper_witness.kept', 'select')
-          and pg_catalog.has_table_privilege('pgkeeper_witness.kept', 'insert')
-          and pg_catalog.has_table_privilege('pgkeeper_witness.kept', 'update')
-          and pg_catalog.has_table_privilege('pgkeeper_witness.kept', 'delete') end,
       'same_server', exists (select from pg_catalog.pg_locks l
                              where l.locktype = 'advisory' and l.granted and l.pid = %s and l.objsubid = 1
                                and ((l.classid::bigint << 32) | l.objid::bigint) = %s),
@@ -810,7 +759,7 @@ begin
 end
 $$;
 
-comment on function pgkeeper.server_facts(text) is 'What add_node and add_witness have to know of a server.';
+comment on function pgkeeper.server_facts(text) is 'What add_node has to know of a server.';
 
 -- The first node is the master, and that is the server add_node runs on.
 
@@ -996,118 +945,6 @@ $$;
 comment on function pgkeeper.add_node(text, text) is
   'Registers a node: the first is the master and this server, each later one a standby that streams from it under that name.';
 
--- A witness is another server than the cluster's own, takes writes, ends silent sessions by itself, shows when its memory was made
--- anew, and lets its one table be made.
-
-create function pgkeeper.check_witness(facts jsonb) returns void
-language plpgsql stable
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-  other text;
-begin
-  if facts ->> 'identifier' = (select c.system_identifier::text from pg_control_system() c) then
-    raise exception 'the conninfo leads to a member of this cluster, which has a vote of its own'
-      using errcode = 'invalid_parameter_value', hint = 'Take a server of another cluster; a standby of this one is added with pgkeeper.add_node.';
-  elsif (facts ->> 'in_recovery')::boolean then
-    raise exception 'the server is a standby and takes no writes, so it cannot keep the witness''s row'
-      using errcode = 'object_not_in_prerequisite_state', hint = 'Take a server that is nobody''s standby.';
-  elsif (facts ->> 'version')::integer < 140000 then
-    raise exception 'the server is older than PostgreSQL 14 and cannot end silent sessions by itself (idle_session_timeout)'
-      using errcode = 'object_not_in_prerequisite_state', hint = 'Take a server of PostgreSQL 14 or newer.';
-  elsif not (facts ->> 'sees_birth')::boolean then
-    raise exception 'the user of the conninfo may not see since when the server runs'
-      using errcode = 'insufficient_privilege', hint = 'On the witness: GRANT pg_monitor TO that user.';
-  elsif not (facts ->> 'may_keep')::boolean then
-    raise exception 'the user of the conninfo may not keep a row in database "%" of the witness', facts ->> 'database'
-      using errcode = 'insufficient_privilege',
-            hint = 'On the witness: GRANT CREATE ON DATABASE ... TO that user, who then makes the schema pgkeeper_witness. '
-                   'If that schema is there already, connect as the user that owns it.';
-  end if;
-  select w.name into other from pgkeeper.witness_info w
-    where w.system_identifier = facts ->> 'identifier' and w.timeline = (facts ->> 'timeline')::integer and w.address = facts ->> 'address';
-  if found then
-    raise exception 'the server is registered already, as witness "%"', other
-      using errcode = 'duplicate_object', hint = format('One server has one vote. To add it under another name: SELECT pgkeeper.del_witness(%L); first.', other);
-  end if;
-end
-$$;
-
-comment on function pgkeeper.check_witness(jsonb) is 'Refuses a server that cannot be a witness of this cluster.';
-
--- Registers a witness: any PostgreSQL server that is no member of this cluster. Nothing is installed there; the workers make a table of
--- their own. All checks come before the first change. Order of locks as in add_node.
-
-create function pgkeeper.add_witness(name text, conninfo text) returns boolean
-language plpgsql volatile
-set search_path = pg_catalog, pg_temp
-set lock_timeout = '60s'
-as $$
-declare
-  facts jsonb;
-begin
-  perform pgkeeper.refuse_on_standby('add_witness');
-  if conninfo is null or btrim(conninfo) = '' then
-    raise exception 'conninfo must not be %', case when conninfo is null then 'NULL' else 'empty' end
-      using errcode = case when conninfo is null then 'null_value_not_allowed' else 'invalid_parameter_value' end,
-            hint = 'Give a libpq connection string by which every node reaches the witness, such as ''host=... port=5432 dbname=... user=...''.';
-  end if;
-  lock table pgkeeper.node_info in share update exclusive mode;
-  perform pgkeeper.check_node_name(name);
-  if (select count(*) < 2 from pgkeeper.node_info) then
-    raise exception 'a witness needs two nodes to decide between, and there % registered',
-        (select case count(*) when 0 then 'is none' else 'is one' end from pgkeeper.node_info)
-      using errcode = 'object_not_in_prerequisite_state',
-            hint = 'Register the standby first: SELECT pgkeeper.add_node(...). With one node and a witness, the loss of the witness would stop the node.';
-  end if;
-  facts := pgkeeper.server_facts(conninfo);
-  perform pgkeeper.check_witness(facts);
-
-  perform from pgkeeper.cluster_state c for update;
-  insert into pgkeeper.witness_info (name, conninfo, database, system_identifier, timeline, address)
-    values (add_witness.name, add_witness.conninfo, facts ->> 'database', facts ->> 'identifier', (facts ->> 'timeline')::integer,
-            facts ->> 'address');
-  insert into pgkeeper.events (epoch, node, code, sentence, details)
-    select c.epoch, add_witness.name, 'witness-added', format('%s was registered as witness', add_witness.name),
-           jsonb_build_object('version', c.version)
-    from pgkeeper.cluster_state c;
-  return true;
-end
-$$;
-
-comment on function pgkeeper.add_witness(text, text) is
-  'Registers a witness: any PostgreSQL server that is no member of this cluster; it lends its vote and keeps one row.';
-
--- Removes a witness: true if removed, false if unknown. What it kept stays there until another witness of this cluster is kept on the
--- same server, and is never read again.
-
-create function pgkeeper.del_witness(name text) returns boolean
-language plpgsql volatile
-set search_path = pg_catalog, pg_temp
-set lock_timeout = '60s'
-as $$
-begin
-  perform pgkeeper.refuse_on_standby('del_witness');
-  if name is null then
-    raise exception 'the witness to remove must not be NULL'
-      using errcode = 'null_value_not_allowed', hint = 'Give its name, as in pgkeeper.witness_info.';
-  end if;
-  lock table pgkeeper.node_info in share update exclusive mode;
-  if not exists (select from pgkeeper.witness_info w where w.name = del_witness.name) then
-    return false;
-  end if;
-  perform from pgkeeper.cluster_state c for update;
-  delete from pgkeeper.witness_info w where w.name = del_witness.name;
-  insert into pgkeeper.events (epoch, node, code, sentence, details)
-    select c.epoch, del_witness.name, 'witness-removed', format('%s is no witness any more', del_witness.name),
-           jsonb_build_object('version', c.version)
-    from pgkeeper.cluster_state c;
-  return true;
-end
-$$;
-
-comment on function pgkeeper.del_witness(text) is 'Removes a witness: true if removed, false if unknown.';
-
 -- Takes a node out of the registry; the two forms of del_node find it. The server itself runs on, its worker stops managing it.
 -- Order of locks as in add_node.
 
@@ -1209,31 +1046,6 @@ end
 $$;
 
 comment on function pgkeeper.own_position() is 'Timeline, position and lag of this server.';
-
--- The operator's word on a cluster without a master, on the standby that is to take over. It is a lock of this session, which the worker
--- beside this server looks for every second while nobody is master; it counts as long as the session lasts. A standby writes nothing,
--- so there is no other place for it. The class of the lock is also in src/postgres/operator-lock.ts.
-
-create function pgkeeper.failover_here(accept_data_loss boolean default false) returns void
-language plpgsql volatile
-set search_path = pg_catalog, pg_temp
-as $$
-begin
-  if not pg_is_in_recovery() then
-    raise exception 'this server is no standby: it takes writes'
-      using errcode = 'object_not_in_prerequisite_state', hint = 'Run this on the standby that is to take over, and only when nobody is master.';
-  elsif accept_data_loss is null then
-    raise exception 'accept_data_loss must not be NULL' using errcode = 'null_value_not_allowed', hint = 'Say true or false.';
-  end if;
-  perform pg_advisory_unlock(1885825894, l.objid::integer) from pg_locks l
-    where l.pid = pg_backend_pid() and l.locktype = 'advisory' and l.objsubid = 2 and l.classid = 1885825894;
-  perform pg_advisory_lock(1885825894, case when accept_data_loss then 2 else 1 end);
-  raise notice 'the worker of this server is asked to take over; keep this session open until pg_is_in_recovery() is false'
-    using hint = 'pgkeeper events and the log of the worker say what it does. To take it back, end this session.';
-end
-$$;
-
-comment on function pgkeeper.failover_here(boolean) is 'Asks the worker of this standby to take over where nobody is master; counts while the session lasts.';
 
 -- Who holds this server's vote: the advisory lock whose key is the system identifier. The node's name if a worker holds it.
 
@@ -1356,32 +1168,16 @@ create trigger truncated after truncate on pgkeeper.node_info
 
 comment on trigger truncated on pgkeeper.node_info is 'Copies the change into cluster_state.';
 
--- As for node_info: copied into cluster_state, version raised once for the transaction, workers told.
-
-create trigger changed after insert or delete or update on pgkeeper.witness_info
-  for each row execute function pgkeeper.node_info_changed();
-
-comment on trigger changed on pgkeeper.witness_info is 'Copies the change into cluster_state.';
-
-create trigger truncated after truncate on pgkeeper.witness_info
-  for each statement execute function pgkeeper.node_info_changed();
-
-comment on trigger truncated on pgkeeper.witness_info is 'Copies the change into cluster_state.';
-
 -- The cluster as this server knows it, without asking anybody, so it works on an isolated standby too. What this server cannot know is NULL.
 --   state      what the node's worker says of itself in the application_name of its session here ('pgk STATE NAME', cut at 63
 --              bytes); no session: unreachable, seen from here
 --   timeline, lsn, lag_bytes   this server: measured now; on the master also its streaming standbys (replayed position)
 --   since      since when the state holds, if it is the one last reported to the master
 --   lease      whose worker holds this server's vote; for this server's row only
--- Of a witness only the name is known here; whether it answers, and who holds its vote, is what `pgkeeper status` asks it.
 -- A reader needs pg_monitor: without it the sessions of others look empty and every node unreachable.
 
 create view pgkeeper.status as
-  select s.name, s.role, s.state, s.is_nextmaster, s.is_sync, s.timeline, s.lsn, s.lag_bytes, s.since, s.lease
-  from (
-  select n.seqno,
-         n.name,
+  select n.name,
          case when n.is_master then 'master' else 'standby' end as role,
          coalesce(worker.state, 'unreachable') as state,
          n.is_nextmaster,
@@ -1410,12 +1206,9 @@ create view pgkeeper.status as
     order by r.state = 'streaming' desc, r.replay_lsn desc
     limit 1) stream on true
   left join pgkeeper.node_state known on known.name = n.name and known.state = coalesce(worker.state, 'unreachable')
-  union all
-  select w.seqno, w.name, 'witness', 'witness', false, false, null, null, null, null, null
-  from pgkeeper.witness_info w) s
-  order by s.seqno;
+  order by n.seqno;
 
-comment on view pgkeeper.status is 'The cluster as this server knows it, one row per node and witness; asks nobody.';
+comment on view pgkeeper.status is 'The cluster as this server knows it, one row per node; asks nobody.';
 
 -- Nothing for PUBLIC: conninfo may hold passwords, and indirect_polling connects wherever it is told to.
 -- What a worker's role needs is in deploy/grants.sql.
@@ -1428,8 +1221,6 @@ revoke all on all functions in schema pgkeeper from public;
 -- Down Migration
 
 drop view pgkeeper.status;
-drop trigger truncated on pgkeeper.witness_info;
-drop trigger changed on pgkeeper.witness_info;
 drop trigger truncated on pgkeeper.node_info;
 drop trigger updated on pgkeeper.node_info;
 drop trigger changed on pgkeeper.node_info;
@@ -1441,15 +1232,11 @@ drop function pgkeeper.cluster_state_notify();
 drop trigger forward on pgkeeper.cluster_state;
 drop function pgkeeper.cluster_state_forward();
 drop function pgkeeper.vote_holder();
-drop function pgkeeper.failover_here(accept_data_loss boolean);
 drop function pgkeeper.own_position(out timeline integer, out lsn pg_lsn, out lag_bytes bigint);
 drop function pgkeeper.own_name();
 drop function pgkeeper.del_node(seqno integer);
 drop function pgkeeper.del_node(node_name text);
 drop function pgkeeper.remove_node(wanted_name text, wanted_seqno integer);
-drop function pgkeeper.del_witness(name text);
-drop function pgkeeper.add_witness(name text, conninfo text);
-drop function pgkeeper.check_witness(facts jsonb);
 drop function pgkeeper.add_node(node_name text, conninfo text);
 drop function pgkeeper.check_standby_node(node_name text, conninfo text, facts jsonb);
 drop function pgkeeper.check_streaming(node_name text);
@@ -1482,6 +1269,5 @@ drop function pgkeeper.version();
 drop table pgkeeper.node_state;
 drop table pgkeeper.events;
 drop table pgkeeper.cluster_state;
-drop table pgkeeper.witness_info;
 drop table pgkeeper.node_info;
 drop schema pgkeeper;

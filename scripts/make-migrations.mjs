@@ -1,10 +1,15 @@
-// Generates migrations/ from the parts of the extension, so that CREATE EXTENSION and `pgkeeper migrate` make the same objects.
-//   node scripts/make-migrations.mjs           writes the file
-//   node scripts/make-migrations.mjs --check   exits 1 if the committed file is not what would be written
-// Nothing else may write into migrations/. Up = the parts in their order; Down = the same objects dropped one by one in the
-// opposite order, never with CASCADE, so that whatever a user has built upon them stops the removal instead of vanishing.
-import { readFileSync, writeFileSync } from 'node:fs';
+// Generates what leads from the last release to the present objects: the extension's upgrade script and the newest migration, from one
+// list of steps. The parts under extension/sql are the source of the fresh extension; what was released stays as it was released
+// (extension/released, the older files of extension/upgrades and migrations). So three ways lead to the same objects: CREATE EXTENSION,
+// ALTER EXTENSION UPDATE, and all migrations one after the other; a test compares them.
+//   node scripts/make-migrations.mjs           writes the files
+//   node scripts/make-migrations.mjs --check   exits 1 if a committed file is not what would be written
+// The migration's Down is the way back to the last release, generated the same way; that of the first drops one object after the other, never
+// with CASCADE, so that whatever a user has built upon them stops the removal instead of vanishing.
+// At a release: copy the joined script (make -C extension) to extension/released, then raise the version.
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { newlyDumped, upgradeSteps } from './upgrade-steps.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const read = (path) => readFileSync(`${root}/${path}`, 'utf8');
@@ -12,67 +17,74 @@ const read = (path) => readFileSync(`${root}/${path}`, 'utf8');
 /** node-pg-migrate cuts the file at the first line that looks like this, even inside a function's body. */
 const marker = /^\s*--[\s-]*(?:up|down)\s+migration/im;
 
-function parts() {
+const version = /^default_version = '(.*)'$/m.exec(read('extension/pg_keeper.control'))?.[1];
+
+/** As the Makefile joins them. */
+function present() {
   const names = read('extension/sql/parts.list')
     .split('\n')
     .map((line) => line.trim())
     .filter((line) => line !== '' && !line.startsWith('#'));
-  return names.map((name) => {
+  const parts = [...names, 'extension_only.sql'].map((name) => {
     const sql = read(`extension/sql/${name}`);
-    if (marker.test(sql)) {
+    if (marker.test(sql))
       throw new Error(`extension/sql/${name} has a line that node-pg-migrate would take for its marker`);
-    }
     return sql;
   });
+  return parts.join('').replaceAll('@VERSION@', version);
 }
 
-/** The statements that undo one part, last made first. Indexes, sequences and constraints go with their table. */
-function undo(sql) {
-  const made = /^create (schema|table|function|view|trigger) (?:(pgkeeper\.\w+)(\([^)]*\))?|(\w+))/gm;
-  const statements = [];
-  for (const [, kind, qualified, parameters, name] of sql.matchAll(made)) {
-    if (kind === 'trigger') {
-      const table = new RegExp(`^create trigger ${name} [^;]*? on (pgkeeper\\.\\w+)`, 'm').exec(sql)?.[1];
-      statements.push(`drop trigger ${name} on ${table};`);
-    } else if (kind === 'function') {
-      statements.push(`drop function ${qualified}${parameters.replaceAll(/ default [^,)]+/g, '')};`);
-    } else {
-      statements.push(`drop ${kind} ${qualified ?? name};`);
-    }
-  }
-  return statements.reverse();
+const asNumbers = (text) => text.split('.').map(Number);
+
+function releases() {
+  return readdirSync(`${root}/extension/released`)
+    .map((name) => /^pg_keeper--([\d.]+)\.sql$/.exec(name)?.[1])
+    .filter((found) => found !== undefined && found !== version)
+    .sort((a, b) => {
+      const [x, y] = [asNumbers(a), asNumbers(b)];
+      return x[0] - y[0] || x[1] - y[1] || x[2] - y[2];
+    });
 }
 
-const version = /^default_version = '(.*)'$/m.exec(read('extension/pg_keeper.control'))?.[1];
-const target = `migrations/0001_pg_keeper-${version}.sql`;
-const all = parts();
+/** Statements for tables that change; there are none as long as no such file is there. */
+function byHand(direction) {
+  const path = `extension/upgrades/${version}-${direction}-by-hand.sql`;
+  return existsSync(`${root}/${path}`) ? read(path) : null;
+}
 
-const text = [
-  '-- Generated from extension/sql by scripts/make-migrations.mjs; change the parts, not this file.',
-  '',
-  '-- Up Migration',
-  '',
-  'create extension if not exists dblink;',
-  '',
-  all.join('\n').replaceAll('@VERSION@', version),
-  '-- Down Migration',
-  '',
-  ...all.toReversed().flatMap(undo),
-  '',
-].join('\n');
+const all = releases();
+const last = all.at(-1);
+if (last === undefined) throw new Error('extension/released holds no earlier release');
+const released = read(`extension/released/pg_keeper--${last}.sql`);
+const now = present();
+const up = upgradeSteps(released, now, byHand('up'));
+const down = upgradeSteps(now, released, byHand('down'));
+const head = `-- Generated by scripts/make-migrations.mjs from version ${last} and extension/sql; change the parts, not this file.`;
+const number = String(all.length + 1).padStart(4, '0');
 
-if (process.argv.includes('--check')) {
-  let committed = '';
-  try {
-    committed = read(target);
-  } catch {
-    // a missing file differs
-  }
-  if (committed !== text) {
-    console.error(`${target} is out of date: run node scripts/make-migrations.mjs`);
+const files = {
+  [`extension/upgrades/pg_keeper--${last}--${version}.sql`]: [
+    head,
+    `\\echo Use "ALTER EXTENSION pg_keeper UPDATE TO '${version}'" to load this file. \\quit`,
+    ...up,
+    ...newlyDumped(released, now),
+  ],
+  [`migrations/${number}_pg_keeper-${version}.sql`]: [
+    head,
+    '-- Up Migration',
+    ...up,
+    '-- Down Migration',
+    ...down,
+  ],
+};
+
+for (const [path, steps] of Object.entries(files)) {
+  const text = `${steps.join('\n\n')}\n`;
+  if (!process.argv.includes('--check')) {
+    writeFileSync(`${root}/${path}`, text);
+    console.log(`${path} written`);
+  } else if (!existsSync(`${root}/${path}`) || read(path) !== text) {
+    console.error(`${path} is out of date: run node scripts/make-migrations.mjs`);
     process.exitCode = 1;
   }
-} else {
-  writeFileSync(`${root}/${target}`, text);
-  console.log(`${target} written`);
 }

@@ -1,6 +1,6 @@
 // `npm test [-- PATTERN]`: installs what is missing, checks style and types, then runs every test: the quick ones side by side,
-// those with real servers one after the other, on the system's PostgreSQL and on 18 from npm.
-// Options: PATTERN runs the files whose path contains it; --quick leaves the real servers out.
+// those with real servers one after the other, on the system's PostgreSQL, and what depends on the version on 18 from npm too.
+// Options: PATTERN runs the files whose path contains it; --quick leaves the real servers out; --all runs every file on both.
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { filesIn, finish, minute, round, total } from './rounds.mjs';
@@ -16,6 +16,10 @@ import {
 
 const args = process.argv.slice(2);
 const quick = args.includes('--quick');
+const all = args.includes('--all');
+/** SQL, views and functions, recovery and its files: what differs from one major version to the next. */
+const dependsOnVersion =
+  /(registry-.*|look|schema-drift|lags-and-history|vote-sessions|failover|switchover|planned-work|rejoin|clone|witness|guard-process)\.test\.js$/;
 const pattern = args.find((arg) => !arg.startsWith('--')) ?? '';
 
 let styleFailed = false;
@@ -49,8 +53,11 @@ if (!quick) {
     console.log(
       '\n!! This system has no PostgreSQL: what needs pg_rewind, pg_basebackup or pg_dump is not tested (apt-get install postgresql).',
     );
-  for (const [title, folder] of servers) {
-    await round(`real servers: ${title}`, filesIn('integration', pattern), {
+  for (const [i, [title, folder]] of servers.entries()) {
+    const files = filesIn('integration', pattern);
+    const chosen =
+      i === 0 || all || pattern !== '' ? files : files.filter((file) => dependsOnVersion.test(file));
+    await round(`real servers: ${title}`, chosen, {
       concurrency: 1,
       environment: { PGKEEPER_TEST_BIN: folder },
       timeoutMs: 10 * minute,

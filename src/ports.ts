@@ -49,10 +49,16 @@ export interface Notifications {
 export interface OwnServer {
   inspect(): void;
   retire(names: string | null): void;
-  start(): void;
+  /** As a master only where its own worker stopped it and still holds the lease. */
+  start(as: 'standby' | 'master'): void;
+  checkpoint(deadlineMs: number): void;
+  /** A clean stop. */
+  stop(deadlineMs: number): void;
   /** `follow`: the primary_conninfo with which the server comes back. */
   rejoin(source: string, mode: 'rewind-or-copy' | 'copy', follow: string): void;
   endWalReceiver(): void;
+  /** Where the nodes are, for a time when the own data cannot be read. */
+  remember?(nodes: readonly { readonly name: string; readonly conninfo: string }[]): void;
 }
 
 export interface HookCall {

@@ -2,10 +2,9 @@
 import { formatDuration } from '../core/duration.js';
 import type { Reach, ServerFacts } from './check-facts.js';
 import { findingsOfQuorum } from './check-quorum.js';
-import { type ClusterLook, settingsOfNode } from './cluster-look.js';
+import { answered, type ClusterLook, settingsOfNode } from './cluster-look.js';
 import { failureText } from './failure-text.js';
 import { about, type Finding } from './finding.js';
-import { answered } from './status.js';
 
 export function findingsOfCluster(
   cluster: ClusterLook,

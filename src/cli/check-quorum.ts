@@ -1,14 +1,16 @@
 /** Workers, witnesses, votes, and whether an election now would succeed. Pure: a look at the cluster in, findings out. */
 import { isForeign } from '../core/foreign-server.js';
+import { pauseOf, priorityOf } from '../core/plan.js';
 import { compareRegistry } from '../core/types.js';
-import { type ClusterLook, workerStateOf } from './cluster-look.js';
+import { answered, type ClusterLook, workerStateOf } from './cluster-look.js';
 import { about, type Finding } from './finding.js';
 import { forecastOf } from './forecast.js';
-import { answered, statusOf } from './status.js';
+import { statusOf } from './status.js';
 
 export function findingsOfQuorum(cluster: ClusterLook): readonly Finding[] {
   return [
     ...workerFindings(cluster),
+    ...plannedFindings(cluster),
     ...witnessFindings(cluster),
     ...quorumFindings(cluster),
     ...forecastFindings(cluster),
@@ -47,8 +49,36 @@ function workerFindings(cluster: ClusterLook): readonly Finding[] {
           null,
         ),
       );
-    if (look.observation.priority === 0)
+    if (priorityOf(cluster.registry, name, look.observation.priority) === 0)
       found.push(about('warning', name, 'priority', 'has priority 0: it votes, but is never promoted', null));
+  }
+  return found;
+}
+
+/** What was planned and not ended yet. */
+function plannedFindings({ registry }: ClusterLook): readonly Finding[] {
+  const found: Finding[] = [];
+  if (pauseOf(registry) !== null)
+    found.push(
+      about(
+        'problem',
+        null,
+        'pause',
+        'the cluster is paused: nobody is promoted or fenced by itself',
+        'when the work is done: pgkeeper resume',
+      ),
+    );
+  for (const { name, maintenance } of registry.nodes) {
+    if (maintenance === true)
+      found.push(
+        about(
+          'warning',
+          name,
+          'maintenance',
+          'is in maintenance: no candidate, its server is left as it is',
+          `when the work is done: pgkeeper maintenance ${name} off`,
+        ),
+      );
   }
   return found;
 }

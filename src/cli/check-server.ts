@@ -204,6 +204,16 @@ function schemaFindings(facts: ServerFacts, context: ServerContext): readonly Fi
   const verdict = judgeSchema(facts.schema, context.programVersion);
   if (verdict.kind === 'unusable')
     found.push(finding('problem', facts, 'objects', verdict.reason, verdict.mend));
+  else if (verdict.kind === 'differs')
+    found.push(
+      finding(
+        'warning',
+        facts,
+        'objects',
+        `${verdict.reason}; the cluster is kept all the same`,
+        verdict.mend,
+      ),
+    );
   else found.push(finding('ok', facts, 'objects', `objects of version ${verdict.version}`));
   if (!facts.dblink)
     found.push(

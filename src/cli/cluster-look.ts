@@ -189,3 +189,24 @@ export function isSameNode(worker: WorkerSession, name: string): boolean {
     (full.length > 63 && full.subarray(0, 63).toString() === `pgk ${worker.state} ${worker.node}`)
   );
 }
+
+export type SyncMode = 'on' | 'degraded' | 'off';
+
+export function syncOf(registry: Registry): SyncMode {
+  if (registry.syncWished === 0) return 'off';
+  return registry.syncNeeded === 0 ? 'degraded' : 'on';
+}
+
+/** Strict where any node is: that node would not promote without a majority. */
+export function quorumOf(cluster: ClusterLook): 'auto' | 'strict' {
+  const strict = cluster.nodes.some((node) => answered(node)?.keeperSettings['quorum'] === 'strict');
+  return strict ? 'strict' : 'auto';
+}
+
+export function answered(node: NodeLook | undefined): Answered | null {
+  return node?.look.kind === 'answered' ? node.look : null;
+}
+
+export function isHolder(holder: string, master: string | null): boolean {
+  return master !== null && isSameNode({ node: holder, state: '', silentMs: 0 }, master);
+}

@@ -5,7 +5,9 @@
 import type { Command } from 'commander';
 import { addConnectionOptions } from './connection-options.js';
 import type { ExitCode } from './exit-codes.js';
+import { addPlannedWork } from './planned-commands.js';
 import { addSettingsOptions, loadRequestOf } from './settings-options.js';
+import { addClone, addRejoin } from './standby-commands.js';
 
 export type Finish = (code: ExitCode) => void;
 
@@ -17,6 +19,9 @@ export function addCommands(program: Command, finish: Finish): void {
   addNodes(program, finish);
   addWitnesses(program, finish);
   addFailover(program, finish);
+  addClone(program, finish);
+  addRejoin(program, finish);
+  addPlannedWork(program, finish);
   addCheck(program, finish);
   addExplain(program, finish);
   addEvents(program, finish);
@@ -28,10 +33,12 @@ function addWorker(program: Command, finish: Finish): void {
   const command = program
     .command('worker')
     .description('the daemon beside one server: watches, votes, fails over (SIGHUP reloads, SIGTERM stops)');
-  addSettingsOptions(addConnectionOptions(command)).action(async (options) => {
-    const { runWorker } = await import('./worker.js');
-    finish(await runWorker(loadRequestOf(options)));
-  });
+  addSettingsOptions(addConnectionOptions(command))
+    .option('--handover', 'SIGTERM beside the master switches over first')
+    .action(async (options) => {
+      const { runWorker } = await import('./worker.js');
+      finish(await runWorker(loadRequestOf(options), options.handover === true));
+    });
 }
 
 /** Not for people: the worker of a master starts it. */

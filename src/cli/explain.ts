@@ -36,6 +36,7 @@ function linesOf(forecast: Forecast): readonly string[] {
     item(`Votes: ${votes.reachable} of ${votes.voters} would be there, ${votes.needed} are needed.`),
     item(`Acknowledged commits: ${commitsText(forecast)}`),
     ...forecast.blocked_by.map((block) => item(`Blocked: ${block}.`)),
+    ...forecast.warnings.map((warning) => item(`Warning: ${warning}.`)),
     ...(forecast.outage === null
       ? []
       : ['Outage:', ...outageLines(forecast.outage).map((line) => `  ${wrapped(line, '  ')}`)]),

@@ -8,13 +8,12 @@ import type pg from 'pg';
 import { parseDuration } from '../core/duration.js';
 import { formatLsn } from '../core/lsn.js';
 import { operatorLock, operatorLockClass } from '../postgres/operator-lock.js';
-import { type ClusterLook, lookAtCluster, type NodeLook, workerStateOf } from './cluster-look.js';
+import { answered, type ClusterLook, lookAtCluster, type NodeLook, workerStateOf } from './cluster-look.js';
 import { type ConnectionOptions, conninfoOf } from './connection-options.js';
 import { CommandFailure, type ExitCode, exitCodes } from './exit-codes.js';
 import { type Forecast, forecastOf } from './forecast.js';
 import { print, printJson, say, wrapped } from './output.js';
 import { connect, type Session, withSession } from './session.js';
-import { answered } from './status.js';
 
 export interface FailoverOptions extends ConnectionOptions {
   readonly acceptDataLoss?: boolean;

@@ -6,13 +6,21 @@
 import { formatDuration } from '../core/duration.js';
 import { majorityOf } from '../core/lease.js';
 import { formatLsn } from '../core/lsn.js';
+import { isInMaintenance, pauseOf, priorityOf } from '../core/plan.js';
 import { type Candidate, candidateOf, compareWal, rank, restriction } from '../core/ranking.js';
+import { twoNodesWarning } from '../core/two-nodes.js';
 import type { Registry } from '../core/types.js';
 import type { Settings } from '../settings/settings.js';
-import { type ClusterLook, type NodeLook, settingsOfNode, workerStateOf } from './cluster-look.js';
+import {
+  answered,
+  type ClusterLook,
+  type NodeLook,
+  quorumOf,
+  settingsOfNode,
+  workerStateOf,
+} from './cluster-look.js';
 import { failureText } from './failure-text.js';
 import { formatBytes } from './output.js';
-import { answered, quorumOf } from './status.js';
 
 export interface Place {
   readonly name: string;
@@ -52,6 +60,8 @@ export interface Forecast {
     readonly awaited: readonly string[];
   };
   readonly outage: Outage | null;
+  /** What the verdict does not show, and the operator must know. */
+  readonly warnings: readonly string[];
 }
 
 /** Others that would go on without: how long each lower-ranked one waits for a better one, as in core/election. */
@@ -109,6 +119,7 @@ export function forecastOf(cluster: ClusterLook): Forecast {
     votes,
     commits,
     outage: first === undefined ? null : outageOf(cluster, first, active.length),
+    warnings: [twoNodesWarning(registry.voters, quorumOf(cluster)) ?? []].flat(),
   };
 }
 
@@ -173,7 +184,9 @@ function whyNot(cluster: ClusterLook, node: NodeLook, registry: Registry): strin
   const { observation } = node.look;
   if (!isVoter(registry, node)) return 'is registered, but has no vote yet';
   if (!observation.inRecovery) return 'is writable, though it is not the master of the newest epoch';
-  if (observation.priority === 0) return 'has priority 0: never master';
+  if (isInMaintenance(registry, node.voter.name)) return 'is in maintenance';
+  if (priorityOf(registry, node.voter.name, observation.priority) === 0)
+    return 'has priority 0: never master';
   if (observation.fenced && registry.master !== node.voter.name)
     return 'is fenced until it has rejoined the master';
   if (workerStateOf(cluster, node.voter.name) === null) return 'has no running worker to promote it';
@@ -189,6 +202,8 @@ function blockedBy(
   const { registry } = cluster;
   const blocks: string[] = [];
   if (first === undefined) blocks.push('no node may be promoted');
+  if (pauseOf(registry) !== null)
+    blocks.push('the cluster is paused: nobody is promoted until pgkeeper resume');
   if (votes.reachable < votes.needed)
     blocks.push(
       `no majority: ${votes.reachable} of ${votes.voters} voters would be there, ${votes.needed} are needed`,

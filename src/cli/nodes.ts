@@ -89,13 +89,13 @@ export async function runDelWitness(name: string, options: NodeOptions): Promise
   });
 }
 
-function timeoutOf(options: NodeOptions): number {
+export function timeoutOf(options: Pick<NodeOptions, 'timeout'>): number {
   const parsed = parseDuration(options.timeout);
   if (parsed.kind === 'problem') throw new CommandFailure(exitCodes.usage, `--timeout: ${parsed.message}`);
   return parsed.ms;
 }
 
-async function call(client: pg.Client, sql: string, values: readonly unknown[]): Promise<boolean> {
+export async function call(client: pg.Client, sql: string, values: readonly unknown[]): Promise<boolean> {
   try {
     const { rows } = await client.query<{ done: boolean }>(sql, [...values]);
     return rows[0]?.done === true;
@@ -116,14 +116,14 @@ async function nameOf(client: pg.Client, seqno: number): Promise<string | undefi
   }
 }
 
-type Waited = 'done' | 'no-worker' | 'timeout' | 'not-waited';
+export type Waited = 'done' | 'no-worker' | 'timeout' | 'not-waited';
 
 const pollMs = 50;
 /** A worker that runs shows itself within this time; else nobody will take the change in. */
 const workerBoundMs = 2000;
 
 /** The master's worker changes the voters one at a time; it shows by its session on its own server, in a name cut at 63 bytes. */
-async function waitForVote(
+export async function waitForVote(
   client: pg.Client,
   node: string,
   wanted: boolean,

@@ -4,7 +4,13 @@ import type { WitnessKey } from '../core/effects.js';
 import type { Observation } from '../core/types.js';
 import { queryWithDeadline } from '../postgres/connect.js';
 import { type ObservationRow, observationOf, observeSql } from '../postgres/observation.js';
-import { type WitnessRow, witnessObservation, witnessSql, witnessTableSql } from '../postgres/witness.js';
+import {
+  type WitnessRow,
+  witnessObservation,
+  witnessSql,
+  witnessTableSql,
+  witnessValues,
+} from '../postgres/witness.js';
 import { definitions } from '../settings/settings.js';
 
 /** A worker as its sessions on a server show it. */
@@ -37,6 +43,8 @@ export interface Answered {
   /** Their wall clock minus ours; true within +- roundTripMs / 2. */
   readonly clockOffsetMs: number;
   readonly roundTripMs: number;
+  /** On a standby: age of the last transaction it has replayed. */
+  readonly replayedAgeMs: number | null;
   /** pg_keeper.* as a session there sees them; flags and environment of its worker may say otherwise. */
   readonly keeperSettings: Readonly<Record<string, string | null>>;
 }
@@ -44,6 +52,7 @@ export interface Answered {
 const detailsSql = (withRegistry: boolean) => `
 select current_setting('server_version_num')::int as server_version,
   extract(epoch from clock_timestamp()) * 1000 as clock_ms,
+  case when pg_is_in_recovery() then extract(epoch from clock_timestamp() - pg_last_xact_replay_timestamp()) * 1000 end as replayed_age_ms,
   (select json_object_agg(n.name, nullif(current_setting('pg_keeper.' || n.name, true), ''))
    from unnest($1::text[]) as n(name)) as keeper_settings,
   (select json_agg(json_build_object('name', a.application_name, 'silentMs',
@@ -66,6 +75,7 @@ export const settingNames = definitions.flatMap(({ name, aliases }) => [name, ..
 interface DetailsRow {
   readonly server_version: number;
   readonly clock_ms: string;
+  readonly replayed_age_ms: string | null;
   readonly keeper_settings: Readonly<Record<string, string | null>>;
   readonly workers: readonly { readonly name: string; readonly silentMs: number }[] | null;
   readonly holder: string | null;
@@ -90,8 +100,8 @@ async function observe(
   }
   const known = await queryWithDeadline(client, witnessTableSql, [], deadlineMs);
   const withRow = (known.rows[0] as { readonly known: boolean }).known;
-  const key = withRow ? [witness.systemIdentifier, witness.token] : [];
-  const { rows } = await queryWithDeadline(client, witnessSql(withRow), ['pgkeeper', ...key], deadlineMs);
+  const values = witnessValues('pgkeeper', witness, withRow);
+  const { rows } = await queryWithDeadline(client, witnessSql(withRow), values, deadlineMs);
   return witnessObservation(rows[0] as WitnessRow);
 }
 
@@ -120,6 +130,7 @@ export async function lookAt(
     serverVersion: details.server_version,
     clockOffsetMs: Number(details.clock_ms) - (sentAt + roundTripMs / 2),
     roundTripMs,
+    replayedAgeMs: details.replayed_age_ms === null ? null : Math.max(0, Number(details.replayed_age_ms)),
     keeperSettings: details.keeper_settings,
   };
 }

@@ -32,6 +32,7 @@ export function sqlFailure(error: unknown): CommandFailure {
     return new CommandFailure(exitCodes.failed, 'the pgkeeper objects are not in this database', [
       'If they are in another database, name it with -d.',
       'To install them, on the master: CREATE EXTENSION pg_keeper CASCADE; or: pgkeeper migrate -d ...',
+      'If they are here, they are older than this program: ALTER EXTENSION pg_keeper UPDATE; or: pgkeeper migrate -d ...',
     ]);
   }
   if (kind === 'privilege')

@@ -1,15 +1,27 @@
 /** `pgkeeper status`: the cluster at a glance, from any node, also from an isolated standby. */
-import { isForeign } from '../core/foreign-server.js';
 import { majorityOf } from '../core/lease.js';
 import { formatLsn } from '../core/lsn.js';
+import { pauseOf } from '../core/plan.js';
+import { streamsFrom } from '../core/suspicion.js';
 import type { Registry } from '../core/types.js';
-import { type ClusterLook, isSameNode, lookAtCluster, type NodeLook, workerStateOf } from './cluster-look.js';
+import {
+  answered,
+  type ClusterLook,
+  isHolder,
+  lookAtCluster,
+  type NodeLook,
+  quorumOf,
+  type SyncMode,
+  syncOf,
+  workerStateOf,
+} from './cluster-look.js';
 import { type ConnectionOptions, conninfoOf } from './connection-options.js';
 import { type ExitCode, exitCodes } from './exit-codes.js';
 import { failureText } from './failure-text.js';
 import { formatBytes, print, printJson, say, tableLines } from './output.js';
 import type { Answered } from './server-look.js';
 import { withSession } from './session.js';
+import { ageOf, warningsOf } from './status-warnings.js';
 
 export interface StatusOptions extends ConnectionOptions {
   readonly json?: boolean;
@@ -30,6 +42,8 @@ export interface NodeStatus {
   readonly since: string | null;
   /** Whose worker holds this server's vote. */
   readonly lease: string | null;
+  /** Of a standby: when it last had a message or a transaction of its master, as far as it can tell now. */
+  readonly heard_of_master: string | null;
   /** Is a worker seen beside this server? */
   readonly worker: boolean;
   /** Why it could not be reached. */
@@ -39,25 +53,12 @@ export interface NodeStatus {
 export interface ClusterStatus {
   readonly epoch: number;
   readonly master: string | null;
-  readonly sync: 'on' | 'degraded' | 'off';
+  readonly sync: SyncMode;
+  /** Nobody is promoted or fenced by itself; ending: resume was asked for. */
+  readonly pause: 'on' | 'ending' | null;
   readonly quorum: { readonly voters: number; readonly needed: number; readonly held: number };
   readonly nodes: readonly NodeStatus[];
   readonly warnings: readonly string[];
-}
-
-export function syncOf(registry: Registry): ClusterStatus['sync'] {
-  if (registry.syncWished === 0) return 'off';
-  return registry.syncNeeded === 0 ? 'degraded' : 'on';
-}
-
-/** Strict where any node is: that node would not promote without a majority. */
-export function quorumOf(cluster: ClusterLook): 'auto' | 'strict' {
-  const strict = cluster.nodes.some((node) => answered(node)?.keeperSettings['quorum'] === 'strict');
-  return strict ? 'strict' : 'auto';
-}
-
-export function answered(node: NodeLook | undefined): Answered | null {
-  return node?.look.kind === 'answered' ? node.look : null;
 }
 
 export function statusOf(cluster: ClusterLook): ClusterStatus {
@@ -73,14 +74,11 @@ export function statusOf(cluster: ClusterLook): ClusterStatus {
     epoch: registry.epoch,
     master: registry.master,
     sync: syncOf(registry),
+    pause: pauseOf(registry),
     quorum: { voters: registry.voters.length, needed: majorityOf(registry.voters, quorum), held },
     nodes,
     warnings: warningsOf(cluster, nodes),
   };
-}
-
-export function isHolder(holder: string, master: string | null): boolean {
-  return master !== null && isSameNode({ node: holder, state: '', silentMs: 0 }, master);
 }
 
 function nodeStatus(cluster: ClusterLook, node: NodeLook, master: Answered | null): NodeStatus {
@@ -103,9 +101,19 @@ function nodeStatus(cluster: ClusterLook, node: NodeLook, master: Answered | nul
     lag_bytes: isWitness ? null : lagOf(node, master),
     since: registered?.state === state ? (registered?.since ?? null) : null,
     lease: look?.voteHolder ?? null,
+    heard_of_master: isWitness || look === null ? null : heardOfMaster(cluster.registry, look),
     worker: !isWitness && state !== null,
     error: node.look.kind === 'silent' ? failureText(node.look.failure) : null,
   };
+}
+
+/** The newer of its last transaction and, where the master itself sends to it, the last message: others send on what they have. */
+function heardOfMaster(registry: Registry, { observation, replayedAgeMs }: Answered): string | null {
+  const master = registry.nodes.find((node) => node.name === registry.master);
+  const direct = master !== undefined && streamsFrom(observation, master);
+  const messageAgeMs = direct ? (observation.walReceiver?.lastMessageAgeMs ?? null) : null;
+  const ages = [replayedAgeMs, messageAgeMs].filter((age) => age !== null);
+  return ages.length === 0 ? null : new Date(Date.now() - Math.min(...ages)).toISOString();
 }
 
 /** Of a server out of reach, its worker's word counts elsewhere only where it speaks of being out of work. */
@@ -126,37 +134,6 @@ function lagOf(node: NodeLook, master: Answered | null): number | null {
   const furthest = known.sort((a, b) => (a < b ? 1 : -1))[0] ?? 0n;
   const behind = master.observation.received - furthest;
   return behind > 0n ? Number(behind) : 0;
-}
-
-function warningsOf(cluster: ClusterLook, nodes: readonly NodeStatus[]): readonly string[] {
-  const { registry } = cluster;
-  const warnings: string[] = [];
-  const writable = nodes.filter((node) => node.reachable && node.role === 'master');
-  for (const node of writable) {
-    if (node.name !== registry.master)
-      warnings.push(
-        `${node.name} is writable, but ${registry.master} is the master of epoch ${registry.epoch}`,
-      );
-  }
-  for (const node of nodes) {
-    if (!node.reachable) warnings.push(`${node.name} cannot be reached from here: ${node.error}`);
-    else if (!node.worker && node.role !== 'witness') warnings.push(`${node.name} has no running worker`);
-  }
-  for (const { voter, look } of cluster.nodes)
-    if (voter.kind === 'witness' && look.kind === 'answered' && isForeign(registry, voter, look.observation))
-      warnings.push(`another server answers in the place of witness ${voter.name}: its vote is void`);
-  const registeredOnly = registry.nodes.filter(
-    (node) => !registry.voters.some((voter) => voter.name === node.name),
-  );
-  for (const node of registeredOnly) warnings.push(`${node.name} is registered but has no vote yet`);
-  const isPair = registry.voters.length === 2 && registry.voters.every((voter) => voter.kind === 'node');
-  if (isPair)
-    warnings.push(
-      'two nodes without a witness: no majority is possible, a split can lose data; add a third or a witness',
-    );
-  if (syncOf(registry) === 'degraded')
-    warnings.push('synchronous replication is wished, but no wished standby is there');
-  return warnings;
 }
 
 function statusLines(status: ClusterStatus): readonly string[] {
@@ -191,14 +168,6 @@ function statusLines(status: ClusterStatus): readonly string[] {
   return [head, '', ...tableLines(headings, rows), ...status.warnings.map((text) => `! ${text}`)];
 }
 
-/** '3 min', '2 h': how long ago. */
-function ageOf(since: string): string {
-  const seconds = Math.max(0, Math.round((Date.now() - Date.parse(since)) / 1000));
-  if (seconds < 120) return `${seconds} s`;
-  if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
-  return seconds < 172_800 ? `${Math.round(seconds / 3600)} h` : `${Math.round(seconds / 86_400)} d`;
-}
-
 export async function runStatus(options: StatusOptions): Promise<ExitCode> {
   const conninfo = conninfoOf(options);
   if (options.watch === true) return watch(conninfo, options.json === true);
@@ -217,6 +186,7 @@ const emptyStatus: ClusterStatus = {
   epoch: 0,
   master: null,
   sync: 'off',
+  pause: null,
   quorum: { voters: 0, needed: 0, held: 0 },
   nodes: [],
   warnings: [],

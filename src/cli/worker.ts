@@ -5,9 +5,10 @@
 import { type CoreSettings, pollDeadlineMs } from '../core/types.js';
 import { createLogger, decisionLog, goOnWithoutReader, type Logger } from '../logging.js';
 import type { Emit, Ports } from '../ports.js';
-import { openClient, queryWithDeadline } from '../postgres/connect.js';
 import { PostgresNotifications } from '../postgres/notifications.js';
 import { PostgresProbe } from '../postgres/probe.js';
+import { judgeSchema } from '../postgres/schema-version.js';
+import { eventBatch, lookAfter, type Upkeep } from '../postgres/upkeep.js';
 import { PostgresVoterSessions } from '../postgres/voter-sessions.js';
 import { systemClock } from '../process/clock.js';
 import { GuardLink } from '../process/guard-link.js';
@@ -20,27 +21,31 @@ import { type LoadedSettings, type LoadRequest, loadSettings } from '../settings
 import { coreSettingsOf, type Settings } from '../settings/settings.js';
 import { Worker, type WorkerView } from '../worker/worker.js';
 import { CommandFailure, type ExitCode, exitCodes } from './exit-codes.js';
+import { handOver } from './handover-at-stop.js';
 import { usableSettings } from './usable-settings.js';
+import { programVersion } from './version.js';
 
-/** How often a worker looks whether its server has reloaded its files, or answers at last. */
-const settingsPollMs = 10_000;
+/** How often a worker looks after its server: has it reloaded its files, does it answer at last? */
+const upkeepMs = 10_000;
+/** Between two looks for old events where there was not a whole batch of them. */
+const retentionPauseMs = 600_000;
 /** Ending sessions takes a moment; a frozen server must not hold up the end of the worker. */
 const stopBoundMs = 3000;
 /** Whatever the worker waits for then, it has started: systemd need not wait for a server that is down. */
 const readyBoundMs = 10_000;
 
 /** Runs until a signal ends it. */
-export async function runWorker(request: LoadRequest): Promise<ExitCode> {
+export async function runWorker(request: LoadRequest, handover = false): Promise<ExitCode> {
   // Until there is something to reload: a signal that comes early must not end the worker.
   process.on('SIGHUP', () => undefined);
-  const loaded = await loadSettings(request);
+  const loaded = await loadSettings({ ...request, finishesCopies: true });
   const settings = usableSettings(loaded);
   if (!(await claimDataDirectory(settings.dataDirectory ?? '')))
     throw new CommandFailure(
       exitCodes.failed,
       `another worker runs for ${settings.dataDirectory} on this host`,
     );
-  const daemon = new Daemon(request, loaded, settings);
+  const daemon = new Daemon(request, loaded, settings, handover);
   return daemon.run();
 }
 
@@ -54,11 +59,17 @@ class Daemon {
   #core: CoreSettings;
   #serverAsked: boolean;
   #confLoadedAt: string | null = null;
+  #schemaSaid = '';
+  #shownState = '';
+  #retentionAt = 0;
   #polling = false;
   #stopping = false;
+  readonly #handover: boolean;
+  #told = false;
 
-  constructor(request: LoadRequest, loaded: LoadedSettings, settings: Settings) {
+  constructor(request: LoadRequest, loaded: LoadedSettings, settings: Settings, handover: boolean) {
     this.#request = request;
+    this.#handover = handover;
     this.#settings = settings;
     this.#core = coreSettingsOf(settings);
     this.#serverAsked = loaded.server.kind === 'asked';
@@ -86,6 +97,7 @@ class Daemon {
       binDirectory: () => this.#settings.binDirectory,
       startCommand: () => this.#settings.startCommand,
       stopCommand: () => this.#settings.stopCommand,
+      lostWalLimitBytes: () => this.#settings.lostWalLimitBytes,
     });
     const hooks = {
       nodeName,
@@ -129,7 +141,7 @@ class Daemon {
         log: (message) => this.#logger.warn(message),
       }),
       notifications: new PostgresNotifications(ownConninfo, deadlineMs, emit),
-      server: new LocalServer(control, emit),
+      server: new LocalServer(control, { nodeName, ownConninfo }, emit),
       hooks: new CommandHooks(hooks, emit),
       log: decisionLog(this.#logger),
     };
@@ -148,11 +160,15 @@ class Daemon {
           () => resolve(code),
         );
       };
-      const timer = setInterval(() => this.#poll(), settingsPollMs);
+      const timer = setInterval(() => this.#poll(), upkeepMs);
       for (const signal of ['SIGTERM', 'SIGINT'] as const)
         process.on(signal, () => {
           this.#logger.info({ signal }, `worker stops: ${signal}`);
-          end(exitCodes.done);
+          // A second signal does not wait.
+          const first = !this.#told;
+          this.#told = true;
+          if (this.#handover && first) void this.#handOver().then(() => end(exitCodes.done));
+          else end(exitCodes.done);
         });
       process.on('SIGHUP', () => {
         this.#service.reloading();
@@ -168,13 +184,20 @@ class Daemon {
       process.on('unhandledRejection', crash);
       this.#logger.info(shown(this.#settings), `settings: T = ${this.#failoverMs()} ms`);
       this.#worker.start();
+      this.#poll();
       const endWatch = this.#service.watch(() => this.#worker.takesTurns());
       setTimeout(() => this.#service.ready(), readyBoundMs).unref();
     });
   }
 
+  #handOver(): Promise<void> {
+    const log = (message: string) => this.#logger.info(message);
+    return handOver(this.#settings.ownConninfo, () => this.#shownState, log);
+  }
+
   /** `pg_keeper: n1 (master:connected, 3)`, as in the original; ps shows as much of it as the command line was long. */
   #show({ state, nodes, hasRole }: WorkerView): void {
+    this.#shownState = hasRole ? state : '';
     const text = `${this.#settings.nodeName} (${state}, ${nodes})`;
     process.title = `pg_keeper: ${text}`;
     this.#service.status(text);
@@ -185,20 +208,40 @@ class Daemon {
     return this.#core.keepaliveTimeMs * this.#core.keepaliveCount;
   }
 
-  /** Settings count from the server's reload on, as everywhere in PostgreSQL; a worker started first reads them late. */
   #poll(): void {
     if (this.#polling || this.#stopping) return;
     this.#polling = true;
-    confLoadTime(this.#settings.ownConninfo)
-      .then((loadedAt) => {
-        const changed = this.#confLoadedAt !== null && this.#confLoadedAt !== loadedAt;
-        this.#confLoadedAt = loadedAt;
-        if (changed || !this.#serverAsked) this.#reload();
-      })
+    const { ownConninfo, eventRetentionMs } = this.#settings;
+    const tidies = this.#shownState.startsWith('master:') && performance.now() >= this.#retentionAt;
+    const retentionMs = tidies && eventRetentionMs > 0 ? eventRetentionMs : null;
+    lookAfter(ownConninfo, retentionMs, stopBoundMs)
+      .then((upkeep) => this.#takeUpkeep(upkeep, retentionMs !== null))
       .catch(() => undefined)
       .finally(() => {
         this.#polling = false;
       });
+  }
+
+  /** Settings count from the server's reload on, as everywhere in PostgreSQL; a worker started first reads them late. */
+  #takeUpkeep({ confLoadedAt, schema, deletedEvents }: Upkeep, tidied: boolean): void {
+    const changed = this.#confLoadedAt !== null && this.#confLoadedAt !== confLoadedAt;
+    this.#confLoadedAt = confLoadedAt;
+    if (changed || !this.#serverAsked) this.#reload();
+    if (tidied) {
+      this.#retentionAt = performance.now() + (deletedEvents < eventBatch ? retentionPauseMs : 0);
+      if (deletedEvents > 0) this.#logger.debug({ deletedEvents }, `${deletedEvents} old events deleted`);
+    }
+    // Nothing installed is told elsewhere: it may be meant so.
+    if (schema !== null && schema.kind !== 'missing') this.#saySchema(judgeSchema(schema, programVersion()));
+  }
+
+  #saySchema(verdict: ReturnType<typeof judgeSchema>): void {
+    const text = verdict.kind === 'usable' ? '' : `${verdict.reason}; ${verdict.mend}`;
+    if (text === this.#schemaSaid) return;
+    this.#schemaSaid = text;
+    if (verdict.kind === 'usable')
+      this.#logger.info(`the installed objects have version ${verdict.version} now`);
+    else this.#logger.warn(`${text}${verdict.kind === 'differs' ? '; the worker goes on with them' : ''}`);
   }
 
   #reload(whenDone: () => void = () => undefined): void {
@@ -252,17 +295,4 @@ function shown(settings: Settings): Readonly<Record<string, unknown>> {
       .filter(([key]) => key !== 'ownConninfo')
       .map(([key, value]) => [key, isSet(value, key)]),
   );
-}
-
-async function confLoadTime(conninfo: string): Promise<string> {
-  const client = await openClient(conninfo, {
-    applicationName: 'pgkeeper settings',
-    connectTimeoutMs: stopBoundMs,
-  });
-  try {
-    const result = await queryWithDeadline(client, 'select pg_conf_load_time()::text as at', [], stopBoundMs);
-    return String((result.rows[0] as { at?: unknown } | undefined)?.at);
-  } finally {
-    client.end().catch(() => undefined);
-  }
 }

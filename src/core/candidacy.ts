@@ -2,6 +2,7 @@
 import { abandon, enterPhase, failClaim } from './election-round.js';
 import { neededVotes, ownYouthMs } from './lease.js';
 import { linkOf, observe, ownLink, seenSince, votersOf } from './links.js';
+import { forbidsPromotion } from './plan.js';
 import { candidateOf, describeRanking, rank } from './ranking.js';
 import type { Election, Keeper } from './state.js';
 import { due, isIdle, note, randomBetween, send, type Turn } from './turn.js';
@@ -45,6 +46,10 @@ export function walkGather(k: Keeper, turn: Turn, e: Election): void {
   if (youthMs > 0) return abandon(k, turn, e, youthMs);
   const other = writableElsewhere(k, e, registry);
   if (other !== null) return newerMaster(k, turn, e, other, registry);
+  if (e.cause === 'failover' && forbidsPromotion(registry, k.settings.name, ownLink(k).obs)) {
+    note(k, turn, 'election-aborted', { why: 'the cluster is paused' });
+    return abandon(k, turn, e, k.settings.keepaliveTimeMs);
+  }
   if (e.cause === 'failover' && !e.byOperator && !goesFirst(k, turn, e, registry)) return;
   enterPhase(k, e, 'vote');
 }

@@ -43,6 +43,7 @@ export function walkCatchUp(k: Keeper, turn: Turn, e: Election): void {
       send(k, turn, own, {
         kind: 'follow',
         conninfo: followConninfo(self, own.obs.primaryConninfo, source, e.epoch, sourceObs.primaryConninfo),
+        slots: sourceObs.slots ?? [],
       })
     )
       e.sent.add('follow');

@@ -24,7 +24,7 @@ function problem(message: string): ParsedDuration {
 }
 
 /** Reads a duration. Units are compared exactly, as PostgreSQL does; blanks may stand around and before the unit. */
-export function parseDuration(text: string): ParsedDuration {
+export function parseDuration(text: string, mostMs: number = longestMs): ParsedDuration {
   const match = /^\s*(-?(?:\d+(?:\.\d*)?|\.\d+))\s*([^\s\d]*)\s*$/.exec(text);
   const [, number, unit] = match ?? [];
   if (number === undefined || unit === undefined)
@@ -34,8 +34,7 @@ export function parseDuration(text: string): ParsedDuration {
     return problem(`"${text}" has the unknown unit "${unit}"; known units are us, ms, s, min, h and d`);
   const ms = Number(number) * factor;
   if (ms < 0) return problem(`"${text}" is negative`);
-  if (ms > longestMs)
-    return problem(`"${text}" is too long; at most ${formatDuration(longestMs)} is possible`);
+  if (ms > mostMs) return problem(`"${text}" is too long; at most ${formatDuration(mostMs)} is possible`);
   return { kind: 'duration', ms };
 }
 

@@ -18,8 +18,11 @@ export type Command =
   | { readonly kind: 'renew' }
   | { readonly kind: 'try-vote' }
   | { readonly kind: 'release' }
-  /** Point that standby at a server by primary_conninfo, with a short wal_retrieve_retry_interval. */
-  | { readonly kind: 'follow'; readonly conninfo: string }
+  /**
+   * Point that standby at a server by primary_conninfo, with a short wal_retrieve_retry_interval. A primary_slot_name that is
+   * not among that server's `slots` would keep it from streaming, and is taken away.
+   */
+  | { readonly kind: 'follow'; readonly conninfo: string; readonly slots?: readonly string[] }
   /** Make the own server promote without the startup process asleep in wal_retrieve_retry_interval. */
   | { readonly kind: 'shorten-retry' }
   | { readonly kind: 'reset-retry' }
@@ -52,7 +55,20 @@ export type Command =
   | { readonly kind: 'read-wish' }
   /** Does an operator ask this node to take over? */
   | { readonly kind: 'read-word' }
+  /** What became of an open request; `target` = whom the worker has chosen. */
+  | {
+      readonly kind: 'write-request';
+      readonly id: number;
+      readonly state: RequestState;
+      readonly target: string | null;
+      readonly reason: string;
+      readonly epoch: number;
+    }
+  /** The pause is over: written by a master that holds the lease. */
+  | { readonly kind: 'end-pause' }
   | { readonly kind: 'report'; readonly events: readonly ReasonRecord[]; readonly state: string };
+
+export type RequestState = 'running' | 'handing-over' | 'done' | 'failed' | 'refused' | 'timed-out';
 
 /** The synchronous part of the registry row. */
 export interface SyncRow {
@@ -98,7 +114,12 @@ export type Effect =
   | { readonly kind: 'inspect-server' }
   /** Kill what is left of the own server and make sure it can only come back as a standby that follows nobody. */
   | { readonly kind: 'retire-server'; readonly names: string | null }
-  | { readonly kind: 'start-server' }
+  /** As a standby always, but for a master that stopped its server itself and still holds the lease. */
+  | { readonly kind: 'start-server'; readonly as: 'standby' | 'master' }
+  /** A checkpoint of the own server, so that its stop has little left to write. */
+  | { readonly kind: 'checkpoint-own'; readonly deadlineMs: number }
+  /** A clean stop, after which every standby that streams has all of its WAL. */
+  | { readonly kind: 'stop-server'; readonly deadlineMs: number }
   | {
       readonly kind: 'rejoin-server';
       readonly source: string;

@@ -1,12 +1,12 @@
 /** One round of an election: how it begins, changes its phase, is given up, and what of it may be believed. */
 import { isPointedAt } from './following.js';
 import { releaseVotes } from './lease.js';
-import { ownLink, seenSince } from './links.js';
+import { linkOf, ownLink, seenSince } from './links.js';
 import { enterStandby, retire } from './own-server.js';
 import type { Election, ElectionPhase, Keeper, Link } from './state.js';
 import { streamsFrom } from './suspicion.js';
 import { note, send, type Turn, wake } from './turn.js';
-import { failoverTimeMs, holdNames, type Voter } from './types.js';
+import { failoverTimeMs, holdNames, type Registry, type Voter } from './types.js';
 
 export function startElection(
   k: Keeper,
@@ -122,4 +122,18 @@ export function enterReclaim(k: Keeper, turn: Turn, lapsedAt: number): void {
 export function isFrozen(link: Link, self: Voter, epoch: number): boolean {
   const { obs } = link;
   return obs !== null && isPointedAt(obs, self) && obs.ballot === epoch && streamsFrom(obs, self);
+}
+
+/** The newest epoch's master with its data: frozen behind this node, or this node itself. */
+export function formerMasterIsHere(
+  k: Keeper,
+  e: Election,
+  registry: Registry,
+  here: ReadonlySet<string>,
+): boolean {
+  if (registry.master === null || !here.has(registry.master)) return false;
+  const obs = linkOf(k, registry.master)?.obs;
+  const isSelf = registry.master === k.settings.name;
+  if (!obs || obs.registry?.epoch !== registry.epoch) return false;
+  return isSelf ? e.cause === 'claim' || obs.readToEnd : obs.inRecovery && obs.readToEnd;
 }

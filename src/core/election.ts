@@ -13,7 +13,9 @@ import type { KeeperEvent } from './events.js';
 import { ingestFreeze, walkFreeze } from './freeze.js';
 import { releaseVotes } from './lease.js';
 import { heartbeatMs, observe, ownLink } from './links.js';
+import { newPausedMaster } from './new-master.js';
 import { retire } from './own-server.js';
+import { isLeftAlone } from './pause.js';
 import { ingestPromotion, walkPromotion } from './promotion.js';
 import type { Arrived, Election, Keeper, Link } from './state.js';
 import { due, note, type Turn } from './turn.js';
@@ -25,8 +27,14 @@ const phasesPerStep = 8;
 export function decideElection(k: Keeper, turn: Turn, e: Election): void {
   const own = ownLink(k);
   if (own.session !== 'open' && ownServerGone(k, turn, e, own)) return;
-  if (e.giveUpAt !== null && isUndecided(e) && due(k, turn, e.giveUpAt))
+  if (e.giveUpAt !== null && isUndecided(e) && due(k, turn, e.giveUpAt)) {
+    if (isLeftAlone(k)) {
+      releaseVotes(k, turn);
+      k.role = newPausedMaster(k);
+      return;
+    }
     return failClaim(k, turn, 'no majority of votes in time');
+  }
   if (e.cause === 'claim' && isUndecided(e) && isHopeless(k, turn)) return;
   if (e.cause === 'claim' && e.round > 0 && isUndecided(e)) holdMeanwhile(k, turn);
   for (let i = 0; i < phasesPerStep; i++) {

@@ -54,7 +54,27 @@ export type KeeperEvent =
   /** Every process of the own server is gone and it can only start as a standby. */
   | { readonly kind: 'server-retired'; readonly ok: boolean; readonly detail: string }
   | { readonly kind: 'server-started'; readonly ok: boolean; readonly detail: string }
-  | { readonly kind: 'server-rejoined'; readonly ok: boolean; readonly detail: string }
+  | { readonly kind: 'own-checkpoint'; readonly ok: boolean; readonly detail: string }
+  /** `end`: position of the last record, the shutdown checkpoint; null = it was not a clean end. */
+  | {
+      readonly kind: 'server-stopped';
+      readonly ok: boolean;
+      readonly detail: string;
+      readonly end: Lsn | null;
+    }
+  | {
+      readonly kind: 'server-rejoined';
+      readonly ok: boolean;
+      readonly detail: string;
+      /** WAL that only this server had. */
+      readonly lost?: {
+        readonly from: string;
+        readonly to: string;
+        readonly commits: number | null;
+        readonly folder: string | null;
+        readonly why: string;
+      } | null;
+    }
   | {
       readonly kind: 'hook-done';
       readonly hook: 'fencing' | 'after' | 'async';

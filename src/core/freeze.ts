@@ -3,11 +3,12 @@
  * acknowledged commit could be missing. Nothing here can be undone by an old decision: all goes through vote sessions.
  */
 import { yieldOrCatchUp } from './catch-up.js';
-import { abandon, enterPhase, failClaim, isFresh, isFrozen } from './election-round.js';
+import { abandon, enterPhase, failClaim, formerMasterIsHere, isFresh, isFrozen } from './election-round.js';
 import { ballotConninfo, followConninfo } from './following.js';
 import { heldVoters, neededVotes } from './lease.js';
 import { linkOf, observe, ownLink, seenSince, voterNamed, votersOf } from './links.js';
 import { formatLsn } from './lsn.js';
+import { forbidsPromotion } from './plan.js';
 import { firstOfPromotion, won } from './promotion.js';
 import { compareWal, isComparable, isOtherHistory, isSettled, logEndOf, restriction } from './ranking.js';
 import { awaitRivals } from './rivals.js';
@@ -15,7 +16,7 @@ import type { Arrived, Election, Keeper, Link } from './state.js';
 import { addressOf } from './suspicion.js';
 import { due, note, randomBetween, send, type Turn } from './turn.js';
 import { holdNames, type Observation, pollDeadlineMs, type Registry, type Voter } from './types.js';
-import { ballotWitnesses, rowInForce, witnessAhead } from './witness.js';
+import { ballotWitnesses, isPromiseSeen, rowInForce, witnessAhead } from './witness.js';
 
 /** After that long, nodes that will not freeze are left out when the others suffice. */
 const freezeBoundMs = 1500;
@@ -114,7 +115,7 @@ function pointAtSelf(
   const conninfo = other
     ? ballotConninfo(voter, e.epoch)
     : followConninfo(voter, obs.primaryConninfo, self, e.epoch, own.primaryConninfo);
-  if (!send(k, turn, link, { kind: 'follow', conninfo })) return;
+  if (!send(k, turn, link, { kind: 'follow', conninfo, slots: own.slots ?? [] })) return;
   link.foughtFor = e.epoch;
   e.sent.add(voter.name);
 }
@@ -139,6 +140,10 @@ function settle(k: Keeper, turn: Turn, e: Election, frozen: number): void {
   const { obs } = own;
   if (obs === null || obs.registry === null || !seenSince(own, e.phaseAt)) return;
   const registry = rowInForce(k, obs.registry);
+  if (e.cause === 'failover' && forbidsPromotion(registry, k.settings.name, obs)) {
+    note(k, turn, 'election-aborted', { why: 'the cluster is paused' });
+    return abandon(k, turn, e, k.settings.keepaliveTimeMs);
+  }
   if (!standsBehind(k, turn, e, obs)) return waitForMajority(k, turn, e);
   if (e.cause === 'claim' && [...e.frozen].some((name) => own.obsAt < (linkOf(k, name)?.obsDoneAt ?? 0)))
     return;
@@ -231,15 +236,6 @@ function waitForReplay(k: Keeper, turn: Turn, e: Election): void {
   }
 }
 
-/** The newest epoch's master with its data: frozen behind this node, or this node itself. */
-function formerMasterIsHere(k: Keeper, e: Election, registry: Registry, here: ReadonlySet<string>): boolean {
-  if (registry.master === null || !here.has(registry.master)) return false;
-  const obs = linkOf(k, registry.master)?.obs;
-  const isSelf = registry.master === k.settings.name;
-  if (!obs || obs.registry?.epoch !== registry.epoch) return false;
-  return isSelf ? e.cause === 'claim' || obs.readToEnd : obs.inRecovery && obs.readToEnd;
-}
-
 /** One more poll of the old master: if it answers as the newest epoch's master, it stays. */
 function oldMasterAnswers(k: Keeper, turn: Turn, e: Election): boolean {
   if (e.oldMaster === null || e.oldMaster === k.settings.name) return false;
@@ -279,6 +275,7 @@ export function chooseEpoch(k: Keeper, e: Election): boolean {
     ownLink(k).obs?.registry?.epoch === known &&
     e.epoch === known + 1 &&
     held.length === votersOf(k).length &&
+    isPromiseSeen(k) &&
     // What is held back has to be let go by the way that ends with the names.
     ((registry?.syncWished ?? 0) > 0 || ownLink(k).obs?.names !== holdNames);
   return e.keepEpoch;

@@ -5,6 +5,7 @@
 import { hasLease, leaseUntil } from './lease.js';
 import { ownLink, votersOf } from './links.js';
 import { silenceBoundMs } from './own-server.js';
+import { isLeftAlone } from './pause.js';
 import type { Keeper } from './state.js';
 import { failoverTimeMs, leaseMarginMs } from './types.js';
 
@@ -38,6 +39,9 @@ export function guardOrder(k: Keeper): GuardOrder {
     syncWished,
     proven,
   });
+  // Nobody is promoted beside it, and the pause ends only by a worker that holds the lease and so arms the guard again.
+  if (isLeftAlone(k) && (role.kind === 'master' || (role.kind === 'down' && role.server === 'unknown')))
+    return { kind: 'stand-down' };
   // A frozen server whose worker dies: its votes are free at once, and others last saw the server before it froze.
   const silentUntil = ownLink(k).lastAlive + silenceBoundMs(k);
   switch (role.kind) {
@@ -49,7 +53,9 @@ export function guardOrder(k: Keeper): GuardOrder {
       if (!mayBeWritable) return { kind: 'stand-down' };
       if (role.giveUpAt !== null) return endAt(role.giveUpAt, false);
       // A claim without an end waits under hold: nothing is acknowledged, and others are copied from this server.
-      return role.cause === 'claim' ? { kind: 'stand-down' } : endAt(leaseUntil(k) + graceMs, true);
+      // The hold ends with its last phase: the guard has to be there before that.
+      const waits = role.cause === 'claim' && role.phase !== 'establish' && role.phase !== 'names';
+      return waits ? { kind: 'stand-down' } : endAt(leaseUntil(k) + graceMs, true);
     }
     case 'down': {
       // Dead for certain and marked: it must be let start, however long its recovery takes.

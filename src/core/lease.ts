@@ -14,12 +14,11 @@ export function majorityOf(voters: readonly Voter[], quorum: 'auto' | 'strict'):
 }
 
 export function neededVotes(k: Keeper): number {
-  return majorityOf(votersOf(k), k.settings.quorum);
-}
-
-/** Two nodes, no witness, quorum = auto: who may become master is not decided by a majority. */
-export function isTwoNodeAuto(k: Keeper): boolean {
-  return votersOf(k).length === 2 && neededVotes(k) === 1;
+  // Of voters that were given up by an operator's word two may be left: each of them may have been lent the word.
+  const isForced = k.forced !== null && k.registry === k.forced.forced;
+  // A witness that is to be replaced: two nodes for a moment only, and no moment without guarantees.
+  const hasWitness = k.registry?.nodes.some(({ kind }) => kind === 'witness') === true;
+  return majorityOf(votersOf(k), isForced || hasWitness ? 'strict' : k.settings.quorum);
 }
 
 function goodUntil(k: Keeper, link: Link): number {

@@ -5,6 +5,7 @@
 import type { Awaited } from './effects.js';
 import type { KeeperEvent } from './events.js';
 import { isForeign, witnessKeyOf } from './foreign-server.js';
+import { followTrace } from './lease-trace.js';
 import { newLink } from './new-keeper.js';
 import { isRowless } from './ranking.js';
 import type { Arrived, Keeper, Link } from './state.js';
@@ -276,6 +277,7 @@ export function ingestLink(k: Keeper, turn: Turn, event: KeeperEvent): Arrived |
     link.obs = observation;
     link.obsAt = sentAt;
     link.obsDoneAt = k.now;
+    followTrace(k, link, sentAt);
     if (observation.registry !== null) adopt(k, observation.registry);
     const known = k.registry;
     if (

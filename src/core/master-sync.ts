@@ -49,7 +49,7 @@ export function decideSync(k: Keeper, turn: Turn, m: Master, obs: Observation): 
   const before = atRest.get(m);
   if (!anyLost && before?.obs === obs && before.registry === registry && before.wish === wish) return;
   const desired = desiredSync(syncRowOf(registry), wish, {
-    streams: (name) => streams(obs, name),
+    streams: (name) => streams(obs, name) && !lost(name),
     lost,
     registered: (name) => registry.nodes.some((node) => node.name === name),
   });

@@ -3,10 +3,11 @@
  * majority. The synchronous set is master-sync.ts, membership is membership.ts.
  */
 
-import { enterReclaim } from './election-round.js';
+import { enterReclaim, startElection } from './election-round.js';
 import { isEstablished } from './established.js';
 import type { KeeperEvent } from './events.js';
 import { ballotConninfo, followConninfo, followsNobody, isPointedAt } from './following.js';
+import { decideHandover, ingestHandover } from './handover.js';
 import {
   canSpare,
   heldVoters,
@@ -30,42 +31,13 @@ import {
 import { decideSync, ingestSync } from './master-sync.js';
 import { decideMembership, ingestMembership } from './membership.js';
 import { enterDown, probeOwnServer, retire } from './own-server.js';
+import { endPause, goesOnPaused, isLeftAlone } from './pause.js';
 import { isOtherHistory, isSettled } from './ranking.js';
 import type { Arrived, Keeper, Link, Master } from './state.js';
 import { streamsFrom } from './suspicion.js';
 import { due, isIdle, note, send, type Turn, wake } from './turn.js';
 import { failoverTimeMs, holdNames, type Observation, type Voter } from './types.js';
 import { tellWitnesses } from './witness.js';
-
-export function newMaster(k: Keeper, oldMaster: string | null, fileWish: string | null | undefined): Master {
-  const streamingAt = new Map<string, number>();
-  for (const name of k.registry?.syncMembers ?? []) streamingAt.set(name, k.now);
-  return {
-    kind: 'master',
-    since: k.now,
-    oldMaster,
-    change: null,
-    changeAfter: k.now,
-    establishedVersion: -1,
-    pending: null,
-    writing: false,
-    fileWish,
-    wishText: fileWish === undefined ? null : (k.registry?.syncWish ?? null),
-    appliedNames: null,
-    refusedWish: null,
-    wishedMembers: [],
-    streamingAt,
-    wishAt: Number.NEGATIVE_INFINITY,
-    flagsSent: '',
-    heirs: null,
-    probedAt: k.now,
-    ownAliveAt: k.now,
-    leaseUntil: k.now,
-    async: false,
-    fenceCleared: false,
-    resolved: null,
-  };
-}
 
 /** How often the master looks at its own server: this is how soon a lost or returned standby is noticed. */
 function ownLookMs(k: Keeper): number {
@@ -79,16 +51,20 @@ export function decideMaster(k: Keeper, turn: Turn, m: Master): void {
     return;
   }
   const until = leaseUntil(k);
-  if (until <= k.now) return lapse(k, turn, m);
-  m.leaseUntil = until;
-  wake(k, turn, until);
+  if (until <= k.now && !goesOnPaused(k, turn, m)) return lapse(k, turn, m);
+  if (until > k.now) {
+    // After a gap there is a claim, in a pause too: it finds out whether anything is newer.
+    if (m.lapsedAt !== null) return startElection(k, turn, 'claim', k.now, k.now);
+    m.leaseUntil = until;
+    wake(k, turn, until);
+  }
   if (own.obs !== null && seenSince(own, m.since) && own.obs.inRecovery) {
     // Somebody turned this server into a standby: it is no master whatever the registry says.
     releaseVotes(k, turn);
     k.role = { kind: 'starting' };
     return;
   }
-  if (k.now - m.ownAliveAt >= failoverTimeMs(k.settings)) {
+  if (k.now - m.ownAliveAt >= failoverTimeMs(k.settings) && !isLeftAlone(k)) {
     note(k, turn, 'server-frozen', { silentMs: Math.round(k.now - m.ownAliveAt) });
     return retire(k, turn);
   }
@@ -98,14 +74,28 @@ export function decideMaster(k: Keeper, turn: Turn, m: Master): void {
   letLeave(k, turn, (voter) => leaves(k, m, voter));
   for (const link of k.links.values()) {
     observe(k, turn, link, link === own ? ownLookMs(k) : heartbeatMs(k));
-    if (link !== own) tend(k, turn, link);
+    if (link !== own && m.lapsedAt === null) tend(k, turn, link);
   }
+  if (m.lapsedAt !== null) return;
   if (own.obs === null || !seenSince(own, m.since)) return;
+  if (isOverruled(k, own.obs)) {
+    note(k, turn, 'newer-master', { master: k.registry?.master ?? 'nobody', epoch: k.registry?.epoch ?? 0 });
+    return retire(k, turn);
+  }
   if (own.obs.fenced && !m.fenceCleared) m.fenceCleared = send(k, turn, own, { kind: 'clear-fence' });
   if (own.obs.registry !== null) tellWitnesses(k, turn, own.obs.registry);
+  endPause(k, turn);
   trackEstablished(k, turn, m, own.obs);
+  if (decideHandover(k, turn, m, own.obs)) return;
   decideSync(k, turn, m, own.obs);
   decideMembership(k, turn, m, own.obs);
+}
+
+/** Two nodes alone: each may have become master while they could not see each other. The newer epoch stays. */
+function isOverruled(k: Keeper, obs: Observation): boolean {
+  const { registry } = k;
+  if (registry === null || obs.registry === null || registry.master === k.settings.name) return false;
+  return registry.epoch > obs.registry.epoch;
 }
 
 /** The voters, then nodes that ask to become one (their vote is needed before they count), without those that leave. */
@@ -218,7 +208,7 @@ function pointHere(
   if (registry === null) return;
   if (isOtherHistory(obs, ours)) return keepAway(k, turn, link, obs, voter, registry.epoch);
   const conninfo = followConninfo(voter, obs.primaryConninfo, self, registry.epoch, ours.primaryConninfo);
-  if (!send(k, turn, link, { kind: 'follow', conninfo })) return;
+  if (!send(k, turn, link, { kind: 'follow', conninfo, slots: ours.slots ?? [] })) return;
   note(k, turn, 'node-following', { voter: voter.name });
   obsStale(link, true);
 }
@@ -259,14 +249,28 @@ export function ingestMaster(
   arrived: Arrived | null,
 ): void {
   if (event.kind === 'own-probe' && event.alive) m.ownAliveAt = k.now;
+  ingestHandover(k, turn, m, event, arrived);
   if (arrived === null) return;
   if (arrived.voter === k.settings.name && arrived.answer.kind === 'observed') {
-    for (const row of arrived.answer.observation.replication) {
-      if (row.state === 'streaming') m.streamingAt.set(row.name, k.now);
-    }
+    noteStreaming(k, m, arrived.answer.observation, arrived.sentAt);
   }
   ingestSync(k, turn, m, arrived);
   ingestMembership(k, turn, m, arrived);
+}
+
+/**
+ * Of a host that vanished the server believes for wal_sender_timeout that it streams. It does where nothing is outstanding,
+ * where its position moves, or where its server answers this worker.
+ */
+function noteStreaming(k: Keeper, m: Master, obs: Observation, askedAt: number): void {
+  for (const { name, state, flushLsn } of obs.replication) {
+    if (state !== 'streaming' || flushLsn === null) continue;
+    const moves = flushLsn >= obs.received || m.flushedTo.get(name) !== flushLsn;
+    m.flushedTo.set(name, flushLsn);
+    const link = linkOf(k, name);
+    if (moves || link === undefined || askedAt - link.lastAlive < failoverTimeMs(k.settings) / 2)
+      m.streamingAt.set(name, k.now);
+  }
 }
 
 /** connected: a standby streams. async: sync is wished, and writes go on without. */

@@ -1,10 +1,19 @@
 /** Voters in force follow what add_node and del_node ask for: one at a time, each on a majority before the next. */
 import { isVoteGood, majorityOf } from './lease.js';
 import { linkOf, ownLink, votersOf } from './links.js';
-import type { Arrived, Heirs, Keeper, Master } from './state.js';
+import type { Arrived, Keeper, Master } from './state.js';
 import { isIdle, note, send, type Turn } from './turn.js';
 import { failoverTimeMs, holdNames, type Observation, type Registry, type Voter } from './types.js';
 import { keepsRow } from './witness.js';
+
+/** Who may be the next master, in order, from which nodes and wish; what was last told of it. */
+export interface Heirs {
+  readonly nodes: readonly Voter[];
+  readonly wished: readonly string[];
+  readonly names: readonly string[];
+  readonly next: string | null;
+  readonly told: string;
+}
 
 export function decideMembership(k: Keeper, turn: Turn, m: Master, obs: Observation): void {
   const { registry } = k;
@@ -81,7 +90,8 @@ function has(k: Keeper, obs: Observation, voter: Voter, registry: Registry): boo
 
 /** Overlapping majorities: before a set is written a majority of it votes for this master and can flush what it writes. */
 function carries(k: Keeper, obs: Observation, voters: readonly Voter[], registry: Registry): boolean {
-  const needed = majorityOf(voters, k.settings.quorum);
+  // Strict also where two nodes alone would need one: half of the old set must not be left with its majority.
+  const needed = majorityOf(voters, 'strict');
   const held = voters.filter((voter) => {
     const link = linkOf(k, voter.name);
     return link !== undefined && isVoteGood(k, link);
@@ -116,8 +126,14 @@ function removeVoter(
 }
 
 function write(k: Keeper, turn: Turn, m: Master, voters: readonly Voter[]): boolean {
-  m.writing = send(k, turn, ownLink(k), { kind: 'write-voters', voters });
+  m.writing = send(k, turn, ownLink(k), { kind: 'write-voters', voters: voters.map(withoutPlan) });
   return m.writing;
+}
+
+/** What is planned for a node is looked up in the nodes: a copy would be out of date. */
+function withoutPlan(voter: Voter): Voter {
+  const { maintenance: _m, priority: _p, pause: _q, request: _r, ...rest } = voter;
+  return rest;
 }
 
 /** is_nextmaster: first living node of the wish, else the lowest seqno that lives. is_sync: the wished nodes. */
@@ -141,7 +157,10 @@ function writeFlags(k: Keeper, turn: Turn, m: Master, registry: Registry): void 
 function heirsOf(k: Keeper, m: Master, registry: Registry): Heirs {
   const { wishedMembers: wished } = m;
   if (m.heirs?.nodes === registry.nodes && m.heirs.wished === wished) return m.heirs;
-  const standbys = registry.nodes.filter(({ kind, name }) => kind === 'node' && name !== k.settings.name);
+  const standbys = registry.nodes.filter(
+    ({ kind, name, maintenance, priority }) =>
+      kind === 'node' && name !== k.settings.name && maintenance !== true && priority !== 0,
+  );
   const bySeqno = [...standbys].sort((a, b) => a.seqno - b.seqno).map((node) => node.name);
   const inWish = wished.filter((name) => bySeqno.includes(name));
   return {

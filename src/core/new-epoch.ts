@@ -7,6 +7,7 @@ import { enterPhase, waitUnderHold } from './election-round.js';
 import { awaitFlush, flushedBy, isEstablished } from './established.js';
 import { canSpare, heldVoters, letLeave, neededVotes, tryVotes } from './lease.js';
 import { linkOf, observe, ownLink, voterNamed, votersOf } from './links.js';
+import { mustBeRemade } from './ranking.js';
 import type { Election, Keeper } from './state.js';
 import { streamsFrom } from './suspicion.js';
 import { namesFor, resolveWish, syncRowOf, type Wish } from './sync-plan.js';
@@ -140,7 +141,9 @@ function canEstablish(k: Keeper): boolean {
 function isFencedNode(k: Keeper, voter: Voter): boolean {
   const obs = linkOf(k, voter.name)?.obs;
   const self = voterNamed(k, k.settings.name);
-  if (voter.name === k.settings.name || !obs?.fenced || self === undefined) return false;
+  const ours = ownLink(k).obs;
+  if (voter.name === k.settings.name || !obs || ours === null || self === undefined) return false;
+  if (!mustBeRemade(obs, ours)) return false;
   return !streamsFrom(obs, self) && canSpare(k, voter);
 }
 

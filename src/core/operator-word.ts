@@ -8,7 +8,7 @@ import { neededVotes } from './lease.js';
 import { linkOf, ownLink, votersOf } from './links.js';
 import type { Arrived, Keeper } from './state.js';
 import { due, isIdle, note, send, type Turn } from './turn.js';
-import type { Registry, Voter } from './types.js';
+import { failoverTimeMs, type Registry, type Voter } from './types.js';
 
 const readEveryMs = 1000;
 /** A word that was not heard again for so long was taken back. */
@@ -25,6 +25,8 @@ export function heedOperator(k: Keeper, turn: Turn, suspectAfter: number): boole
   const here = votersOf(k).filter((voter) => isHere(k, voter));
   const { acceptLoss } = word;
   const without = votersOf(k).filter((voter) => !here.includes(voter));
+  const givesUp = acceptLoss && here.length < neededVotes(k);
+  if (givesUp && !without.every((voter) => isSilent(k, turn, voter))) return false;
   note(k, turn, 'operator-failover', {
     acceptLoss,
     here: here.map(({ name }) => name).join(', '),
@@ -34,13 +36,19 @@ export function heedOperator(k: Keeper, turn: Turn, suspectAfter: number): boole
   if (k.role.kind !== 'electing') return true;
   k.role.byOperator = true;
   k.role.lossAccepted = acceptLoss;
-  if (acceptLoss && here.length < neededVotes(k)) goOnWith(k, registry, here);
+  if (givesUp) goOnWith(k, registry, here);
   return true;
 }
 
 function isHere(k: Keeper, voter: Voter): boolean {
   const link = linkOf(k, voter.name);
   return voter.name === k.settings.name || (link?.session === 'open' && link.obs !== null);
+}
+
+/** For T, tried all the while: a session that is just being opened, or was cut a moment ago, is no loss to accept. */
+function isSilent(k: Keeper, turn: Turn, voter: Voter): boolean {
+  const heardAt = Math.max(linkOf(k, voter.name)?.lastAlive ?? Number.NEGATIVE_INFINITY, k.startedAt);
+  return due(k, turn, heardAt + failoverTimeMs(k.settings));
 }
 
 /** Believed by this worker alone, for this election alone, until the new epoch's row says so. */

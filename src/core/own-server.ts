@@ -1,38 +1,25 @@
 /**
- * The server beside this worker: lost, crashed, frozen, fenced, started again, brought back as a standby. What is
+ * The server beside this worker: lost, crashed, frozen, fenced, started again. What is
  * decided here never needs a write on any server.
  */
 
 import type { KeeperEvent } from './events.js';
-import { followConninfo } from './following.js';
+import { decideHandoverStop, type HandoverStep, ingestHandoverStop, isHandingOver } from './handover-stop.js';
 import { hasLease, heldVoters, neededVotes, releaseVotes } from './lease.js';
-import {
-  endSession,
-  heartbeatMs,
-  linkOf,
-  livingMaster,
-  observe,
-  ownLink,
-  voterNamed,
-  votersOf,
-} from './links.js';
-import type { Keeper, Link, Role } from './state.js';
+import { leaveAlone, whyNotStarted } from './left-alone.js';
+import { endSession, heartbeatMs, livingMaster, observe, ownLink, votersOf } from './links.js';
+import { isLeftAlone } from './pause.js';
+import { enterRejoin, growingPauseMs, lookAnew } from './rejoin.js';
+import type { Keeper, Role } from './state.js';
 import { due, note, type Turn } from './turn.js';
 import { failoverTimeMs, holdNames, pollDeadlineMs } from './types.js';
 
 type Down = Extract<Role, { kind: 'down' }>;
-type Rejoining = Extract<Role, { kind: 'rejoining' }>;
 
 /** The others are electing now; a server that comes up fenced is of no use to them before they are done. */
 const restartPauseMs = 500;
 /** Ending the own server is tried again so soon at the latest: the votes are kept until it has worked. */
 const longestRetirePauseMs = 5000;
-const longestPauseMs = 60_000;
-
-/** 1, 2, 4 ... s, one minute at most. */
-function growingPauseMs(tries: number): number {
-  return Math.min(longestPauseMs, 1000 * 2 ** Math.min(tries, 6));
-}
 
 /** While sync is wished the names are never empty on a server that may only come back as a standby. */
 function fencedNames(k: Keeper): string | null {
@@ -66,15 +53,6 @@ export function retire(k: Keeper, turn: Turn): void {
   turn.effects.push({ kind: 'retire-server', names: fencedNames(k) });
 }
 
-/** The server was started by this worker: what was known of it is void, and the next attempt comes at once. */
-function lookAnew(k: Keeper): void {
-  const link = ownLink(k);
-  link.failure = null;
-  link.obs = null;
-  if (link.session === 'none') link.retryAt = k.now;
-  k.role = { kind: 'starting' };
-}
-
 /** The server answers again: whatever it is now, the role begins anew from what it shows. */
 function back(k: Keeper, turn: Turn, wasMaster: boolean): void {
   note(k, turn, 'server-back');
@@ -86,6 +64,7 @@ export function decideDown(k: Keeper, turn: Turn, role: Down): void {
   // The others are looked at all the while: who is master may have changed when this server comes back.
   for (const other of k.links.values()) if (other !== link) observe(k, turn, other, heartbeatMs(k));
   if (role.server === 'retiring' || role.server === 'starting') return;
+  if (isHandingOver(role)) return afterHandover(k, turn, decideHandoverStop(k, turn, role));
   if (role.server === 'retire-again') {
     if (!due(k, turn, role.retryAt)) return;
     role.server = 'retiring';
@@ -93,7 +72,9 @@ export function decideDown(k: Keeper, turn: Turn, role: Down): void {
     return;
   }
   if (link.session === 'open') return back(k, turn, role.wasMaster);
-  if (role.wasMaster && role.server === 'unknown' && mustFence(k)) return lapseWhileDown(k, turn);
+  const leftAlone = role.wasMaster && isLeftAlone(k);
+  if (role.wasMaster && role.server === 'unknown' && !leftAlone && mustFence(k))
+    return lapseWhileDown(k, turn);
   switch (role.server) {
     case 'unknown':
       if (due(k, turn, role.retryAt)) inspectAgain(k, turn, role);
@@ -102,6 +83,7 @@ export function decideDown(k: Keeper, turn: Turn, role: Down): void {
       return decideStopped(k, turn, role);
     case 'crashed':
     case 'retired':
+      if (whyNotStarted(k) !== null) return leaveAlone(k, turn, role);
       if (due(k, turn, role.retryAt)) {
         const master = livingMaster(k);
         // A rejoin that broke off may have left data that never start again: only another one helps.
@@ -114,10 +96,15 @@ export function decideDown(k: Keeper, turn: Turn, role: Down): void {
             'the last one broke off and the server does not start',
           );
         role.server = 'starting';
-        turn.effects.push({ kind: 'start-server' });
+        turn.effects.push({ kind: 'start-server', as: 'standby' });
       }
       return;
   }
+}
+
+function afterHandover(k: Keeper, turn: Turn, next: HandoverStep): void {
+  if (next === 'back') back(k, turn, true);
+  else if (next === 'retire') retire(k, turn);
 }
 
 /** Sync off and no lease: only the end of the server keeps it from acknowledging beside somebody else. */
@@ -145,7 +132,7 @@ export function silenceBoundMs(k: Keeper): number {
 /** A server that runs but does not answer is ended, whatever it is doing. */
 function inspectAgain(k: Keeper, turn: Turn, role: Down): void {
   const silentMs = k.now - ownLink(k).lastAlive;
-  if (role.wasMaster && silentMs >= silenceBoundMs(k)) {
+  if (role.wasMaster && silentMs >= silenceBoundMs(k) && !isLeftAlone(k)) {
     note(k, turn, 'server-frozen', { silentMs: Math.round(silentMs) });
     return retire(k, turn);
   }
@@ -167,6 +154,7 @@ function decideStopped(k: Keeper, turn: Turn, role: Down): void {
 }
 
 export function ingestDown(k: Keeper, turn: Turn, role: Down, event: KeeperEvent): void {
+  if (isHandingOver(role)) return afterHandover(k, turn, ingestHandoverStop(k, turn, role, event));
   switch (event.kind) {
     case 'server-inspected':
       return ingestInspection(k, turn, role, event.server, event.standby);
@@ -188,7 +176,7 @@ export function ingestDown(k: Keeper, turn: Turn, role: Down, event: KeeperEvent
       return;
     case 'server-started':
       if (event.ok) {
-        note(k, turn, 'server-started');
+        note(k, turn, 'server-started', event.detail === '' ? {} : { detail: event.detail });
         lookAnew(k);
         return;
       }
@@ -211,8 +199,11 @@ function ingestInspection(
 ): void {
   if (role.server !== 'unknown' && role.server !== 'stopped-clean') return;
   if (server === 'crashed') {
-    note(k, turn, 'server-crashed');
+    if (role.saidLeft !== true) note(k, turn, 'server-crashed');
     // Without standby.signal it would come up writable: it may only start as a standby that follows nobody.
+    // Its people have T to start it as it is; then the votes are needed where somebody may overrule the pause.
+    if (role.wasMaster && isLeftAlone(k) && k.now - role.since < failoverTimeMs(k.settings))
+      return leaveAlone(k, turn, role);
     if (role.wasMaster || !standby) return retire(k, turn);
     role.server = 'crashed';
     role.retryAt = k.now + growingPauseMs(role.tries);
@@ -223,60 +214,6 @@ function ingestInspection(
     role.server = 'stopped-clean';
   }
   if (server === 'running') role.server = 'unknown';
-}
-
-/** Brings the own server to the master's history. */
-export function enterRejoin(
-  k: Keeper,
-  turn: Turn,
-  source: Link,
-  mode: 'rewind-or-copy' | 'copy',
-  why: string,
-): void {
-  const master = voterNamed(k, source.voter);
-  const self = voterNamed(k, k.settings.name);
-  const ours = ownLink(k).obs;
-  if (master === undefined || self === undefined) return;
-  // A higher ballot than the master's epoch stays: it tells of an election this node was counted in.
-  const ballot = Math.max(k.registry?.epoch ?? 0, ours === null ? 0 : ours.ballot);
-  const follow = followConninfo(
-    self,
-    ours?.primaryConninfo ?? '',
-    master,
-    ballot,
-    source.obs?.primaryConninfo ?? '',
-  );
-  note(k, turn, 'rejoin-started', { master: source.voter, why, mode });
-  k.role = {
-    kind: 'rejoining',
-    since: k.now,
-    source: source.voter,
-    pausedUntil: Number.POSITIVE_INFINITY,
-    tries: k.rejoinTries,
-  };
-  turn.effects.push({ kind: 'rejoin-server', source: master.conninfo, mode, follow });
-}
-
-export function ingestRejoin(k: Keeper, turn: Turn, role: Rejoining, event: KeeperEvent): void {
-  if (event.kind !== 'server-rejoined') return;
-  if (event.ok) {
-    // Counted until it streams: a rejoin that changes nothing must not be repeated without an end.
-    k.rejoinTries += 1;
-    note(k, turn, 'rejoined', { tookMs: Math.round(k.now - role.since), detail: event.detail });
-    lookAnew(k);
-    return;
-  }
-  k.rejoinTries += 1;
-  const retryMs = growingPauseMs(k.rejoinTries);
-  role.pausedUntil = k.now + retryMs;
-  note(k, turn, 'rejoin-failed', { detail: event.detail, retryMs });
-}
-
-/** After a failed rejoin the server is looked at anew; the growing pause has passed. */
-export function decideRejoin(k: Keeper, turn: Turn, role: Rejoining): void {
-  if (!Number.isFinite(role.pausedUntil) || !due(k, turn, role.pausedUntil)) return;
-  if (linkOf(k, k.settings.name)?.session === 'open') k.role = { kind: 'starting' };
-  else k.role = { kind: 'down', wasMaster: false, since: k.now, server: 'crashed', retryAt: k.now, tries: 0 };
 }
 
 /** The master's own server must answer a *new* connection, or its worker keeps votes for a dead server. */

@@ -5,12 +5,13 @@
 
 import { abandon, enterPhase, isFrozen } from './election-round.js';
 import type { KeeperEvent } from './events.js';
-import { hasLease, heldVoters, neededVotes } from './lease.js';
+import { hasLease, heldVoters, isGivenUpBy, neededVotes } from './lease.js';
 import { linkOf, observe, ownLink, seenSince, voterNamed, votersOf } from './links.js';
 import { formatLsn } from './lsn.js';
-import { newMaster } from './master.js';
 import { keepWaiting, mayWait, walkEpoch, walkEstablish, walkNames, willSync } from './new-epoch.js';
+import { newMaster } from './new-master.js';
 import { retire } from './own-server.js';
+import { isHandedTo } from './plan.js';
 import type { Arrived, Election, ElectionPhase, Keeper } from './state.js';
 import { describeSync } from './sync-plan.js';
 import { due, isIdle, note, randomBetween, send, type Turn } from './turn.js';
@@ -24,7 +25,10 @@ const renewBoundMs = 3000;
 /** Nothing can be missing: with which phase the promotion begins. */
 export function firstOfPromotion(k: Keeper, e: Election): ElectionPhase {
   if (e.cause === 'claim') return 'epoch';
-  const wantsHook = k.settings.fencingCommand && e.oldMaster !== k.settings.name;
+  // Its worker has ended its server and given the votes back: there is nothing to fence.
+  const given =
+    e.oldMaster !== null && isHandedTo(k.registry, k.settings.name) && isGivenUpBy(k, e.oldMaster);
+  const wantsHook = k.settings.fencingCommand && e.oldMaster !== k.settings.name && !given;
   return wantsHook ? 'fencing-command' : 'promote';
 }
 

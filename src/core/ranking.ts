@@ -1,5 +1,6 @@
 /** Who goes first in an election, who is ahead of whom, and whether acknowledged commits could be missing. Pure values. */
 import { formatLsn, type Lsn } from './lsn.js';
+import { isHandedTo, isInMaintenance, priorityOf } from './plan.js';
 import type { Observation, Registry, Voter } from './types.js';
 
 export interface Candidate {
@@ -7,6 +8,8 @@ export interface Candidate {
   readonly seqno: number;
   /** Its own promotion in this epoch died before the row: it has all that a majority had, and others cannot pass it by. */
   readonly cutOff: boolean;
+  /** The master gave its place to this node, after all of its WAL. */
+  readonly handedOver: boolean;
   readonly formerMaster: boolean;
   readonly inSyncSet: boolean;
   readonly epoch: number;
@@ -19,7 +22,9 @@ export interface Candidate {
 /** A node that may lead: still wished, priority above 0, in recovery, and fenced only where no other has what it has. */
 export function candidateOf(voter: Voter, obs: Observation, registry: Registry): Candidate | null {
   const formerMaster = registry.master === voter.name;
-  if (voter.kind !== 'node' || obs.priority === 0 || !obs.inRecovery) return null;
+  const priority = priorityOf(registry, voter.name, obs.priority);
+  if (voter.kind !== 'node' || priority === 0 || !obs.inRecovery) return null;
+  if (isInMaintenance(registry, voter.name)) return null;
   const cutOff = isRowless(obs) && obs.registry?.epoch === registry.epoch;
   if (obs.fenced && !formerMaster && !cutOff) return null;
   // del_node was asked for: it still votes and lends its data until it is out, but it leads no more.
@@ -28,10 +33,11 @@ export function candidateOf(voter: Voter, obs: Observation, registry: Registry):
     name: voter.name,
     seqno: voter.seqno,
     cutOff,
+    handedOver: isHandedTo(registry, voter.name),
     formerMaster: formerMaster && obs.registry?.epoch === registry.epoch,
     inSyncSet: registry.syncWished === 0 || registry.syncMembers.includes(voter.name),
     ...logEndOf(obs),
-    priority: obs.priority,
+    priority,
   };
 }
 
@@ -101,11 +107,17 @@ export function isOtherHistory(obs: Observation, target: Observation): boolean {
   return expected !== undefined && obs.registry.promotionId !== expected;
 }
 
-/** Best first: a promotion that was cut off, former master with its data, members of R, received WAL, priority, next master, seqno. */
+/** Only its own worker can bring it back: by a rewind, or by a copy of `target`. */
+export function mustBeRemade(obs: Observation, target: Observation): boolean {
+  return obs.inRecovery && (obs.fenced || (isSettled(obs) && isOtherHistory(obs, target)));
+}
+
+/** Best first: a promotion that was cut off, the one that was handed over to, former master with its data, members of R, received WAL, priority, next master, seqno. */
 export function rank(candidates: readonly Candidate[], preferred: string | null): readonly Candidate[] {
   return [...candidates].sort(
     (a, b) =>
       Number(b.cutOff) - Number(a.cutOff) ||
+      Number(b.handedOver) - Number(a.handedOver) ||
       Number(b.formerMaster) - Number(a.formerMaster) ||
       Number(b.inSyncSet) - Number(a.inSyncSet) ||
       compareWal(b, a) ||

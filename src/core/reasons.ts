@@ -56,6 +56,10 @@ export const reasons = {
   'not-streaming':
     'points at {master} and does not stream from it for {forMs} ms; see the log of this server (WAL removed there, rights, network)',
   rejoined: 'server came back as a standby after {tookMs} ms: {detail}',
+  'wal-set-aside':
+    'only this server had what is from {from} to {to} ({commits} commits); its WAL is kept in {folder}',
+  'wal-thrown-away':
+    'only this server had what is from {from} to {to} ({commits} commits); its WAL is not kept: {why}',
   'rejoin-failed': 'rejoin failed: {detail}; next try in {retryMs} ms',
   'sync-wish': 'synchronous_standby_names wished: {wish}',
   'sync-wish-refused': 'synchronous_standby_names = {wish} is refused: {why}; keeping {kept}',
@@ -79,6 +83,22 @@ export const reasons = {
   'master-left':
     'the worker stops beside a master: if none runs here again within {leftMs} ms, the guard ends this server and another node takes over',
   removed: 'this node was removed from the registry; it is no longer managed',
+  'switchover-started': 'switchover to {target} begins (request {request}): checkpoint first',
+  'switchover-refused': 'switchover refused (request {request}): {why}',
+  'switchover-failed': 'switchover to {target} failed (request {request}): {why}',
+  'switchover-done': 'switchover is done (request {request}): {target} is master of epoch {epoch}',
+  'handing-over': 'handing over to {target}: stopping this server cleanly, {lag} bytes behind',
+  'handover-stopped': 'the server is stopped after {tookMs} ms; asking {target} whether it has everything',
+  'handed-over': '{target} has everything up to {end}; giving it the votes',
+  'handover-broken-off':
+    'handing over to {target} is broken off: {why}; starting this server again as master',
+  'handover-received': '{master} hands over to this node; electing at once',
+  'cluster-paused': 'the cluster is paused: nobody is promoted or fenced by itself',
+  'cluster-resumed': 'the pause is over',
+  'pause-overruled': 'an operator ends the pause here, the master being gone',
+  'lease-lapsed-paused':
+    'lease lapsed in a pause: {held} of {voters} votes good, {needed} needed; going on, since nobody is promoted in a pause',
+  'server-left-alone': 'the own server is {what}; it is left as it is ({why})',
 } as const;
 
 export type ReasonCode = keyof typeof reasons;
@@ -117,6 +137,8 @@ const warnings: ReadonlySet<ReasonCode> = new Set<ReasonCode>([
   'witness-changed',
   'lease-lapsed',
   'claim-failed',
+  'wal-set-aside',
+  'wal-thrown-away',
   'rejoin-failed',
   'not-streaming',
   'sync-wish-refused',
@@ -131,6 +153,13 @@ const warnings: ReadonlySet<ReasonCode> = new Set<ReasonCode>([
   'promotion-failed',
   'master-left',
   'removed',
+  'switchover-refused',
+  'switchover-failed',
+  'handover-broken-off',
+  'cluster-paused',
+  'pause-overruled',
+  'lease-lapsed-paused',
+  'server-left-alone',
 ]);
 
 export function isWarning(code: ReasonCode): boolean {

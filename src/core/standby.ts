@@ -1,7 +1,7 @@
 /** A standby's decisions: whom it hears, whether it strayed, when the master is gone, when to come back. */
 import { startElection } from './election-round.js';
 import { ballotConninfo, isPointedAt } from './following.js';
-import { isTwoNodeAuto, isVoteGood, ownYouthMs, releaseVotes, tryVotes } from './lease.js';
+import { isVoteGood, ownYouthMs, releaseVotes, tryVotes } from './lease.js';
 import {
   heartbeatMs,
   linkOf,
@@ -13,11 +13,15 @@ import {
   votersOf,
 } from './links.js';
 import { heedOperator } from './operator-word.js';
-import { enterDown, enterRejoin } from './own-server.js';
+import { enterDown } from './own-server.js';
+import { isInMaintenance, priorityOf } from './plan.js';
 import { isOtherHistory, isRowless, isSettled } from './ranking.js';
+import { enterRejoin } from './rejoin.js';
 import type { Keeper, Link, Role } from './state.js';
+import { isMyTurn, isOutOfTurn, yieldsUntil } from './succession.js';
 import { judgeSuspicion, streamsFrom, watchMaster } from './suspicion.js';
 import { due, note, send, type Turn } from './turn.js';
+import { isTwoNodeAuto } from './two-nodes.js';
 import type { Observation } from './types.js';
 
 type Standby = Extract<Role, { kind: 'standby' }>;
@@ -46,7 +50,8 @@ export function decideStandby(k: Keeper, turn: Turn, role: Standby): void {
   const master = livingMaster(k);
   if (master?.obs) {
     role.blocked = null;
-    if (comeBack(k, turn, role, master, master.obs, obs)) return;
+    const leftAlone = isInMaintenance(k.registry, k.settings.name);
+    if (!leftAlone && comeBack(k, turn, role, master, master.obs, obs)) return;
     if (own.vote !== null) releaseVotes(k, turn);
   } else if (followsDeadEnd(k, turn, role, obs)) {
     leaveDeadEnd(k, turn, obs);
@@ -54,25 +59,40 @@ export function decideStandby(k: Keeper, turn: Turn, role: Standby): void {
     // It was to be rejoined; with the master gone its vote is for whoever stands.
     releaseVotes(k, turn);
   } else if (k.registry.master === k.settings.name) {
-    // This node was the last master and is a standby now: nobody else can be waited for.
+    // This node was the last master and is a standby now: nobody else can be waited for, but whom it gave its place to.
     if (heedOperator(k, turn, role.suspectAfter)) return;
-    if (obs.priority > 0 && due(k, turn, Math.max(role.suspectAfter, own.obsAt)))
+    const since = Math.max(role.suspectAfter, own.obsAt, yieldsUntil(k));
+    if (ownPriority(k) > 0 && !isOutOfTurn(k, obs) && due(k, turn, since))
       startElection(k, turn, 'failover', null, k.now);
     return;
   }
   if (master === undefined && heedOperator(k, turn, role.suspectAfter)) return;
+  if (isOutOfTurn(k, obs)) {
+    role.suspicion = null;
+    return;
+  }
+  if (isMyTurn(k, turn)) {
+    if (ownPriority(k) === 0 || !due(k, turn, role.suspectAfter)) return;
+    role.suspicion = null;
+    note(k, turn, 'handover-received', { master: k.registry.master ?? '-' });
+    return startElection(k, turn, 'failover', null, k.now);
+  }
   watchMaster(k, turn, role);
   const since = role.suspicion?.since;
   const verdict = role.suspicion === null ? 'seen' : judgeSuspicion(k, turn, role);
   if (verdict !== 'gone' || since === undefined) return;
   note(k, turn, 'election-started', { master: k.registry.master ?? '-', askedMs: Math.round(k.now - since) });
-  if (k.settings.priority === 0) {
+  if (ownPriority(k) === 0) {
     role.suspicion = null;
     role.suspectAfter = k.now + k.settings.keepaliveTimeMs;
     return;
   }
   if (isTwoNodeAuto(k)) note(k, turn, 'two-nodes');
   startElection(k, turn, 'failover', null, since);
+}
+
+function ownPriority(k: Keeper): number {
+  return priorityOf(k.registry, k.settings.name, k.settings.priority);
 }
 
 /** How long a source that is not writable may stay so before who follows its unfinished promotion leaves it. */
@@ -205,6 +225,7 @@ export function endWrongReceiver(
 /** State name of a standby: connected while its master answers, alone when less than a majority does. */
 export function standbyState(k: Keeper, role: Standby): string {
   const own = ownLink(k);
+  if (isInMaintenance(k.registry, k.settings.name)) return 'maintenance';
   if (own.obs?.fenced === true) return 'fenced';
   if (role.blocked !== null) return 'standby:blocked';
   if (role.suspicion !== null) return 'standby:suspecting';

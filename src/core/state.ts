@@ -1,7 +1,6 @@
 /**
  * What a keeper knows. The state is owned by `step`, which changes it in place: one keeper, one owner, no aliases
  * outside. (A fresh copy per event would cost more than the decisions.)
- *
  *   starting ──> idle (not registered)
  *      │  └────> standby ──suspicion──> electing ──won──> master
  *      │            ^  ^                   │ ^              │ lease lapsed, sync on
@@ -12,7 +11,9 @@
 
 import type { Command, SyncRow, WitnessKey } from './effects.js';
 import type { Answer } from './events.js';
+import type { Handover } from './handover.js';
 import type { Lsn } from './lsn.js';
+import type { Heirs } from './membership.js';
 import type { ReasonCode, ReasonRecord } from './reasons.js';
 import type { Wish, WishProblem } from './sync-plan.js';
 import type { CoreSettings, LinkFailure, Observation, Registry, Voter } from './types.js';
@@ -67,6 +68,8 @@ export interface Link {
   obsAt: number;
   /** When it arrived. */
   obsDoneAt: number;
+  /** The master's worker as last seen there, and when it last said something to it. */
+  trace: { readonly master: string; readonly saidAt: number } | null;
   /** It was told once that another server answers in the place of this witness. */
   saidForeign: boolean;
   /** Since when that voter answers nothing but "starting up" or "shutting down". */
@@ -144,19 +147,13 @@ export interface SyncChange {
   sent: boolean;
 }
 
-/** Who may be the next master, in order, from which nodes and wish; what was last told of it. */
-export interface Heirs {
-  readonly nodes: readonly Voter[];
-  readonly wished: readonly string[];
-  readonly names: readonly string[];
-  readonly next: string | null;
-  readonly told: string;
-}
-
 export interface Master {
   readonly kind: 'master';
   readonly since: number;
   readonly oldMaster: string | null;
+  handover: Handover | null;
+  /** The lease lapsed in a pause, and this server went on. */
+  lapsedAt: number | null;
   change: SyncChange | null;
   /** No new change of the sync set before. */
   changeAfter: number;
@@ -175,8 +172,9 @@ export interface Master {
   refusedWish: string | null;
   /** Registered nodes the wish names, in its order. */
   wishedMembers: readonly string[];
-  /** Last time each node was seen streaming from us. */
+  /** Last time each node was seen streaming from us, and how far it had flushed then. */
   readonly streamingAt: Map<string, number>;
+  readonly flushedTo: Map<string, Lsn>;
   wishAt: number;
   flagsSent: string;
   heirs: Heirs | null;
@@ -185,9 +183,7 @@ export interface Master {
   /** Until when the lease was good by its renewals when it was last held. */
   leaseUntil: number;
   async: boolean;
-  /** The mark of the own server's last fencing was asked to go. */
   fenceCleared: boolean;
-  /** The wish as last resolved, and from what. */
   resolved: {
     readonly text: string;
     readonly nodes: readonly Voter[];
@@ -219,9 +215,28 @@ export type Role =
       readonly kind: 'down';
       readonly wasMaster: boolean;
       readonly since: number;
-      server: 'unknown' | 'stopped-clean' | 'crashed' | 'retiring' | 'retire-again' | 'retired' | 'starting';
+      server:
+        | 'unknown'
+        | 'stopped-clean'
+        | 'crashed'
+        | 'retiring'
+        | 'retire-again'
+        | 'retired'
+        | 'starting'
+        /** A switchover: being stopped; stopped, and the target is asked what it has; started again as master. */
+        | 'stopping'
+        | 'verifying'
+        | 'resuming';
       retryAt: number;
       tries: number;
+      handover?: {
+        readonly target: string;
+        end: Lsn | null;
+        /** When the present phase of it began. */
+        phaseAt: number;
+      };
+      /** It was told that the server is left as it is. */
+      saidLeft?: boolean;
     }
   | {
       readonly kind: 'rejoining';
@@ -246,16 +261,26 @@ export interface Keeper {
   /** Epoch whose master this worker has itself seen writable. */
   seenMasterEpoch: number;
   seenMasterAt: number;
-  /** When another node last said, or a WAL receiver showed, that it sees the master. */
+  /** When another node last said, or a WAL receiver or the master's session on a voter showed, that the master is at work. */
   seenByPeerAt: number;
   nextId: number;
   random: number;
   listening: { readonly voter: string | null; readonly conninfo: string | null };
   rejoinTries: number;
+  /** Where this worker first saw the present pause; null = there is none. */
+  pausedAt: { readonly epoch: number; readonly version: number; established: boolean } | null;
+  saidPaused: boolean;
+  /** In which epoch an operator ended the pause on this server, the master being gone. */
+  overruledIn: number | null;
+  handoverTrouble: string | null;
+  /** This node handed over and gives the target time to become master. */
+  yields: { readonly epoch: number; readonly target: string; readonly until: number } | null;
   /** Elections in a row that ended with the own session: the next one waits longer each time. */
   brokenElections: number;
   /** Decisions that come in each round of an outage: when last made, when last told, how many in a row. */
   readonly said: Map<ReasonCode, { readonly at: number; readonly toldAt: number; readonly count: number }>;
+  /** Since when two nodes are alone with each other and quorum = auto; 'said' = it was warned of. */
+  twoNodesSince: number | 'said' | null;
   /** Decisions not yet written to the events table. */
   readonly journal: ReasonRecord[];
   reportedState: string;

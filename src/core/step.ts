@@ -17,23 +17,26 @@ import {
   voterNamed,
   votersOf,
 } from './links.js';
-import { decideMaster, ingestMaster, masterState, newMaster } from './master.js';
+import { decideMaster, ingestMaster, masterState } from './master.js';
+import { newMaster } from './new-master.js';
 import { forgetForced, ingestWord } from './operator-word.js';
 import {
   decideDown,
-  decideRejoin,
   enterDown,
   enterStandby,
   ingestDown,
-  ingestRejoin,
   lapseWhileDown,
   mustFence,
   retire,
 } from './own-server.js';
+import { trackPause } from './pause.js';
+import { decideRejoin, ingestRejoin } from './rejoin.js';
 import { decideStandby, standbyState } from './standby.js';
 import type { Arrived, Keeper } from './state.js';
 import { ingestHearing, ingestIndirectAnswer } from './suspicion.js';
 import { isIdle, newTurn, note, send, type Turn } from './turn.js';
+import { warnOfTwoNodes } from './two-nodes.js';
+import { isPromiseSeen } from './witness.js';
 
 /** Role changes within one step: more than this many in a row would be a loop without an event. */
 const roleChangesPerStep = 8;
@@ -45,9 +48,11 @@ export function step(k: Keeper, event: KeeperEvent, now: number): Turn {
   const arrived = ingest(k, turn, event);
   matchLinks(k, turn);
   forgetIfRemoved(k, turn);
+  trackPause(k, turn);
   decideUntilStable(k, turn);
   forgetForced(k);
   void arrived;
+  warnOfTwoNodes(k, turn);
   renewVotes(k, turn);
   report(k, turn);
   openLinks(k, turn);
@@ -190,7 +195,8 @@ function decideStarting(k: Keeper, turn: Turn): void {
     return enterStandby(k, k.now + pauseAfterBroken(k));
   }
   // The votes of a claim that its own session ended are no lease yet: what others have was not looked at with them in hand.
-  if (k.leads && k.registry?.master === k.settings.name && hasLease(k)) {
+  const leads = k.leads && k.registry?.master === k.settings.name;
+  if (leads && hasLease(k) && isPromiseSeen(k)) {
     k.role = newMaster(k, null, undefined);
     return;
   }

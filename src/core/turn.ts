@@ -100,6 +100,8 @@ const slowCommands: ReadonlySet<Command['kind']> = new Set<Command['kind']>([
   'write-voters',
   'write-flags',
   'write-witness',
+  'write-request',
+  'end-pause',
   'read-wish',
   'report',
 ]);

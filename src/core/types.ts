@@ -14,6 +14,24 @@ export interface Voter {
   readonly seqno: number;
   /** Of a witness: the one server that was added. On any other its vote is void. */
   readonly identity?: WitnessIdentity;
+  /** Of a registered node, where planned: no candidate, and its worker leaves its server as it is. */
+  readonly maintenance?: boolean;
+  /** Of a registered node, where planned: in place of its own setting. */
+  readonly priority?: number;
+  /** Of every registered node while the cluster is paused. */
+  readonly pause?: 'on' | 'ending';
+  /** Of the registered master: what is asked of it. */
+  readonly request?: OpenRequest;
+}
+
+/** A row of pgkeeper.requests that is not finished. */
+export interface OpenRequest {
+  readonly id: number;
+  readonly kind: 'switchover' | 'failover';
+  readonly target: string | null;
+  readonly state: 'asked' | 'running' | 'handing-over';
+  /** Epoch in which it was asked or taken up. */
+  readonly epoch: number;
 }
 
 /** What tells a witness from the server that took its place: another one, a promoted copy, a restored snapshot. */
@@ -77,6 +95,11 @@ export interface ReplicationRow {
   readonly priority: number;
 }
 
+export interface WorkerTrace {
+  readonly name: string;
+  readonly silentMs: number;
+}
+
 /** What one look at a server tells (one statement, one snapshot). */
 export interface Observation {
   readonly systemIdentifier: string;
@@ -106,8 +129,14 @@ export interface Observation {
   readonly birthAgeMs: number;
   readonly priority: number;
   readonly replication: readonly ReplicationRow[];
+  /** Workers of this cluster with a session there, and for how long each has said nothing on it, ms. */
+  readonly workers: readonly WorkerTrace[];
   /** The row of this server's own registry, as replayed; of a witness: the row it was given. */
   readonly registry: Registry | null;
+  /** An operator's session here says that the pause is over although no master can write it. */
+  readonly overruled: boolean;
+  /** Names of its physical replication slots. */
+  readonly slots?: readonly string[];
   /** wal_retrieve_retry_interval comes from the keeper's override. */
   readonly retryOverride: boolean;
 }

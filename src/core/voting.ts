@@ -1,13 +1,18 @@
 /** Second phase of an election: a majority of the votes, the own one included, or nothing. */
 import { abandon, enterPhase, isFresh } from './election-round.js';
 import { heldVoters, isGivenUpBy, neededVotes, tryVotes } from './lease.js';
-import { linkOf, masterLink, observe, votersOf } from './links.js';
+import { linkOf, masterLink, observe, ownLink, votersOf } from './links.js';
+import { isHandedTo } from './plan.js';
+import { mustBeRemade } from './ranking.js';
 import type { Election, Keeper } from './state.js';
 import { due, note, randomBetween, type Turn } from './turn.js';
 import { failoverTimeMs } from './types.js';
 
 /** How long to try for votes that a dying worker is about to give back. */
 const voteBoundMs = 400;
+/** A stop takes longer than a crash, and the votes come when it is over. */
+const handedVoteBoundMs = 3000;
+const handedPauseMs = 100;
 
 export function walkVote(k: Keeper, turn: Turn, e: Election): void {
   const voters = votersOf(k);
@@ -16,7 +21,8 @@ export function walkVote(k: Keeper, turn: Turn, e: Election): void {
   const patient = claim && e.giveUpAt === null;
   const asked = voters.filter(({ name }) => {
     const obs = linkOf(k, name)?.obs;
-    return !patient || name === k.settings.name || !(obs?.inRecovery === true && obs.fenced);
+    const ours = ownLink(k).obs;
+    return !patient || name === k.settings.name || !obs || ours === null || !mustBeRemade(obs, ours);
   });
   tryVotes(k, turn, asked, claim ? 50 : 8);
   const needed = neededVotes(k);
@@ -39,12 +45,16 @@ export function walkVote(k: Keeper, turn: Turn, e: Election): void {
     note(k, turn, 'votes-held', { held: held.length, voters: voters.length, needed, tookMs });
     const silentAt = leaseEndsAt(k, e);
     if (k.now < silentAt) {
-      note(k, turn, 'election-aborted', { why: `the lease of ${e.oldMaster} may still run; waiting for T` });
-      return abandon(k, turn, e, silentAt - k.now);
+      // A master that hands over tells by its sessions that it has let go; one of them may just be missing.
+      const handed = isHandedTo(k.registry, k.settings.name);
+      const what = handed ? 'asking again' : 'waiting for T';
+      note(k, turn, 'election-aborted', { why: `the lease of ${e.oldMaster} may still run; ${what}` });
+      return abandon(k, turn, e, handed ? Math.min(handedPauseMs, silentAt - k.now) : silentAt - k.now);
     }
     return enterPhase(k, e, 'freeze');
   }
-  if (due(k, turn, e.phaseAt + voteBoundMs)) {
+  const boundMs = isHandedTo(k.registry, k.settings.name) ? handedVoteBoundMs : voteBoundMs;
+  if (due(k, turn, e.phaseAt + boundMs)) {
     const pauseMs = Math.round(randomBetween(k, 50, 250));
     if (e.round < 2) note(k, turn, 'votes-refused', { held: held.length, needed, tookMs, pauseMs });
     abandon(k, turn, e, pauseMs);

@@ -70,3 +70,14 @@ export function witnessAhead(
 export function rowInForce(k: Keeper, ours: Registry): Registry {
   return witnessAhead(k, ours)?.row ?? ours;
 }
+
+/**
+ * Was it seen that what this epoch's row promises holds? Before, no witness is told of it: a worker that finds the row on its
+ * own server, with no witness that knows of it, must have it established like one just written.
+ */
+export function isPromiseSeen(k: Keeper): boolean {
+  const { registry } = k;
+  const witnesses = votersOf(k).filter(({ kind }) => kind === 'witness');
+  if (registry === null || registry.syncNeeded === 0 || witnesses.length === 0) return true;
+  return witnesses.some(({ name }) => linkOf(k, name)?.obs?.registry?.epoch === registry.epoch);
+}

@@ -3,21 +3,23 @@
  * before anything that only fits one role. Any error here ends the session (voter-sessions.ts).
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Awaited, Command, WitnessKey } from '../core/effects.js';
+import type { Command, WitnessKey } from '../core/effects.js';
 import type { Answer } from '../core/events.js';
-import { formatLsn } from '../core/lsn.js';
 import { proveHold } from './hold-proof.js';
 import { type ObservationRow, observationOf, observeSql, shortRetryInterval } from './observation.js';
-import { operatorLock, operatorLockClass } from './operator-lock.js';
+import { isOperatorsLock, operatorLock, operatorLockClass } from './operator-lock.js';
+import { endPause, writeRequest } from './planned-work.js';
 import { report, writeFlags, writeSync, writeVoters } from './registry.js';
 import { CommandError, type SessionContext } from './session-context.js';
 import { checkPid, release, renew, tryVote } from './votes.js';
+import { waitFor } from './waiting.js';
 import {
   keepOnWitness,
   knowsWitnessTable,
   type WitnessRow,
   witnessObservation,
   witnessSql,
+  witnessValues,
 } from './witness.js';
 import { writeEpoch } from './write-epoch.js';
 
@@ -39,7 +41,7 @@ export async function runCommand(
     case 'release':
       return release(session);
     case 'follow':
-      return follow(session, command.conninfo);
+      return follow(session, command.conninfo, command.slots ?? null);
     case 'shorten-retry':
       await alterSystem(session, 'wal_retrieve_retry_interval', shortRetryInterval);
       return reload(session);
@@ -69,6 +71,10 @@ export async function runCommand(
       return writeWitness(session, command);
     case 'write-flags':
       return writeFlags(session, command.nextMaster, command.syncNames);
+    case 'write-request':
+      return writeRequest(session, command);
+    case 'end-pause':
+      return endPause(session);
     case 'read-wish':
       return readWish(session);
     case 'read-word':
@@ -78,9 +84,9 @@ export async function runCommand(
   }
 }
 
-/** "recovery is not in progress". */
-const notInThisState = '55000';
 const undefinedTable = '42P01';
+/** pg_is_wal_replay_paused() on a server that has left recovery since the same look asked whether it is in recovery. */
+const recoveryEnded = '55000';
 
 async function observe(session: SessionContext): Promise<Answer> {
   const { client, witness } = session;
@@ -95,10 +101,9 @@ async function observe(session: SessionContext): Promise<Answer> {
     return await observeOnce(session);
   } catch (error) {
     const { code } = error as { code?: string };
-    // Promoted while the look was on its way: what it asked of a standby only, this server has no answer to any more.
-    if (code === notInThisState) return observeOnce(session);
-    if (code !== undefinedTable) throw error;
-    session.schemaKnown = false;
+    if (code === undefinedTable) session.schemaKnown = false;
+    // A server never goes back into recovery, so once more is enough; without it a promotion would cost the vote that it rests on.
+    else if (code !== recoveryEnded) throw error;
     return observeOnce(session);
   }
 }
@@ -121,7 +126,7 @@ async function observeWitness(session: SessionContext, key: WitnessKey): Promise
   const { rows } = await session.client.query<WitnessRow>({
     name: session.schemaKnown ? 'look' : 'look_without_row',
     text: witnessSql(session.schemaKnown),
-    values: [session.applicationName(), ...(session.schemaKnown ? [key.systemIdentifier, key.token] : [])],
+    values: witnessValues(session.applicationName(), key, session.schemaKnown),
   });
   const row = rows[0];
   if (row === undefined) throw new CommandError('speaks', 'the look at the witness returned no row');
@@ -137,41 +142,6 @@ async function writeWitness(
   if (witness === null) throw new CommandError('speaks', 'that server is a node and keeps its own registry');
   await keepOnWitness(session, witness, command);
   return observeWitness(session, witness);
-}
-
-const longestWaitMs = 100;
-const waitStepMs = 2;
-
-/** Asks a cheap question until the answer is yes, or the wait is over; the look that follows tells which. */
-async function waitFor(session: SessionContext, wait: Awaited): Promise<void> {
-  const until = performance.now() + longestWaitMs;
-  const { text, values } = questionOf(wait);
-  for (;;) {
-    const { rows } = await session.client.query<{ reached: boolean | null }>({
-      name: wait.kind,
-      text,
-      values,
-    });
-    if (rows[0]?.reached === true || performance.now() > until) return;
-    await delay(waitStepMs);
-  }
-}
-
-function questionOf(wait: Awaited): { readonly text: string; readonly values: unknown[] } {
-  switch (wait.kind) {
-    case 'writable':
-      return { text: 'select not pg_is_in_recovery() as reached', values: [] };
-    case 'streaming':
-      return {
-        text: `select status = 'streaming' and sender_host = $1 and sender_port = $2 as reached from pg_stat_wal_receiver`,
-        values: [wait.host, wait.port],
-      };
-    case 'flushed':
-      return {
-        text: `select count(*) >= $2 as reached from pg_stat_get_wal_senders() where state = 'streaming' and flush_lsn >= $1::pg_lsn`,
-        values: [formatLsn(wait.lsn), wait.count],
-      };
-  }
 }
 
 async function alterSystem(session: SessionContext, name: string, value: string | null): Promise<void> {
@@ -200,11 +170,26 @@ async function requireRecovery(session: SessionContext, wanted: boolean): Promis
   }
 }
 
-async function follow(session: SessionContext, conninfo: string): Promise<Answer> {
+/** `slots` null: nobody is there to stream from. */
+async function follow(
+  session: SessionContext,
+  conninfo: string,
+  slots: readonly string[] | null,
+): Promise<Answer> {
   await requireRecovery(session, true);
   await alterSystem(session, 'primary_conninfo', conninfo);
+  if (slots !== null) await leaveMissingSlot(session, slots);
   await alterSystem(session, 'wal_retrieve_retry_interval', shortRetryInterval);
   return reload(session);
+}
+
+/** A slot is on one server only, unless somebody made it on the others too. */
+async function leaveMissingSlot(session: SessionContext, slots: readonly string[]): Promise<void> {
+  const { rows } = await session.client.query<{ slot: string }>(
+    `select current_setting('primary_slot_name') as slot`,
+  );
+  const slot = rows[0]?.slot ?? '';
+  if (slot !== '' && !slots.includes(slot)) await alterSystem(session, 'primary_slot_name', '');
 }
 
 /** Known to the server only from its file; a role that may not reset it leaves it there, and the node is rejoined instead. */
@@ -240,14 +225,15 @@ async function setNames(session: SessionContext, names: string | null, deadlineM
   }
 }
 
+const isWord = isOperatorsLock(operatorLockClass, 'pgkeeper.failover_here(boolean)');
+
 /** Client sessions and workers' sessions apart: only clients are ended. A superuser's can be ended by a superuser alone. */
 async function endSessions(session: SessionContext): Promise<void> {
   await session.client.query(`select count(pg_terminate_backend(pid)) from pg_stat_activity
     where backend_type = 'client backend' and pid <> pg_backend_pid() and application_name !~ '^pgkw? '
       and exists (select from pg_roles me, pg_roles theirs where me.rolname = current_user and theirs.oid = usesysid
         and (me.rolsuper or not theirs.rolsuper))
-      and not exists (select from pg_locks l where l.pid = pg_stat_activity.pid and l.locktype = 'advisory'
-        and l.objsubid = 2 and l.classid = ${operatorLockClass})`);
+      and not exists (select from pg_locks l where l.pid = pg_stat_activity.pid and ${isWord})`);
 }
 
 async function resumeReplay(session: SessionContext): Promise<Answer> {
@@ -266,8 +252,7 @@ async function promote(session: SessionContext): Promise<Answer> {
 /** An operator's session holds this lock as long as it wants to be heeded (pgkeeper.failover on a standby, `pgkeeper failover`). */
 async function readWord(session: SessionContext): Promise<Answer> {
   const { rows } = await session.client.query<{ word: number | null }>(
-    `select max(objid::bigint)::int as word from pg_locks
-      where locktype = 'advisory' and granted and objsubid = 2 and classid = ${operatorLockClass}`,
+    `select max(l.objid::bigint)::int as word from pg_locks l where ${isWord}`,
   );
   const word = rows[0]?.word ?? null;
   return { kind: 'word', acceptLoss: word === null ? null : word === operatorLock.acceptLoss };

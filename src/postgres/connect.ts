@@ -11,6 +11,8 @@ import { passwordFromFile } from './passfile.js';
 export interface OpenOptions {
   readonly applicationName: string;
   readonly connectTimeoutMs: number;
+  /** A connection that speaks the streaming protocol's commands, as pg_basebackup and WAL receivers use. */
+  readonly replication?: boolean;
 }
 
 /** A connection string that cannot be used, or asks for something this program cannot give. */
@@ -128,6 +130,7 @@ function configFor(conninfo: string, options: OpenOptions, tls: TlsChoice): pg.C
     keepAlive: true,
     ssl: tls.kind === 'tls' ? (tls.options ?? false) : false,
     ...(found.has('options') ? { options: found.get('options') ?? '' } : {}),
+    ...(options.replication === true ? { replication: 'true' } : {}),
   };
 }
 
@@ -154,6 +157,9 @@ export function discardClient(client: pg.Client): void {
   streamOf(client).destroy();
 }
 
+/** Nothing that others may have put into a schema of the user's search_path is ever called, operators included. */
+const ownSearchPath = 'set search_path = pg_catalog, pg_temp';
+
 /** A connected client. Its late errors never become uncaught; after a timeout its socket is gone. */
 export async function openClient(conninfo: string, options: OpenOptions): Promise<pg.Client> {
   const choices = tlsChoices(keywordsOf(conninfo), targetOf(conninfo).host);
@@ -163,6 +169,7 @@ export async function openClient(conninfo: string, options: OpenOptions): Promis
     client.on('error', () => undefined);
     try {
       await client.connect();
+      if (options.replication !== true) await client.query(ownSearchPath);
       return client;
     } catch (error) {
       discardClient(client);

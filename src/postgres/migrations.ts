@@ -20,6 +20,8 @@ export interface MigrationOptions {
   readonly lockTimeoutMs?: number;
   /** How long one statement may take. Default 60000. */
   readonly statementTimeoutMs?: number;
+  /** Where the migrations are. Default: those of this package. */
+  readonly folder?: string;
   /** One line per step; default: nobody listens. */
   readonly log?: (line: string) => void;
 }
@@ -148,7 +150,7 @@ async function runFiles(
   const { runner } = await import('node-pg-migrate');
   const run = await runner({
     dbClient: client,
-    dir: migrationsFolder(),
+    dir: options.folder ?? migrationsFolder(),
     direction,
     count: Number.POSITIVE_INFINITY,
     migrationsSchema: bookSchema,

@@ -1,10 +1,23 @@
 /** One look at a server: the statement, and how its row becomes an Observation. */
 import { ballotOf } from '../core/following.js';
 import { parseLsn } from '../core/lsn.js';
-import type { Observation, Registry, ReplicationRow, Voter } from '../core/types.js';
+import { cutMark } from '../core/switchover-checks.js';
+import type { Observation, Registry, ReplicationRow, Voter, WorkerTrace } from '../core/types.js';
+import { isOperatorsLock, resumeLockClass } from './operator-lock.js';
 
 /** The interval an election sets so that no startup process sleeps; seen again, it is the mark of our override. */
 export const shortRetryInterval = '10ms';
+
+/** Workers with a session here, by a pattern whose group is the name; a name that fills application_name may be cut, and is marked. */
+export const workersSql = (pattern: string): string => `(select json_agg(json_build_object(
+    'name', w.name || case when octet_length(a.application_name) = 63 then '${cutMark}' else '' end,
+    'silentMs', extract(epoch from clock_timestamp() - coalesce(a.state_change, a.backend_start)) * 1000))
+    from pg_stat_activity a, substring(a.application_name from ${pattern}) as w(name) where w.name is not null)`;
+
+/** An operator's session that says so in a pause (functions/resume.sql); looked for in a pause only. */
+const overruledSql = `case when r.recovering and exists (select from pgkeeper.cluster_state c where c.nodes @? '$[*].pause')
+  then exists (select from pg_locks l where l.objid = 1 and ${isOperatorsLock(resumeLockClass, 'pgkeeper.resume(boolean)')})
+  else false end`;
 
 /**
  * $1 = application_name to show from now on (it carries the worker's state).
@@ -33,11 +46,14 @@ select set_config('application_name', $1, false),
   current_setting('synchronous_standby_names') as names,
   coalesce(current_setting('pg_keeper.fenced', true), '') = 'on' as fenced,
   current_setting('wal_retrieve_retry_interval') = '${shortRetryInterval}' as retry_override,
+  (select json_agg(slot_name) from pg_replication_slots where slot_type = 'physical' and not temporary) as slots,
   extract(epoch from clock_timestamp() - (select backend_start from pg_stat_activity where backend_type = 'checkpointer')) * 1000
     as birth_age_ms,
   current_setting('pg_keeper.priority', true) as priority,
   (select json_agg(json_build_object('name', application_name, 'state', state, 'flush', flush_lsn::text,
     'replay', replay_lsn::text, 'priority', sync_priority)) from pg_stat_replication) as replication,
+  ${workersSql("'^pgk \\S+ (.*)$'")} as workers,
+  ${withRegistry ? overruledSql : 'false'} as overruled,
   ${withRegistry ? "(select json_build_object('epoch', epoch, 'version', version, 'promotionId', promotion_id, 'promotions', promotions, 'systemIdentifier', system_identifier, 'master', master, 'syncWish', sync_wish, 'syncMembers', sync_members, 'syncNeeded', sync_needed, 'syncWished', sync_wished, 'voters', voters, 'nodes', nodes) from pgkeeper.cluster_state)" : 'null::json'} as registry
 from (select pg_is_in_recovery() as recovering offset 0) r`;
 
@@ -61,6 +77,7 @@ export interface ObservationRow {
   readonly names: string;
   readonly fenced: boolean;
   readonly retry_override: boolean;
+  readonly slots: readonly string[] | null;
   readonly birth_age_ms: string | null;
   readonly priority: string | null;
   readonly replication:
@@ -72,6 +89,8 @@ export interface ObservationRow {
         priority: number;
       }[]
     | null;
+  readonly workers: readonly WorkerTrace[] | null;
+  readonly overruled: boolean;
   readonly registry: RegistryJson | null;
 }
 
@@ -133,7 +152,10 @@ export function observationOf(row: ObservationRow): Observation {
     birthAgeMs: row.birth_age_ms === null ? 0 : Number(row.birth_age_ms),
     priority: row.priority === null || row.priority === '' ? 100 : Number(row.priority),
     replication: replicationOf(row.replication),
+    workers: row.workers ?? [],
+    overruled: row.overruled,
     registry: registryOf(row.registry),
     retryOverride: row.retry_override,
+    slots: row.slots ?? [],
   };
 }

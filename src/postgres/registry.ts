@@ -52,7 +52,7 @@ export async function written(
 }
 
 /** What can wait: when somebody holds the row, it is asked for again later. */
-async function writtenOrBusy(
+export async function writtenOrBusy(
   session: SessionContext,
   change: (trx: Transaction<Database>) => Promise<void>,
 ): Promise<Answer> {

@@ -15,6 +15,11 @@ export type InstalledSchema =
 
 export type SchemaVerdict =
   | { readonly kind: 'usable'; readonly version: string }
+  /**
+   * Another release. What every release has, a worker finds in it: the registry row, the nodes, the votes. So it keeps its cluster, and
+   * what the objects lack is refused where it is asked for.
+   */
+  | { readonly kind: 'differs'; readonly version: string; readonly reason: string; readonly mend: string }
   /** `mend` is what the operator should do. */
   | { readonly kind: 'unusable'; readonly reason: string; readonly mend: string };
 
@@ -58,10 +63,13 @@ export function judgeSchema(installed: InstalledSchema, programVersion: string):
     case 'migration': {
       const order = compareMinor(installed.version, programVersion);
       if (order === 0) return { kind: 'usable', version: installed.version };
-      const reason = `the installed objects have version ${installed.version}, this program is ${programVersion}`;
-      if (order > 0) return { kind: 'unusable', reason, mend: 'install the newer pgkeeper on this host' };
+      const { version } = installed;
+      const reason = `the installed objects have version ${version}, this program is ${programVersion}`;
+      if (order > 0)
+        return { kind: 'differs', version, reason, mend: 'install the newer pgkeeper on this host' };
       return {
-        kind: 'unusable',
+        kind: 'differs',
+        version,
         reason,
         mend:
           installed.kind === 'extension'

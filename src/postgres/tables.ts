@@ -3,7 +3,7 @@
  * Types only. Selected bigints are strings, as pg delivers them; names carry no schema: use `withSchema('pgkeeper')`.
  */
 import type { ColumnType, Generated } from 'kysely';
-import type { WitnessIdentity } from '../core/types.js';
+import type { OpenRequest, WitnessIdentity } from '../core/types.js';
 
 /** bigint: read as text, written as either. */
 type BigintColumn = ColumnType<string, string | number | bigint | undefined, string | number | bigint>;
@@ -13,6 +13,16 @@ type TimeColumn = ColumnType<Date, Date | string | undefined, Date | string>;
 
 /** jsonb: pg parses what it reads; arrays must be written as text, or pg makes PostgreSQL arrays of them. */
 type JsonColumn<Read> = ColumnType<Read, string | undefined, string>;
+
+/** interval, as pg delivers it; what is 0 may be missing. */
+export interface Interval {
+  readonly days?: number;
+  readonly hours?: number;
+  readonly minutes?: number;
+  readonly seconds?: number;
+  readonly milliseconds?: number;
+  toPostgres(): string;
+}
 
 /** An element of `cluster_state.voters` and `.nodes`. */
 export interface VoterElement {
@@ -25,6 +35,11 @@ export interface VoterElement {
   readonly seqno: number;
   /** Of a witness only. */
   readonly identity?: WitnessIdentity;
+  /** Of a node, where planned. */
+  readonly maintenance?: boolean;
+  readonly priority?: number;
+  readonly pause?: 'on' | 'ending';
+  readonly request?: OpenRequest;
 }
 
 /** Exactly these six columns, in this order. */
@@ -84,6 +99,30 @@ export interface NodeStateTable {
   readonly reported_at: TimeColumn;
 }
 
+export interface RequestsTable {
+  readonly id: Generated<string>;
+  readonly kind: string;
+  readonly target: string | null;
+  readonly options: JsonColumn<Readonly<Record<string, unknown>>>;
+  readonly state: Generated<string>;
+  readonly reason: Generated<string>;
+  readonly epoch: ColumnType<string, string | number | bigint, string | number | bigint>;
+  readonly asked_at: TimeColumn;
+  readonly changed_at: TimeColumn;
+}
+
+export interface NodePlanTable {
+  readonly name: string;
+  readonly maintenance: Generated<boolean>;
+  readonly priority: number | null;
+}
+
+/** One row. */
+export interface ClusterPlanTable {
+  readonly only_row: Generated<boolean>;
+  readonly pause: Generated<string>;
+}
+
 /** The view; never written. */
 export interface StatusView {
   readonly name: ColumnType<string, never, never>;
@@ -99,11 +138,26 @@ export interface StatusView {
   readonly lease: ColumnType<string | null, never, never>;
 }
 
+/** The view; never written. */
+export interface ReplStatusView {
+  readonly name: ColumnType<string, never, never>;
+  readonly state: ColumnType<string, never, never>;
+  /** Bytes. */
+  readonly replication_lag: ColumnType<string | null, never, never>;
+  /** Bytes. */
+  readonly apply_lag: ColumnType<string | null, never, never>;
+  readonly time_lag: ColumnType<Interval | null, never, never>;
+}
+
 export interface Database {
   readonly node_info: NodeInfoTable;
   readonly witness_info: WitnessInfoTable;
   readonly cluster_state: ClusterStateTable;
   readonly events: EventsTable;
   readonly node_state: NodeStateTable;
+  readonly requests: RequestsTable;
+  readonly node_plan: NodePlanTable;
+  readonly cluster_plan: ClusterPlanTable;
   readonly status: StatusView;
+  readonly repl_status: ReplStatusView;
 }

@@ -37,7 +37,7 @@ export async function tryVote(session: SessionContext): Promise<Answer> {
           and (l.classid::bigint << 32) | l.objid::bigint = coalesce($1::bigint, c.system_identifier)) as holders,
       extract(epoch from clock_timestamp() - (select backend_start from pg_stat_activity where backend_type = 'checkpointer')) * 1000 as age,
       (select array_agg(w.name) from pg_stat_activity a, substring(a.application_name from $2) as w(name)
-        where w.name is not null and octet_length(a.application_name) < 63
+        where w.name is not null and a.usename = current_user and octet_length(a.application_name) < 63
           and a.state_change between clock_timestamp() - $3 * interval '1 ms' and clock_timestamp()) as workers`,
     [key, `^${prefix}(.*)$`, Math.round(recentlyUsedMs(ttlMs))],
   );

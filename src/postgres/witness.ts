@@ -1,15 +1,13 @@
 /**
  * A witness on the wire: any PostgreSQL server, nothing installed. Its lock has the key of the cluster it serves; its row is
  * kept in a schema of its own, made by the first worker that needs it, one row a cluster and token, only moving forward.
+ * Rows of other tokens stay: a copy of this cluster with the same system identifier may keep its own there.
  */
 import type { Command, WitnessKey } from '../core/effects.js';
 import { parseLsn } from '../core/lsn.js';
-import type { Observation } from '../core/types.js';
-import { type RegistryJson, registryOf } from './observation.js';
+import type { Observation, WorkerTrace } from '../core/types.js';
+import { type RegistryJson, registryOf, workersSql } from './observation.js';
 import { CommandError, type SessionContext } from './session-context.js';
-
-/** Rows of a token that is no longer used are swept after that time. */
-const sweptAfter = '7 days';
 
 /**
  * How workers of one cluster know each other's sessions on a server that many clusters may use. A name that fills the 63
@@ -20,6 +18,7 @@ export function witnessSessionPrefix({ systemIdentifier }: WitnessKey): string {
   return `pgkw ${hex} `;
 }
 
+/** $1 = application_name, $2 = pattern of this cluster's workers, $3 and $4 = the key of its row. */
 export const witnessSql = (withRow: boolean): string => `
 select set_config('application_name', $1, false),
   pg_backend_pid() as pid,
@@ -30,8 +29,14 @@ select set_config('application_name', $1, false),
   coalesce(host(inet_server_addr()) || ':' || inet_server_port(), '') as address,
   extract(epoch from clock_timestamp() - (select backend_start from pg_stat_activity where backend_type = 'checkpointer')) * 1000
     as birth_age_ms,
-  ${withRow ? "(select json_build_object('ballot', k.ballot, 'registry', k.registry) from pgkeeper_witness.kept k where k.system_identifier = $2 and k.token = $3)" : 'null::json'} as kept
+  ${workersSql('$2')} as workers,
+  ${withRow ? "(select json_build_object('ballot', k.ballot, 'registry', k.registry) from pgkeeper_witness.kept k where k.system_identifier = $3 and k.token = $4)" : 'null::json'} as kept
 from (select pg_is_in_recovery() as recovering offset 0) r`;
+
+export function witnessValues(applicationName: string, key: WitnessKey, withRow: boolean): string[] {
+  const row = withRow ? [key.systemIdentifier, key.token] : [];
+  return [applicationName, `^${witnessSessionPrefix(key)}(.*)$`, ...row];
+}
 
 export interface WitnessRow {
   readonly pid: number;
@@ -40,6 +45,7 @@ export interface WitnessRow {
   readonly timeline: number;
   readonly address: string;
   readonly birth_age_ms: string | null;
+  readonly workers: readonly WorkerTrace[] | null;
   readonly kept: { readonly ballot: number; readonly registry: RegistryJson | null } | null;
 }
 
@@ -64,8 +70,10 @@ export function witnessObservation(row: WitnessRow): Observation {
     birthAgeMs: row.birth_age_ms === null ? 0 : Number(row.birth_age_ms),
     priority: 0,
     replication: [],
+    workers: row.workers ?? [],
     registry: registryOf(row.kept?.registry ?? null),
     retryOverride: false,
+    overruled: false,
   };
 }
 
@@ -116,10 +124,4 @@ export async function keepOnWitness(
     ],
   );
   if (rowCount !== 1) throw new CommandError('speaks', 'the witness did not keep the row');
-  if (registry === null) return;
-  await client.query(
-    `delete from pgkeeper_witness.kept
-     where system_identifier = $1 and token <> $2 and changed_at < clock_timestamp() - $3::interval`,
-    [key.systemIdentifier, key.token, sweptAfter],
-  );
 }

@@ -80,6 +80,7 @@ async function takeOver(trx: Transaction<Database>, basis: Registry): Promise<vo
       .onConflict((conflict) => conflict.column('name').doUpdateSet({ seqno, conninfo }))
       .execute();
   }
+  await takeOverPlan(trx, nodes);
   await trx.deleteFrom('witness_info').where('name', 'not in', namesOf(witnesses)).execute();
   for (const { seqno, name, conninfo, database, identity } of witnesses) {
     if (identity === undefined) continue;
@@ -109,6 +110,15 @@ async function takeOver(trx: Transaction<Database>, basis: Registry): Promise<vo
       voters: sql`${JSON.stringify(basis.voters)}::jsonb`,
     })
     .execute();
+}
+
+/** What was planned, too. (An open request is not: nobody waits for one that this server never had.) */
+async function takeOverPlan(trx: Transaction<Database>, nodes: readonly Voter[]): Promise<void> {
+  await trx.deleteFrom('node_plan').execute();
+  for (const { name, maintenance = false, priority = null } of nodes)
+    await trx.insertInto('node_plan').values({ name, maintenance, priority }).execute();
+  const pause = nodes.find((node) => node.pause !== undefined)?.pause ?? 'off';
+  await trx.updateTable('cluster_plan').set({ pause }).where('pause', '<>', pause).execute();
 }
 
 /** Never empty: "not in ()" is no SQL. */

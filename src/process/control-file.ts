@@ -16,20 +16,30 @@ const states = [
 export interface ControlFile {
   readonly systemIdentifier: string;
   readonly state: (typeof states)[number];
+  /** Where the latest checkpoint record begins; after a clean end the last record there is. */
+  readonly checkpoint: bigint;
+  /** Of the last checkpoint. */
+  readonly timeline: number;
 }
 
 /** Throws where the file is missing or says what no known server writes. */
 export function readControlFile(dataDirectory: string): ControlFile {
-  const bytes = Buffer.alloc(24);
+  const bytes = Buffer.alloc(52);
   const file = openSync(join(dataDirectory, 'global', 'pg_control'), 'r');
   try {
-    readSync(file, bytes, 0, 24, 0);
+    readSync(file, bytes, 0, 52, 0);
   } finally {
     closeSync(file);
   }
   const state = states[bytes.readUInt32LE(16)];
   if (state === undefined) throw new Error(`${dataDirectory}/global/pg_control holds an unknown state`);
-  return { systemIdentifier: bytes.readBigUInt64LE(0).toString(), state };
+  // 8 system identifier, 4 + 4 versions, 4 state (+ 4), 8 time, then the position; its redo position, then its timeline.
+  return {
+    systemIdentifier: bytes.readBigUInt64LE(0).toString(),
+    state,
+    checkpoint: bytes.readBigUInt64LE(32),
+    timeline: bytes.readUInt32LE(48),
+  };
 }
 
 export function isCleanEnd(state: ControlFile['state']): boolean {

@@ -43,8 +43,13 @@ export class GuardLink implements Guard {
     if (process.platform !== 'linux' || order.kind === 'unchanged') return;
     if (this.#last !== null && isSame(order, this.#last)) return;
     this.#last = order;
-    if (this.#socket !== null) this.#socket.write(this.#encoded(order));
-    else if (this.#timer === null && !this.#connecting) this.#connect();
+    if (this.#socket !== null) {
+      this.#socket.write(this.#encoded(order));
+      return;
+    }
+    // Started and not met yet: what it was started with may be out of date, and nobody looks for it once there is nothing to guard.
+    this.#input?.write(this.#encoded(order));
+    if (this.#timer === null && !this.#connecting) this.#connect();
   }
 
   /** A worker that is stopped takes its guard along, unless its server `stays` guarded without it. */

@@ -10,9 +10,9 @@ export type KeptFiles = ReadonlyMap<string, Buffer>;
 
 /**
  * postmaster.opts too: it tells how and from where this server is started. And the word by which worker and guard know each
- * other: with another one the next worker would not find the guard that is armed.
+ * other: with another one the next worker would not find the guard that is armed. And where the cluster's nodes are (known-nodes.ts).
  */
-const kinds = /\.(conf|crt|key|pem|crl)$|^postmaster\.opts$|^pgkeeper\.guard$/;
+const kinds = /\.(conf|crt|key|pem|crl)$|^postmaster\.opts$|^pgkeeper\.(guard|nodes|unfinished)$/;
 /** PostgreSQL's own folders hold no configuration. */
 const dataFolders = /^(base|global|pg_.*|log)$/;
 const deepest = 2;

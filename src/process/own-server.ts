@@ -1,19 +1,30 @@
 /** The OwnServer port over ServerControl: each request once at a time, every outcome an event. */
 import { maskConninfo } from '../core/conninfo.js';
-import { ballotOf } from '../core/following.js';
+import type { Lsn } from '../core/lsn.js';
 import type { Emit, OwnServer } from '../ports.js';
+import { checkpointNow } from './clean-stop.js';
+import type { KnownNode } from './known-nodes.js';
+import type { LostWal } from './lost-wal.js';
+import { finishUnfinished, rejoinServer } from './rejoin-server.js';
 import type { ServerControl } from './server-control.js';
 
 const endBoundMs = 10_000;
 const startBoundMs = 60_000;
-const stopBoundMs = 30_000;
 
 export class LocalServer implements OwnServer {
   readonly #control: ServerControl;
+  readonly #nodeName: string;
   readonly #emit: Emit;
+  readonly #ownConninfo: string;
 
-  constructor(control: ServerControl, emit: Emit) {
+  constructor(
+    control: ServerControl,
+    own: { readonly nodeName: string; readonly ownConninfo: string },
+    emit: Emit,
+  ) {
     this.#control = control;
+    this.#nodeName = own.nodeName;
+    this.#ownConninfo = own.ownConninfo;
     this.#emit = emit;
   }
 
@@ -49,42 +60,57 @@ export class LocalServer implements OwnServer {
     );
   }
 
-  start(): void {
-    this.#control.start(startBoundMs).then(
-      () => this.#emit({ kind: 'server-started', ok: true, detail: '' }),
+  checkpoint(deadlineMs: number): void {
+    checkpointNow(this.#ownConninfo, deadlineMs).then(
+      () => this.#emit({ kind: 'own-checkpoint', ok: true, detail: '' }),
+      (error: unknown) => this.#emit({ kind: 'own-checkpoint', ok: false, detail: textOf(error) }),
+    );
+  }
+
+  /** One that does not stop in time is ended for certain: what comes next is a start. */
+  stop(deadlineMs: number): void {
+    const stopped = (ok: boolean, detail: string, end: bigint | null) =>
+      this.#emit({ kind: 'server-stopped', ok, detail, end: end === null ? null : (end as Lsn) });
+    this.#control.stopCleanly(deadlineMs).then(
+      (end) => stopped(true, '', end),
+      (error: unknown) => {
+        const failed = () => stopped(false, textOf(error), null);
+        this.#control.endAllProcesses(endBoundMs).then(failed, failed);
+      },
+    );
+  }
+
+  start(as: 'standby' | 'master'): void {
+    const started = async () => {
+      const detail = await finishUnfinished(this.#control, this.#nodeName);
+      await this.#control.start(startBoundMs, as);
+      return detail;
+    };
+    started().then(
+      (detail) => this.#emit({ kind: 'server-started', ok: true, detail }),
       (error: unknown) => this.#emit({ kind: 'server-started', ok: false, detail: textOf(error) }),
     );
   }
 
   rejoin(source: string, mode: 'rewind-or-copy' | 'copy', follow: string): void {
-    this.#rejoin(source, mode, follow).then(
-      (detail) => this.#emit({ kind: 'server-rejoined', ok: true, detail }),
-      (error: unknown) => this.#emit({ kind: 'server-rejoined', ok: false, detail: textOf(error) }),
+    let lost: LostWal | null = null;
+    const request = {
+      source,
+      mode,
+      follow,
+      sameNumberTwice: mode === 'copy',
+      onLost: (found: LostWal) => {
+        lost = found;
+      },
+    };
+    rejoinServer(this.#control, request).then(
+      (detail) => this.#emit({ kind: 'server-rejoined', ok: true, detail, lost }),
+      (error: unknown) => this.#emit({ kind: 'server-rejoined', ok: false, detail: textOf(error), lost }),
     );
   }
 
-  /** Fenced all the way: the mark goes only when the data directory is on the master's history. */
-  async #rejoin(source: string, mode: 'rewind-or-copy' | 'copy', follow: string): Promise<string> {
-    const control = this.#control;
-    await control.stop('fast', stopBoundMs);
-    // No session can change it any more: whoever pointed this server elsewhere counts on it.
-    if (ballotOf(control.followed()) > ballotOf(follow)) {
-      await control.start(startBoundMs);
-      throw new Error('an election pointed this server elsewhere meanwhile');
-    }
-    let detail = 'fresh copy: the same timeline number on another history';
-    let copy = mode === 'copy';
-    if (!copy) {
-      const rewind = await control.rewind(source);
-      if (rewind.kind === 'failed') {
-        copy = true;
-        detail = `fresh copy, since a rewind was not possible (${rewind.reason})`;
-      } else detail = rewind.kind === 'rewound' ? 'rewound with pg_rewind' : 'nothing to rewind';
-    }
-    if (copy) await control.copy(source);
-    control.markStandbyOf(follow);
-    await control.start(startBoundMs);
-    return detail;
+  remember(nodes: readonly KnownNode[]): void {
+    this.#control.remember(nodes);
   }
 
   endWalReceiver(): void {

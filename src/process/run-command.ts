@@ -18,6 +18,12 @@ export interface CommandOptions {
   readonly environment?: Readonly<Record<string, string>>;
   /** Runs as the owner of that path when this process is root. */
   readonly asOwnerOf?: string;
+  /** All of stdout and stderr, in pieces as they come. */
+  readonly onOutput?: (text: string) => void;
+  /** Ends only with the last word: of programs that leave nothing running behind. */
+  readonly readsAll?: boolean;
+  /** Ends the program, and with it what it has started. */
+  readonly signal?: AbortSignal;
 }
 
 const keptOutput = 4000;
@@ -67,7 +73,9 @@ export function runProgram(
       return;
     }
     const take = (chunk: Buffer) => {
-      output = (output + chunk.toString('utf8')).slice(-keptOutput);
+      const text = chunk.toString('utf8');
+      options.onOutput?.(text);
+      output = (output + text).slice(-keptOutput);
     };
     child.stdout?.on('data', take);
     child.stderr?.on('data', take);
@@ -75,15 +83,19 @@ export function runProgram(
       timedOut = true;
       endGroup(child.pid);
     }, options.deadlineMs);
+    const abort = () => endGroup(child.pid);
+    options.signal?.addEventListener('abort', abort);
+    if (options.signal?.aborted === true) abort();
     const finish = (ok: boolean, exit: string) => {
       clearTimeout(timer);
+      options.signal?.removeEventListener('abort', abort);
       child.stdout?.destroy();
       child.stderr?.destroy();
       resolve({ ok: ok && !timedOut, output: output.trim(), timedOut, exit });
     };
     child.on('error', (error) => finish(false, error.message));
-    // 'exit' and not 'close': a server started by the command keeps the pipes open for ever.
-    child.on('exit', (code, signal) =>
+    // Else 'exit' and not 'close': a server started by the command keeps the pipes open for ever.
+    child.on(options.readsAll === true ? 'close' : 'exit', (code: number | null, signal: string | null) =>
       setImmediate(() => finish(code === 0, code === null ? `signal ${signal}` : `exit code ${code}`)),
     );
   });

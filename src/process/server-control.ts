@@ -4,21 +4,18 @@
  */
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { openClient } from '../postgres/connect.js';
 import { copyFrom } from './base-copy.js';
+import { forgetHandover, stopCleanly, wasHandingOver } from './clean-stop.js';
 import { changeConfiguration, replaceFile } from './configuration-change.js';
 import { lastValue, readConfigurationFile } from './configuration-file.js';
 import { isCleanEnd, readControlFile } from './control-file.js';
-import {
-  forgetAside,
-  keepAside,
-  restoreConfiguration,
-  restoreFromAside,
-  saveConfiguration,
-} from './kept-files.js';
+import { restoreFromAside } from './kept-files.js';
+import { type KnownNode, knownNodes, rememberNodes } from './known-nodes.js';
+import { type LostWal, setLostWalAside } from './lost-wal.js';
 import { endAllProcesses, endWalReceiver, serverProcesses } from './processes.js';
+import { type RewindOutcome, rewindTo } from './rewind.js';
 import { type CommandResult, describeFailure, runProgram, runShell } from './run-command.js';
-import { secretEnvironment, withoutSecrets } from './secrets.js';
+import { endOrphans, finishSwap, readUnfinished, type Unfinished } from './unfinished-data.js';
 
 export type ServerCondition =
   | { readonly kind: 'running' }
@@ -27,12 +24,9 @@ export type ServerCondition =
       readonly clean: boolean;
       readonly standbySignal: boolean;
       readonly fenced: boolean;
+      /** Half rewound or half copied. */
+      readonly unfinished: boolean;
     };
-
-export type RewindOutcome =
-  | { readonly kind: 'rewound' }
-  | { readonly kind: 'nothing-to-do' }
-  | { readonly kind: 'failed'; readonly reason: string };
 
 export interface ServerControlOptions {
   /** May become known only once the server answers. */
@@ -42,7 +36,11 @@ export interface ServerControlOptions {
   /** Shell commands for servers that systemd or pg_ctlcluster manages; empty = pg_ctl. */
   readonly startCommand: () => string;
   readonly stopCommand: () => string;
+  /** How much WAL is kept aside that is lost by rewinds and copies. */
+  readonly lostWalLimitBytes?: () => number;
 }
+
+export const defaultLostWalLimitBytes = 1024 ** 3;
 
 export interface ServerControl {
   inspect(): Promise<ServerCondition>;
@@ -52,17 +50,26 @@ export interface ServerControl {
   markFenced(names: string | null): void;
   /** primary_conninfo in the keeper's own file; '' = none. */
   followed(): string;
-  /** The mark is gone, and the server comes back as a standby of that master. */
-  markStandbyOf(follow: string): void;
-  start(boundMs: number): Promise<void>;
+  follow(conninfo: string): void;
+  /** primary_slot_name in the keeper's own file; '' = none. */
+  followedSlot(): string;
+  /** The mark is gone, and the server comes back as a standby of that master, by that slot ('' = none). */
+  markStandbyOf(follow: string, slot: string): void;
+  start(boundMs: number, as?: 'standby' | 'master'): Promise<void>;
+  /** Where the last record begins. */
+  stopCleanly(deadlineMs: number): Promise<bigint>;
   stop(mode: 'fast' | 'immediate', boundMs: number): Promise<void>;
   rewind(source: string): Promise<RewindOutcome>;
   copy(source: string): Promise<string>;
+  /** Before either: what only this server had. Null where that is nothing. */
+  setLostWalAside(source: string, sameNumberTwice: boolean): Promise<LostWal | null>;
+  /** The mark of data that are neither the old nor the new ones: nobody may start them. */
+  unfinished(): Unfinished | null;
+  remember(nodes: readonly KnownNode[]): void;
+  /** As last remembered. */
+  nodes(): readonly KnownNode[];
   endWalReceiver(): Promise<void>;
 }
-
-const rewindBoundMs = 3_600_000;
-const checkpointBoundMs = 60_000;
 
 export function createServerControl(options: ServerControlOptions): ServerControl {
   return new LocalServerControl(options);
@@ -84,14 +91,18 @@ class LocalServerControl implements ServerControl {
   }
 
   async inspect(): Promise<ServerCondition> {
+    finishSwap(this.#data);
     if (serverProcesses(this.#data).length > 0) return { kind: 'running' };
     restoreFromAside(this.#data);
+    if (readUnfinished(this.#data) !== null)
+      return { kind: 'stopped', clean: false, standbySignal: true, fenced: true, unfinished: true };
     const standbySignal = existsSync(join(this.#data, 'standby.signal'));
     const clean = isCleanEnd(readControlFile(this.#data).state);
     // Looked at again after the files: a server that was started meanwhile is not stopped.
     if (serverProcesses(this.#data).length > 0) return { kind: 'running' };
-    const fenced = lastValue(readConfigurationFile(this.#autoConf).entries, 'pg_keeper.fenced') === 'on';
-    return { kind: 'stopped', clean, standbySignal, fenced };
+    const marked = lastValue(readConfigurationFile(this.#autoConf).entries, 'pg_keeper.fenced') === 'on';
+    const fenced = marked || wasHandingOver(this.#data);
+    return { kind: 'stopped', clean, standbySignal, fenced, unfinished: false };
   }
 
   endAllProcesses(boundMs: number): Promise<boolean> {
@@ -109,20 +120,37 @@ class LocalServerControl implements ServerControl {
       'pg_keeper.fenced': 'on',
       ...(names === null ? {} : { synchronous_standby_names: names }),
     });
+    forgetHandover(this.#data);
   }
 
   followed(): string {
     return lastValue(readConfigurationFile(this.#autoConf).entries, 'primary_conninfo') ?? '';
   }
 
-  markStandbyOf(follow: string): void {
-    this.forbidWritableStart();
-    changeConfiguration(this.#autoConf, { primary_conninfo: follow, 'pg_keeper.fenced': null });
+  follow(conninfo: string): void {
+    changeConfiguration(this.#autoConf, { primary_conninfo: conninfo });
   }
 
-  async start(boundMs: number): Promise<void> {
-    // Whoever was here before, and wherever it broke off: this program starts standbys only.
+  followedSlot(): string {
+    return lastValue(readConfigurationFile(this.#autoConf).entries, 'primary_slot_name') ?? '';
+  }
+
+  markStandbyOf(follow: string, slot: string): void {
     this.forbidWritableStart();
+    changeConfiguration(this.#autoConf, {
+      primary_conninfo: follow,
+      // Empty, and not taken out: it may stand in postgresql.conf too.
+      primary_slot_name: slot,
+      'pg_keeper.fenced': null,
+    });
+  }
+
+  async start(boundMs: number, as: 'standby' | 'master' = 'standby'): Promise<void> {
+    if (this.unfinished() !== null) throw new Error('the data are half rewound or half copied');
+    endOrphans(this.#data);
+    // Whoever was here before, and wherever it broke off: this program starts standbys only, but for a handover that failed.
+    if (as === 'standby') this.forbidWritableStart();
+    forgetHandover(this.#data);
     restoreFromAside(this.#data);
     if (serverProcesses(this.#data).length === 0) removeStaleLocks(this.#data);
     const command = this.#options.startCommand();
@@ -155,6 +183,12 @@ class LocalServerControl implements ServerControl {
     } catch {
       return '';
     }
+  }
+
+  stopCleanly(deadlineMs: number): Promise<bigint> {
+    const command = this.#options.stopCommand();
+    const byCommand = command === '' ? null : () => this.stop('fast', deadlineMs);
+    return stopCleanly({ dataDirectory: this.#data, byCommand, deadlineMs });
   }
 
   async stop(mode: 'fast' | 'immediate', boundMs: number): Promise<void> {
@@ -200,73 +234,40 @@ class LocalServerControl implements ServerControl {
     }
   }
 
-  /** The server must be stopped cleanly. Its own configuration files survive. */
-  async rewind(source: string): Promise<RewindOutcome> {
-    const program = this.#program('pg_rewind');
-    if (!existsSync(program)) return { kind: 'failed', reason: `${program} does not exist` };
-    const late = await settleTimeline(source);
-    if (late !== null) return { kind: 'failed', reason: late };
-    const kept = saveConfiguration(this.#data);
-    keepAside(this.#data, kept);
-    const environment = secretEnvironment(source);
-    // -R: never without standby.signal, also when this program dies right after.
-    const args = [
-      '-R',
-      '-D',
-      this.#data,
-      `--source-server=${withoutSecrets(source)}`,
-      ...this.#restoreOption(),
-    ];
-    const result = await runProgram(program, args, {
-      deadlineMs: rewindBoundMs,
-      asOwnerOf: this.#data,
-      environment,
+  rewind(source: string): Promise<RewindOutcome> {
+    return rewindTo({ source, dataDirectory: this.#data, program: this.#program('pg_rewind') });
+  }
+
+  async copy(source: string): Promise<string> {
+    const request = { source, dataDirectory: this.#data, binDirectory: this.#binDirectory() };
+    return (await copyFrom(request)).how;
+  }
+
+  setLostWalAside(source: string, sameNumberTwice: boolean): Promise<LostWal | null> {
+    return setLostWalAside({
+      source,
+      sameNumberTwice,
+      dataDirectory: this.#data,
+      binDirectory: this.#binDirectory(),
+      limitBytes: this.#options.lostWalLimitBytes?.() ?? defaultLostWalLimitBytes,
     });
-    // pg_rewind removes it first and writes it last.
-    this.forbidWritableStart();
-    restoreConfiguration(this.#data, kept);
-    forgetAside(this.#data);
-    if (!result.ok) return { kind: 'failed', reason: describeFailure('pg_rewind', result, rewindBoundMs) };
-    return { kind: /no rewind required/.test(result.output) ? 'nothing-to-do' : 'rewound' };
   }
 
-  /** WAL that the rewind needs may be in the archive only. */
-  #restoreOption(): readonly string[] {
-    return (lastValue(readConfigurationFile(this.#autoConf).entries, 'restore_command') ?? '') === ''
-      ? []
-      : ['--restore-target-wal'];
+  unfinished(): Unfinished | null {
+    finishSwap(this.#data);
+    return readUnfinished(this.#data);
   }
 
-  copy(source: string): Promise<string> {
-    return copyFrom({ source, dataDirectory: this.#data, binDirectory: this.#binDirectory() });
+  remember(nodes: readonly KnownNode[]): void {
+    if (readUnfinished(this.#data) === null) rememberNodes(this.#data, nodes);
+  }
+
+  nodes(): readonly KnownNode[] {
+    return knownNodes(this.#data);
   }
 
   async endWalReceiver(): Promise<void> {
     endWalReceiver(this.#data);
-  }
-}
-
-/**
- * pg_rewind reads the source's timeline from its control file, which knows a promotion only after the next checkpoint:
- * asks for one, and waits. Null when done, else why not.
- */
-async function settleTimeline(source: string): Promise<string | null> {
-  try {
-    const client = await openClient(source, { applicationName: 'pgkeeper rejoin', connectTimeoutMs: 10_000 });
-    try {
-      await client.query(`set statement_timeout = ${checkpointBoundMs}`);
-      await client.query('checkpoint').catch(() => undefined);
-      const { rows } = await client.query<{ settled: boolean }>(
-        `select ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int = (pg_control_checkpoint()).timeline_id as settled`,
-      );
-      return rows[0]?.settled === true
-        ? null
-        : 'the master has written no checkpoint since its promotion; grant pg_checkpoint to the role';
-    } finally {
-      await client.end().catch(() => undefined);
-    }
-  } catch (error) {
-    return error instanceof Error ? error.message : String(error);
   }
 }
 

@@ -20,6 +20,18 @@ const shortestKeepaliveMs = 50;
 /** The margin between two ideas of one lease is at least 20 ms, and a lease is renewed every third of it. */
 const shortestLeaseMs = 150;
 
+/** 100 years: no timer counts it. */
+const longestRetentionMs = 36_500 * 86_400_000;
+/** PostgreSQL's units. */
+const unitBytes: Readonly<Record<string, number>> = {
+  '': 1,
+  B: 1,
+  kB: 1024,
+  MB: 1024 ** 2,
+  GB: 1024 ** 3,
+  TB: 1024 ** 4,
+};
+
 class Reader {
   readonly problems: string[] = [];
   readonly #values: ReadonlyMap<SettingName, SettingEntry>;
@@ -40,8 +52,8 @@ class Reader {
     this.problems.push(`${given}${where}: ${why}`);
   }
 
-  duration(name: SettingName, leastMs: number): number {
-    const parsed = parseDuration(this.text(name));
+  duration(name: SettingName, leastMs: number, mostMs?: number): number {
+    const parsed = parseDuration(this.text(name), mostMs);
     if (parsed.kind === 'problem') {
       this.refuse(name, parsed.message);
       return Number.NaN;
@@ -58,6 +70,15 @@ class Reader {
     const value = Number(text);
     if (/^-?\d+$/.test(text) && value >= least && value <= most) return value;
     this.refuse(name, `must be a whole number from ${least} to ${most}`);
+    return Number.NaN;
+  }
+
+  /** Bytes. */
+  size(name: SettingName): number {
+    const [, number = '', unit = ''] = /^\s*(\d+)\s*([A-Za-z]*)\s*$/.exec(this.text(name)) ?? [];
+    const factor = Object.hasOwn(unitBytes, unit) ? unitBytes[unit] : undefined;
+    if (number !== '' && factor !== undefined) return Number(number) * factor;
+    this.refuse(name, 'is not a size; write it as in 512MB or 1GB');
     return Number.NaN;
   }
 
@@ -120,6 +141,8 @@ export function judge(given: ReadonlyMap<SettingName, SettingEntry>, found: Give
     stopCommand: read.text('stop_command'),
     commandTimeoutMs: read.duration('command_timeout', 1),
     startupGraceMs: read.duration('startup_grace', 0),
+    eventRetentionMs: read.duration('event_retention', 0, longestRetentionMs),
+    lostWalLimitBytes: read.size('lost_wal_limit'),
     logLevel,
     ownConninfo: conninfo,
     dataDirectory: found.dataDirectory,

@@ -5,6 +5,7 @@
 import { realpathSync } from 'node:fs';
 import { classifyFailure, type Failure, speaksProtocol } from '../postgres/failure.js';
 import { readConfigurationFile } from '../process/configuration-file.js';
+import { finishSwap } from '../process/unfinished-data.js';
 import { judge } from './check.js';
 import { type DataDirectory, localConninfo, readDataDirectory } from './data-directory.js';
 import { readServerSettings } from './server-source.js';
@@ -23,6 +24,8 @@ export interface LoadRequest {
   /** In the order given. */
   readonly flags: readonly SettingEntry[];
   readonly deadlineMs: number;
+  /** Of the worker: a copy that was killed just before it took its place takes it now. */
+  readonly finishesCopies?: boolean;
 }
 
 /** Where the server's part came from. */
@@ -49,7 +52,9 @@ export async function loadSettings(request: LoadRequest): Promise<LoadedSettings
   const file = configLayer(request.configFile);
   const outer = [entriesOfEnvironment(request.env), request.flags];
   const first = mergeEntries([file.entries, ...outer]);
-  const directory = directoryOf(first.get('data_directory')?.text ?? request.env['PGDATA']);
+  const path = first.get('data_directory')?.text ?? request.env['PGDATA'];
+  if (request.finishesCopies === true && path) finishSwap(path);
+  const directory = directoryOf(path);
   const known = typeof directory === 'string' ? null : directory;
   const ownConninfo = first.get('conninfo')?.text ?? defaultConninfo(request.env, known);
   const server = await serverLayer(ownConninfo, known, request.deadlineMs);

@@ -23,6 +23,10 @@ export interface Settings {
   readonly stopCommand: string;
   readonly commandTimeoutMs: number;
   readonly startupGraceMs: number;
+  /** Older rows of pgkeeper.events are deleted by the master's worker; 0 = none. */
+  readonly eventRetentionMs: number;
+  /** 0 = nothing is kept. */
+  readonly lostWalLimitBytes: number;
   readonly logLevel: LogLevel;
   /** How the worker reaches its own server. May hold a password. */
   readonly ownConninfo: string;
@@ -50,6 +54,8 @@ export type SettingName =
   | 'stop_command'
   | 'command_timeout'
   | 'startup_grace'
+  | 'event_retention'
+  | 'lost_wal_limit'
   | 'log_level'
   | 'conninfo'
   | 'data_directory'
@@ -63,6 +69,7 @@ export interface Definition {
   readonly value:
     | 'NAME'
     | 'DURATION'
+    | 'SIZE'
     | 'NUMBER'
     | 'on|off'
     | 'auto|strict'
@@ -162,6 +169,18 @@ export const definitions: readonly Definition[] = [
     fallback: '30s',
     value: 'DURATION',
     meaning: 'how long a worker that never saw the master waits for it, so that a slow boot is no failover',
+  },
+  {
+    name: 'event_retention',
+    fallback: '90d',
+    value: 'DURATION',
+    meaning: 'how long rows of pgkeeper.events are kept; 0 = for ever',
+  },
+  {
+    name: 'lost_wal_limit',
+    fallback: '1GB',
+    value: 'SIZE',
+    meaning: 'how much WAL of this server that a rewind or copy throws away is kept beside it; 0 = none',
   },
   { name: 'log_level', fallback: 'info', value: 'LEVEL', meaning: 'trace, debug, info, warn or error' },
   {

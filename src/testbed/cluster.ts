@@ -19,6 +19,8 @@ export interface ClusterOptions {
   readonly installation: PostgresInstallation;
   /** JavaScript file of the command line. */
   readonly program: string;
+  /** The objects of another release: its migrations and its grants.sql. */
+  readonly release?: { readonly migrations: string; readonly grants: string };
   readonly keepaliveTime?: string;
   readonly keepaliveCount?: number;
   /** synchronous_standby_names of every server; '' = asynchronous. */
@@ -164,12 +166,16 @@ export class TestCluster {
     const superuser = this.options.superuser ?? server.installation.major < 15;
     const connection = { host: server.host, port: server.port, user: 'postgres', database: 'postgres' };
     await server.query('create extension if not exists dblink');
-    const outcome = await migrateUp({ connection });
+    const { release } = this.options;
+    const outcome = await migrateUp({
+      connection,
+      ...(release === undefined ? {} : { folder: release.migrations }),
+    });
     if (outcome.kind === 'refused') throw new Error(outcome.reason);
     await server.query(
       superuser
         ? `create role ${keeperRole} login replication superuser`
-        : grantsFor(keeperRole, { withoutPassword: true }),
+        : grantsFor(keeperRole, { withoutPassword: true }, release?.grants),
     );
   }
 

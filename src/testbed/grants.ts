@@ -13,10 +13,14 @@ export function grantsFile(): string {
 }
 
 /** Makes or completes the role. One text of several statements, to be sent as it is: its settings hold for its session only. */
-export function grantsFor(role: string, options: { readonly withoutPassword: boolean }): string {
-  const file = readFileSync(grantsFile(), 'utf8');
+export function grantsFor(
+  role: string,
+  options: { readonly withoutPassword: boolean },
+  path: string = grantsFile(),
+): string {
+  const file = readFileSync(path, 'utf8');
   const start = file.search(/^do \$do\$$/m);
-  if (start < 0) throw new Error(`${grantsFile()} holds no DO statement`);
+  if (start < 0) throw new Error(`${path} holds no DO statement`);
   return `set pg_keeper.grant_to = ${pg.escapeLiteral(role)};
 set pg_keeper.grant_without_password = '${options.withoutPassword ? 'on' : 'off'}';
 ${file.slice(start)}`;

@@ -24,11 +24,14 @@ export interface WorkerOptions {
 
 export class TestWorker {
   readonly logPath: string;
+  /** What the next start runs. */
+  program: string;
   readonly #options: WorkerOptions;
   #child: ChildProcess | null = null;
 
   constructor(options: WorkerOptions) {
     this.#options = options;
+    this.program = options.program;
     this.logPath = join(options.server.folder, 'worker.log');
   }
 
@@ -41,7 +44,8 @@ export class TestWorker {
   }
 
   start(extra: readonly string[] = [], environment: Readonly<Record<string, string>> = {}): void {
-    const { program, server, conninfo } = this.#options;
+    const { program } = this;
+    const { server, conninfo } = this.#options;
     const log = openSync(this.logPath, 'a');
     const args = [
       program,

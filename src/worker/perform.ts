@@ -27,7 +27,11 @@ export function perform(effect: Effect, ports: Ports, conninfoOf: (voter: string
     case 'retire-server':
       return ports.server.retire(effect.names);
     case 'start-server':
-      return ports.server.start();
+      return ports.server.start(effect.as);
+    case 'checkpoint-own':
+      return ports.server.checkpoint(effect.deadlineMs);
+    case 'stop-server':
+      return ports.server.stop(effect.deadlineMs);
     case 'rejoin-server':
       return ports.server.rejoin(effect.source, effect.mode, effect.follow);
     case 'end-wal-receiver':

@@ -8,7 +8,7 @@ import { newKeeper } from '../core/new-keeper.js';
 import type { Keeper } from '../core/state.js';
 import { stateName, step } from '../core/step.js';
 import { stopKeeper } from '../core/stop.js';
-import type { CoreSettings } from '../core/types.js';
+import type { CoreSettings, Voter } from '../core/types.js';
 import type { Ports } from '../ports.js';
 import { Mailbox } from './mailbox.js';
 import { perform } from './perform.js';
@@ -36,6 +36,7 @@ export class Worker {
   #recent: KeeperEvent[] = [];
   #offsetMs: number;
   #turns = 0;
+  #remembered: readonly Voter[] | null = null;
   readonly #onWake = () => this.#receive({ kind: 'wake' });
   readonly #conninfoOf = (node: string) => voterNamed(this.#keeper, node)?.conninfo ?? null;
 
@@ -102,12 +103,13 @@ export class Worker {
     const { clock, log } = this.#ports;
     const now = clock.monotonicMs();
     this.#noticeSleep(now);
-    this.#remember(event);
+    this.#recall(event);
     const turn = this.#step(event, now);
     const state = stateName(this.#keeper);
     for (const record of turn.reasons) log.decision(record, state);
     this.#show(state);
     this.#ports.guard?.tell(guardOrder(this.#keeper));
+    this.#remember();
     for (const effect of turn.effects) perform(effect, this.#ports, this.#conninfoOf);
     this.#cancelWake();
     if (Number.isFinite(turn.wakeAt)) this.#cancelWake = clock.wakeAt(turn.wakeAt, this.#onWake);
@@ -145,9 +147,17 @@ export class Worker {
     return clock.bootMs === undefined ? clock.wallMs() : clock.bootMs();
   }
 
-  #remember(event: KeeperEvent): void {
+  #recall(event: KeeperEvent): void {
     this.#recent.push(event);
     if (this.#recent.length > 40) this.#recent = this.#recent.slice(-20);
+  }
+
+  /** The list is a new one only where the registry has changed. */
+  #remember(): void {
+    const nodes = this.#keeper.registry?.nodes;
+    if (nodes === undefined || nodes === this.#remembered || this.#keeper.role.kind === 'rejoining') return;
+    this.#remembered = nodes;
+    this.#ports.server.remember?.(nodes.filter(({ kind }) => kind === 'node'));
   }
 
   #show(state: string): void {

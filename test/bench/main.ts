@@ -1,6 +1,6 @@
 /**
  * `npm run bench`: whole-cluster figures over repeated runs on this machine. Options: --runs N (default 20), --freezes N
- * (default 5), --idle SECONDS (default 60), --bin DIR, --json FILE.
+ * (default 5), --switchovers N (default 20), --idle SECONDS (default 60), --bin DIR, --json FILE.
  */
 import { writeFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
@@ -18,6 +18,7 @@ const { values } = parseArgs({
   options: {
     runs: { type: 'string', default: '20' },
     freezes: { type: 'string', default: '5' },
+    switchovers: { type: 'string', default: '20' },
     idle: { type: 'string', default: '60' },
     bin: { type: 'string' },
     json: { type: 'string' },
@@ -72,6 +73,7 @@ async function withCluster<T>(
 
 /** The next fault comes when every vote may be given again: a server votes only once it is older than lease_ttl. */
 async function repeatFaults(fault: Fault, times: number, figures: Figure[]): Promise<void> {
+  if (times === 0) return;
   const outages: number[] = [];
   const steps = new Map<string, number[]>();
   let lost = 0;
@@ -96,6 +98,41 @@ async function repeatFaults(fault: Fault, times: number, figures: Figure[]): Pro
   figures.push({ name: `${what}: to the first acknowledged write`, unit: 'ms', values: outages });
   for (const [step, measured] of steps) figures.push({ name: `  ${step}`, unit: 'ms', values: measured });
   figures.push({ name: `${what}: acknowledged rows lost, all runs`, unit: 'rows', values: [lost] });
+}
+
+/** On purpose, with synchronous replication on: from the request, and from the last row of the old master, to the next row. */
+async function repeatSwitchovers(times: number, figures: Figure[]): Promise<void> {
+  if (times === 0) return;
+  const outages: number[] = [];
+  let lost = 0;
+  await withCluster('1s', async (cluster, writer) => {
+    writer.start();
+    await until('the client writes', () => writer.acknowledged.length > 20);
+    for (let run = 0; run < times; run++) {
+      await delay(3000);
+      const old = await cluster.master();
+      if (old === null) throw new Error('the cluster has no master');
+      const at = performance.now();
+      await old.server.query('select pgkeeper.switchover()');
+      const first = await until(
+        'another server acknowledges a write',
+        () => writer.firstSince(at, old.name),
+        60_000,
+        1,
+      );
+      const last = writer.acknowledged.filter(({ server }) => server === old.name).at(-1);
+      outages.push(first.at - (last?.at ?? at));
+      process.stderr.write(`switchover ${run + 1}/${times}: ${outages.at(-1)?.toFixed(0)} ms\n`);
+      await cluster.untilSettled(first.server);
+      lost += (await auditWrites([writer], cluster.node(first.server).server)).lost.length;
+    }
+  });
+  figures.push({
+    name: 'switchover: last acknowledged write of the old master to the first of the new one',
+    unit: 'ms',
+    values: outages,
+  });
+  figures.push({ name: 'switchover: acknowledged rows lost, all runs', unit: 'rows', values: [lost] });
 }
 
 function collect(failover: Failover, steps: Map<string, number[]>): void {
@@ -150,8 +187,9 @@ async function heartbeatCost(figures: Figure[]): Promise<void> {
 const figures: Figure[] = [];
 await repeatFaults('kill', Number(values.runs), figures);
 await repeatFaults('freeze', Number(values.freezes), figures);
-await idle(Number(values.idle), figures);
-await heartbeatCost(figures);
+await repeatSwitchovers(Number(values.switchovers), figures);
+if (values.idle !== '0') await idle(Number(values.idle), figures);
+if (values.idle !== '0') await heartbeatCost(figures);
 
 const machine = `${cpus().length} x ${cpus()[0]?.model.trim() ?? '?'}, ${Math.round(totalmem() / 2 ** 30)} GiB, PostgreSQL ${installation.version}, Node.js ${process.version}`;
 console.log(`\n${machine}; three servers, workers and the client on this one machine\n`);

@@ -55,11 +55,11 @@ describe('commands on a server that is no cluster', { concurrency: false }, () =
       assert.equal(outcome.code, 0, outcome.err);
       return outcome.err;
     };
-    assert.match(await run(), /installed: 0001_pg_keeper/);
+    assert.match(await run(), /installed: 0001_pg_keeper-0\.1\.0, 0002_pg_keeper/);
     assert.match(await run(), /nothing to do/);
     const empty = await pgkeeper(['status', '--json', ...at()]);
     assert.deepEqual(parsed<{ readonly nodes: readonly unknown[] }>(empty).nodes, []);
-    assert.match(await run('--down'), /removed: 0001_pg_keeper/);
+    assert.match(await run('--down'), /removed: 0002_pg_keeper-[\d.]+, 0001_pg_keeper/);
     const [row] = await server.query<{ there: boolean }>(
       `select exists (select from pg_namespace where nspname like 'pgkeeper%') as there`,
     );

@@ -54,7 +54,7 @@ after(async () => {
 });
 
 describe('installing the registry', { concurrency: false }, () => {
-  test('the generated migration is up to date with the parts of the extension', () => {
+  test('the generated migration and upgrade script are up to date with the parts of the extension', () => {
     const { status, stderr } = spawnSync(
       process.execPath,
       [join(packageFolder, 'scripts', 'make-migrations.mjs'), '--check'],
@@ -292,7 +292,14 @@ describe('a dump of the registry', { concurrency: false }, () => {
       `select array_agg(o::regclass::text order by o::regclass::text) as tables
        from pg_extension e, unnest(e.extconfig) o where e.extname = 'pg_keeper'`,
     );
-    const expected = ['events', 'events_id_seq', 'node_info', 'node_info_seqno_seq'];
+    const expected = [
+      'events',
+      'events_id_seq',
+      'node_info',
+      'node_info_seqno_seq',
+      'node_plan',
+      'witness_info',
+    ];
     assert.deepEqual(
       row?.tables,
       expected.map((name) => `pgkeeper.${name}`),

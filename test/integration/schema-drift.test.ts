@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { type Insertable, Kysely, PostgresDialect, type Selectable } from 'kysely';
 import pg from 'pg';
-import type { Database } from '../../src/postgres/tables.js';
+import type { Database, Interval } from '../../src/postgres/tables.js';
 import { RegistryServers } from '../support/registry-servers.js';
 
 type TypeFor<T> = T extends number
@@ -19,7 +19,9 @@ type TypeFor<T> = T extends number
         ? 'text' | 'bigint' | 'uuid' | 'pg_lsn'
         : T extends readonly string[]
           ? 'ARRAY'
-          : 'jsonb';
+          : T extends Interval
+            ? 'interval'
+            : 'jsonb';
 
 type Column<T, C extends keyof Selectable<T>> = readonly [
   type: TypeFor<NonNullable<Selectable<T>[C]>>,
@@ -86,6 +88,26 @@ const described: Described = {
     since: ['timestamp with time zone', 'NOT NULL', 'may be left out'],
     reported_at: ['timestamp with time zone', 'NOT NULL', 'may be left out'],
   },
+  requests: {
+    id: ['bigint', 'NOT NULL', 'may be left out'],
+    kind: ['text', 'NOT NULL', 'must be given'],
+    target: ['text', 'NULL', 'may be left out'],
+    options: ['jsonb', 'NOT NULL', 'may be left out'],
+    state: ['text', 'NOT NULL', 'may be left out'],
+    reason: ['text', 'NOT NULL', 'may be left out'],
+    epoch: ['bigint', 'NOT NULL', 'must be given'],
+    asked_at: ['timestamp with time zone', 'NOT NULL', 'may be left out'],
+    changed_at: ['timestamp with time zone', 'NOT NULL', 'may be left out'],
+  },
+  node_plan: {
+    name: ['text', 'NOT NULL', 'must be given'],
+    maintenance: ['boolean', 'NOT NULL', 'may be left out'],
+    priority: ['integer', 'NULL', 'may be left out'],
+  },
+  cluster_plan: {
+    only_row: ['boolean', 'NOT NULL', 'may be left out'],
+    pause: ['text', 'NOT NULL', 'may be left out'],
+  },
   status: {
     name: ['text', 'NOT NULL', 'never given'],
     role: ['text', 'NOT NULL', 'never given'],
@@ -97,6 +119,13 @@ const described: Described = {
     lag_bytes: ['bigint', 'NULL', 'never given'],
     since: ['timestamp with time zone', 'NULL', 'never given'],
     lease: ['text', 'NULL', 'never given'],
+  },
+  repl_status: {
+    name: ['text', 'NOT NULL', 'never given'],
+    state: ['text', 'NOT NULL', 'never given'],
+    replication_lag: ['bigint', 'NULL', 'never given'],
+    apply_lag: ['bigint', 'NULL', 'never given'],
+    time_lag: ['interval', 'NULL', 'never given'],
   },
 };
 const tables = Object.keys(described) as readonly (keyof Database)[];
@@ -158,6 +187,9 @@ describe('the types of the registry', { concurrency: false }, () => {
       assert.match(status.lsn ?? '', /^[0-9A-F]+\/[0-9A-F]+$/);
       assert.equal(status.lag_bytes, '0');
       assert.equal(status.timeline, 1);
+      const lags = await db.selectFrom('repl_status').selectAll().executeTakeFirstOrThrow();
+      assert.deepEqual([lags.state, lags.replication_lag, lags.apply_lag], ['master', '0', '0']);
+      assert.equal(lags.time_lag?.toPostgres(), '0');
     } finally {
       await db.destroy();
     }

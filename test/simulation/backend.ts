@@ -4,6 +4,7 @@
  */
 import type { Awaited, Command, SyncRow } from '../../src/core/effects.js';
 import type { Answer } from '../../src/core/events.js';
+import { openRequest } from '../../src/core/plan.js';
 import {
   compareRegistry,
   holdNames,
@@ -13,6 +14,7 @@ import {
 } from '../../src/core/types.js';
 import { namesOf } from './configuration.js';
 import { lookAt, toLsn } from './look.js';
+import { withOpenRequest, withPause, withRequest } from './planned-work-model.js';
 import type { Server } from './server.js';
 import type { Session } from './session.js';
 
@@ -107,6 +109,10 @@ export function* runCommand(session: Session, command: Command, context: Backend
       return yield* writeFlags(session, command.nextMaster, command.syncNames);
     case 'read-word':
       return { kind: 'word', acceptLoss: server.operatorWord };
+    case 'write-request':
+      return yield* write(session, (row) => withRequest(row, command));
+    case 'end-pause':
+      return yield* write(session, (row) => withPause(row, null));
     case 'read-wish': {
       const { userNames } = server.configuration;
       return {
@@ -244,7 +250,8 @@ function withEpoch(
   const known = newer
     ? { version: Math.max(row.version, basis.version), voters: basis.voters, nodes: basis.nodes }
     : {};
-  return { ...row, ...known, epoch, master, promotionId, promotions, ...syncColumns(command.sync) };
+  const next = { ...row, ...known, epoch, master, promotionId, promotions, ...syncColumns(command.sync) };
+  return withOpenRequest(next, openRequest(row));
 }
 
 /** is_nextmaster and is_sync live in node_info; a change of them raises the version. */
@@ -287,7 +294,8 @@ function* keep(session: Session, command: Extract<Command, { kind: 'write-witnes
   const before = server.kept.get(token) ?? { registry: null, ballot: 0 };
   const { registry } = command;
   const isNewer =
-    registry !== null && (before.registry === null || compareRegistry(registry, before.registry) > 0);
+    registry !== null &&
+    (server.movesBack || before.registry === null || compareRegistry(registry, before.registry) > 0);
   const ballot = Math.max(before.ballot, command.ballot);
   server.kept.set(token, { registry: isNewer ? registry : before.registry, ballot });
   if (isNewer) {

@@ -4,7 +4,7 @@
  *
  *   S1 no two servers acknowledge writes in overlapping time      S4 C subset of R, k_r <= k_c, and every acknowledged commit on k_r of R
  *   S2 no acknowledged commit missing while sync is on            S5 histories never merge silently
- *   S3 established registry changes stay                          (L1 and L2 are judged at the end, in run.ts)
+ *   S3 established registry changes stay                          (L1, and L2 at the end: run.ts)
  */
 
 import { isSameName } from '../../src/core/standby-names.js';
@@ -43,6 +43,8 @@ export class Checkers implements ServerWatcher {
   readonly violations: Violation[] = [];
   /** Ends the run with the first violation. */
   stopAtFirst = false;
+  /** Nothing is wrong but what a cluster must bear: the master stays (L2). */
+  steady = false;
   readonly reigns: Reign[] = [];
   /** Losses the user's wish (sync off) allows, and overlaps stated as limits. */
   allowedLosses = 0;
@@ -204,9 +206,16 @@ export class Checkers implements ServerWatcher {
     return true;
   }
 
+  /** A switchover loses nothing, whatever the wish: the votes are given to a node that has every acknowledged commit. */
+  handedOver(from: Server, to: Server | undefined): void {
+    const { branch } = from;
+    if (to === undefined || holds(to.branch, to.end, branch, branch.acked)) return;
+    this.#rule('S2', `${from.name} hands over to ${to.name}, which has not its commit ${branch.acked}`);
+  }
+
   promoted(server: Server): void {
     this.promotions += 1;
-    void server;
+    if (this.steady) this.#rule('L2', `${server.name} was promoted without a cause`);
   }
 
   /** S2 and S3 for one server that acts as master. */

@@ -47,6 +47,8 @@ export class Cluster implements Surroundings {
   readonly flags = new Map<Branch, string>();
   /** Witnesses added anew so far. */
   added = 0;
+  /** Requests asked so far. */
+  requests = 0;
   readonly #writers = new Map<Server, Writer>();
   /** Something is going on until then: writers write often. */
   #busyUntil = 0;
@@ -78,6 +80,8 @@ export class Cluster implements Surroundings {
       decided: (host: Host, record: ReasonRecord) => {
         this.decisions.set(record.code, (this.decisions.get(record.code) ?? 0) + 1);
         this.watchClosely(3000);
+        if (record.code === 'handed-over')
+          this.watcher.handedOver(host.server, this.#servers.get(String(record.details['target'])));
         this.onDecision?.(host, record.code, record);
       },
       workerFailed: (host: Host, error: unknown) =>

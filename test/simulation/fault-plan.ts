@@ -68,9 +68,11 @@ const faultKinds = [
 
 export type FaultKind = (typeof faultKinds)[number];
 
-/** Faults a cluster must bear without any change of master (L2). */
+/** Faults a cluster must bear without any change of master (L2): where and how long is harmless.ts. */
 export const harmlessKinds: readonly FaultKind[] = [
   'cut-pair',
+  'isolate',
+  'stall-worker',
   'slow-path',
   'kill-worker',
   'stop-worker',
@@ -106,6 +108,8 @@ export interface PlanOptions {
   readonly ambushes?: number;
   readonly kinds?: readonly FaultKind[];
   readonly aims?: readonly Fault['aim'][];
+  /** Faults strike at these decisions, several times; otherwise as the seed says. */
+  readonly ambushCodes?: readonly ReasonCode[];
 }
 
 /** Bursts of one to four faults that overlap, with pauses in which a cluster may or may not recover. */
@@ -162,6 +166,12 @@ const ambushCodes: readonly ReasonCode[] = [
   'node-following',
   'voter-added',
   'voter-removed',
+  'switchover-started',
+  'handing-over',
+  'handover-stopped',
+  'handed-over',
+  'handover-received',
+  'handover-broken-off',
 ];
 
 /** They wait from a little before one of the bursts on. */
@@ -171,13 +181,14 @@ function planAmbushes(
   kinds: readonly FaultKind[],
   bursts: readonly Fault[],
 ): readonly Fault[] {
-  if (options.ambushes === undefined && random.chance(0.3)) return [];
-  return Array.from({ length: options.ambushes ?? random.integer(1, 8) }, () => {
+  const chosen = options.ambushes ?? (options.ambushCodes === undefined ? undefined : 12);
+  if (chosen === undefined && random.chance(0.3)) return [];
+  return Array.from({ length: chosen ?? random.integer(1, 8) }, () => {
     const node = random.integer(0, options.nodes - 1);
     return {
       at: Math.max(options.from, random.pick(bursts).at - random.integer(0, 5000)),
       ambush: {
-        code: random.pick(ambushCodes),
+        code: random.pick(options.ambushCodes ?? ambushCodes),
         skip: random.pick([0, 0, 0, 1, 3]),
         delayMs: random.chance(0.5) ? random.between(0, 3) : random.between(0, 60),
       },

@@ -18,6 +18,9 @@ import type { World } from './world.js';
 
 export type WorkerClass = typeof Worker;
 
+/** A rule that the adapters carry, missing. */
+export type Mistake = 'statements-apart' | 'signal-last' | 'rejoin-blind';
+
 export interface HostWatcher {
   decided(host: Host, record: ReasonRecord, state: string): void;
   workerFailed(host: Host, error: unknown): void;
@@ -49,6 +52,8 @@ export class Host implements Machine {
   leaseAt = Number.NEGATIVE_INFINITY;
   /** The guard was taken away, by a fault or by a clean stop of the worker. */
   unguarded = false;
+  /** Mistakes in what carries the core's decisions out: plays without a rule of that side. */
+  readonly mistakes = new Set<Mistake>();
   /** Does fencing_command succeed? */
   hookWorks = true;
   listensTo: string | null = null;

@@ -1,8 +1,9 @@
 /** One look of a worker at a modelled server, as src/postgres/observation.ts and witness.ts take it. */
 import { ballotOf } from '../../src/core/following.js';
 import type { Lsn } from '../../src/core/lsn.js';
-import type { Observation } from '../../src/core/types.js';
+import type { Observation, WorkerTrace } from '../../src/core/types.js';
 import { namesOf } from './configuration.js';
+import type { Server } from './server.js';
 import type { Session } from './session.js';
 
 const lsns = new Map<number, Lsn>();
@@ -27,6 +28,14 @@ export function lookAt(session: Session): Observation {
     ballot: kept?.ballot ?? 0,
     address: server.address,
   };
+}
+
+function tracesOf(server: Server): readonly WorkerTrace[] {
+  const traces: WorkerTrace[] = [];
+  for (const { kind, owner, idleSince } of server.sessions)
+    if (kind === 'worker')
+      traces.push({ name: owner, silentMs: (server.around.world.now - idleSince) * server.rate });
+  return traces;
 }
 
 function observe(session: Session): Observation {
@@ -73,7 +82,9 @@ function observe(session: Session): Observation {
       replayLsn: null,
       priority: sender.priority,
     })),
+    workers: tracesOf(server),
     registry: server.kind === 'node' ? server.row : null,
     retryOverride: configuration.shortRetry,
+    overruled: server.inRecovery && server.overruled,
   };
 }

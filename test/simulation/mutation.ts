@@ -1,8 +1,9 @@
 /** What a deliberate mistake is, and in which clusters it shows soonest. Lists: mutations-of-data.ts, mutations-of-votes.ts. */
 
 import type { ReasonCode } from '../../src/core/reasons.js';
-import type { Topology } from './cluster.js';
+import type { Cluster, Topology } from './cluster.js';
 import type { Fault, FaultKind } from './fault-plan.js';
+import type { Mistake } from './host.js';
 import type { Replacement } from './mutated-core.js';
 import type { OperatorPlan } from './operators.js';
 
@@ -19,25 +20,46 @@ export interface Mutation {
   readonly nodes?: number;
   readonly wish?: 'off' | 'one' | 'two';
   readonly kinds?: readonly FaultKind[];
+  /** Decisions at which faults strike. */
+  readonly ambushCodes?: readonly ReasonCode[];
   readonly latencyMs?: number;
   readonly settings?: Partial<Topology['settings']>;
   readonly aims?: readonly Fault['aim'][];
   /** What operators do meanwhile, several times; otherwise as the seed says. */
   readonly operations?: readonly OperatorPlan['kind'][];
-  /** These faults and no others, where only one schedule shows it. */
-  readonly faults?: readonly Fault[];
-  /** No run has shown it so far, and why that may be: an open task, not a proof that the rule is not needed. */
-  readonly unnoticed?: string;
-  /** Seeds known to show it, tried first. */
+  /**
+   * Part of the name of the play (scenarios/) in which a checker reports it, where random faults hardly ever come so far: a
+   * play stays what it is when the model changes, a seed does not.
+   */
+  readonly play?: string;
+  /** Seeds known to show it, tried first; where there is no play. */
   readonly seeds?: readonly number[];
+  /** What carries the rule is no part of the core: the same mistake in the model of it. */
+  readonly inModel?: (cluster: Cluster) => void;
+  /** Another rule hides the mistake, so it is taken out as well: which, and why both are kept. */
+  readonly hiddenBy?: string;
 }
 
 export const one = (file: string, find: string, replace: string): readonly Replacement[] => [
   { file, find, replace },
 ];
 
+/** That mistake in what carries decisions out, on every host. */
+export function mistakenly(cluster: Cluster, mistake: Mistake): void {
+  for (const host of cluster.hosts) host.mistakes.add(mistake);
+}
+
 /** What `unguarded` takes out. */
 export const noGuard = one('worker/worker.js', 'this.#ports.guard?.tell(guardOrder(this.#keeper));', '');
+
+/**
+ * With sync off a voter also shows until when the master's worker spoke to it, and candidates wait for T after that. A
+ * mistake that this wait covers up is made in a core without it.
+ */
+export const noTrace: readonly Replacement[] = [
+  ...one('core/lease-trace.js', 'k.seenByPeerAt = Math.max(k.seenByPeerAt, saidAt);', ''),
+  ...one('core/lease-trace.js', 'k.seenByPeerAt = Math.max(k.seenByPeerAt, k.now);', '{}'),
+];
 
 export const cuts: readonly FaultKind[] = [
   'isolate',
@@ -45,36 +67,4 @@ export const cuts: readonly FaultKind[] = [
   'partition',
   'cut-pair',
   'cut-one-way',
-];
-export const crashes: readonly FaultKind[] = ['crash-server', 'power-off', 'backend-crash', 'freeze-server'];
-
-export const usual = { keepaliveTimeMs: 5000, keepaliveCount: 3, leaseTtlMs: 10_000 };
-
-/** With a lease nearly as long as T the wait for T hides nothing any more. */
-export const tight = { keepaliveTimeMs: 1000, keepaliveCount: 3, leaseTtlMs: 2900 };
-
-/** One fault of such a schedule: at a time, or when that is decided after it. */
-export function strike(
-  kind: FaultKind,
-  aim: Fault['aim'],
-  at: number,
-  forMs: number,
-  when: Partial<Pick<Fault, 'node' | 'choice'>> & {
-    readonly code?: ReasonCode;
-    readonly delayMs?: number;
-  } = {},
-): Fault {
-  const { code, delayMs = 0, node = 1, choice = 0.5 } = when;
-  const ambush = code === undefined ? null : { code, skip: 0, delayMs };
-  return { at, ambush, kind, node, other: 2, aim, forMs, choice };
-}
-
-/**
- * The next master is cut off as it promotes, and the voter it shares with the others restarts: whoever takes that vote at
- * once is master beside it.
- */
-export const restartedVoter: readonly Fault[] = [
-  strike('isolate', 'master', 40_000, 16_500),
-  strike('isolate', 'actor', 41_000, 60_000, { code: 'promoting', delayMs: 1 }),
-  strike('backend-crash', 'peer', 41_000, 0, { code: 'promoting', delayMs: 4 }),
 ];

@@ -5,10 +5,17 @@
 import type { Replacement } from './mutated-core.js';
 import { type Mutation, noGuard } from './mutation.js';
 import { mutationsOfData } from './mutations-of-data.js';
+import { mutationsOfPlannedWork } from './mutations-of-planned-work.js';
+import { mutationsOfRest } from './mutations-of-rest.js';
 import { mutationsOfVotes } from './mutations-of-votes.js';
 import { type RunOptions, topologyOf } from './run.js';
 
-export const mutations: readonly Mutation[] = [...mutationsOfVotes, ...mutationsOfData];
+export const mutations: readonly Mutation[] = [
+  ...mutationsOfVotes,
+  ...mutationsOfData,
+  ...mutationsOfRest,
+  ...mutationsOfPlannedWork,
+];
 
 export function mutationNamed(text: string): Mutation {
   const found = mutations.find(({ name }) => name.includes(text));
@@ -38,8 +45,8 @@ export function optionsFor(mutation: Mutation, seed: number): Omit<RunOptions, '
       quiet: null,
       ...(mutation.kinds === undefined ? {} : { kinds: mutation.kinds }),
       ...(mutation.aims === undefined ? {} : { aims: mutation.aims }),
+      ...(mutation.ambushCodes === undefined ? {} : { ambushCodes: mutation.ambushCodes }),
     },
-    ...(mutation.faults === undefined ? {} : { faults: mutation.faults, operators: false }),
     ...(mutation.operations === undefined ? {} : { operationKinds: mutation.operations }),
   };
 }

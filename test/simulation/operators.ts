@@ -1,14 +1,29 @@
 /** What operators do meanwhile: nodes added and removed, the wish for synchronous replication changed, priorities set. */
+import { openRequest, pauseOf } from '../../src/core/plan.js';
 import type { Registry } from '../../src/core/types.js';
 import { type Cluster, type Topology, voterOf, witnessOf } from './cluster.js';
 import type { Fault } from './fault-plan.js';
+import { withMaintenance, withOpenRequest, withPause, withPriority } from './planned-work-model.js';
 import type { Random } from './random.js';
 import type { Server } from './server.js';
 import { forgetOriginal } from './witness-faults.js';
 
 export interface OperatorPlan {
   readonly at: number;
-  readonly kind: 'del-node' | 'add-node' | 'change-wish' | 'alter-names' | 'del-witness' | 'add-witness';
+  readonly kind:
+    | 'del-node'
+    | 'add-node'
+    | 'change-wish'
+    | 'alter-names'
+    | 'del-witness'
+    | 'add-witness'
+    | 'switchover'
+    | 'switchover-to'
+    | 'pause'
+    | 'resume'
+    | 'maintenance'
+    | 'end-maintenance'
+    | 'priority';
   readonly node: number;
   readonly wish: string;
 }
@@ -33,6 +48,16 @@ export function planOperators(
   if (topology.nodes > 3) wishes.push(`ANY 2 (${names.join(', ')})`);
   const usual: OperatorPlan['kind'][] = ['del-node', 'add-node', 'add-node', 'change-wish', 'change-wish'];
   if (topology.witnesses > 0) usual.push('del-witness', 'add-witness', 'add-witness');
+  usual.push(
+    'switchover',
+    'switchover',
+    'switchover-to',
+    'switchover-to',
+    'maintenance',
+    'end-maintenance',
+    'priority',
+  );
+  if (random.chance(0.5)) usual.push('pause', 'pause', 'resume');
   const count = kinds === undefined ? random.integer(1, 4) : 12;
   for (let i = 0; i < count; i++) {
     plans.push({
@@ -53,10 +78,24 @@ export function scheduleOperators(cluster: Cluster, plans: readonly OperatorPlan
   for (const plan of plans) cluster.world.at(plan.at, () => perform(cluster, plan));
 }
 
+const plannedWork: ReadonlySet<OperatorPlan['kind']> = new Set<OperatorPlan['kind']>([
+  'switchover',
+  'switchover-to',
+  'pause',
+  'resume',
+  'maintenance',
+  'end-maintenance',
+  'priority',
+]);
+
 function perform(cluster: Cluster, plan: OperatorPlan): void {
   const host = cluster.hosts[plan.node];
   const master = cluster.writable[0];
-  if (host === undefined || master === undefined) return;
+  if (host === undefined) return;
+  // Nothing new is planned when all is to come to rest.
+  if (cluster.healed && plannedWork.has(plan.kind)) return;
+  if (plan.kind === 'resume') return resume(cluster);
+  if (master === undefined) return;
   cluster.hurry(20_000);
   cluster.watchClosely(5000);
   cluster.world.say('operator', `${plan.kind} ${host.name} '${plan.wish}' (master ${master.name})`);
@@ -87,10 +126,65 @@ function perform(cluster: Cluster, plan: OperatorPlan): void {
         if (each.server.life === 'up') each.server.reload();
       }
       return;
+    case 'switchover':
+    case 'switchover-to':
+      cluster.requests += 1;
+      changeNodes(master.server, (row) => {
+        const target = plan.kind === 'switchover' ? null : host.name;
+        if (openRequest(row) !== null || target === row.master || row.master !== master.name) return null;
+        const { epoch } = row;
+        const request = { id: cluster.requests, kind: 'switchover', target, state: 'asked', epoch } as const;
+        return withOpenRequest(row, request);
+      });
+      return;
+    case 'pause':
+      changeNodes(master.server, (row) => withPause(row, 'on'));
+      return;
+    case 'maintenance':
+    case 'end-maintenance':
+      changeNodes(master.server, (row) =>
+        row.master === host.name ? null : withMaintenance(row, host.name, plan.kind === 'maintenance'),
+      );
+      return;
+    case 'priority':
+      changeNodes(master.server, (row) => withPriority(row, host.name, plan.wish === '' ? null : 50));
+      return;
     case 'alter-names':
       master.server.alterSystem({ autoNames: plan.wish });
       master.server.reload();
       return;
+  }
+}
+
+/**
+ * resume() on the master, whose worker ends the pause once it has its votes. Without a master that takes writes, on every standby; an operator
+ * who does that has made sure that no former master runs.
+ */
+export function resume(cluster: Cluster): void {
+  const [master] = cluster.writable;
+  if (master !== undefined) {
+    for (const { server } of cluster.hosts) server.overruled = false;
+    changeNodes(master.server, (row) => (pauseOf(row) === 'on' ? withPause(row, 'ending') : null));
+    return;
+  }
+  for (const { server } of cluster.hosts) if (server.life === 'up' && !server.frozen) server.overruled = true;
+}
+
+/** What was planned is over when all is to be whole again. */
+export function endPlannedWork(cluster: Cluster): void {
+  resume(cluster);
+  for (const host of cluster.hosts) {
+    const { server } = host;
+    // A master that was left to its people in the pause: they start it.
+    const isLeft =
+      server.life === 'down' && host.powered && host.worker !== null && pauseOf(server.row) !== null;
+    if (isLeft && server.row?.master === host.name && cluster.writable.length === 0) server.start();
+    if (!server.writable) continue;
+    changeNodes(host.server, (row) =>
+      row.nodes.some(({ maintenance }) => maintenance)
+        ? row.nodes.reduce((changed, { name }) => withMaintenance(changed, name, false), row)
+        : null,
+    );
   }
 }
 

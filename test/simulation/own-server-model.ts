@@ -3,7 +3,8 @@ import { ballotOf } from '../../src/core/following.js';
 import type { Emit, OwnServer } from '../../src/ports.js';
 import { targetOf } from './configuration.js';
 import type { Host } from './host.js';
-import type { Server } from './server.js';
+import { toLsn } from './look.js';
+import { checkpointSize, type Server } from './server.js';
 import { commonEnd, commonEndByNumbers } from './wal.js';
 
 export class OwnServerModel implements OwnServer {
@@ -37,14 +38,14 @@ export class OwnServerModel implements OwnServer {
         this.#emit({ kind: 'server-inspected', server: 'running', standby: false });
         return;
       }
-      const found = server.cleanShutdown ? 'stopped-clean' : 'crashed';
+      const found = server.cleanShutdown && !server.handingOver ? 'stopped-clean' : 'crashed';
       this.#emit({ kind: 'server-inspected', server: found, standby: server.standbySignal });
     });
   }
 
   retire(names: string | null): void {
-    const { server, world } = this.#host;
-    server.standbySignal = true;
+    const { server, world, mistakes } = this.#host;
+    if (!mistakes.has('signal-last')) server.standbySignal = true;
     this.#later(world.random.tail(30, 300) + server.diesAfterMs, () => {
       server.crash('ended by its worker');
       this.#later(world.random.tail(5, 100), () => {
@@ -54,9 +55,39 @@ export class OwnServerModel implements OwnServer {
     });
   }
 
-  start(): void {
+  checkpoint(): void {
+    const { world } = this.#host;
+    const ok = !world.random.chance(0.03);
+    this.#later(world.random.tail(20, 4000), () =>
+      this.#emit({ kind: 'own-checkpoint', ok, detail: ok ? '' : 'permission denied' }),
+    );
+  }
+
+  /** A frozen standby holds a clean stop up; after the deadline the server is ended all the same. */
+  stop(deadlineMs: number): void {
+    const { server, world } = this.#host;
+    const told = (ok: boolean, detail: string) =>
+      this.#emit({ kind: 'server-stopped', ok, detail, end: ok ? toLsn(server.end - checkpointSize) : null });
+    let over = false;
+    const { generation } = this.#host;
+    server.handingOver = true;
+    server.stopForHandover(() => {
+      if (over || this.#gone || this.#host.generation !== generation) return;
+      over = true;
+      this.#later(world.random.tail(5, 40), () => told(true, ''));
+    });
+    this.#later(deadlineMs, () => {
+      if (over) return;
+      over = true;
+      server.crash('did not stop in time');
+      told(false, 'the server does not stop in time');
+    });
+  }
+
+  start(as: 'standby' | 'master'): void {
     const { server, world } = this.#host;
     this.#later(world.random.tail(50, 500), () => {
+      if (as === 'standby') server.standbySignal = true;
       // pg_ctl restart: a server that runs is stopped first.
       server.stop(() => {
         if (server.start())
@@ -83,7 +114,8 @@ export class OwnServerModel implements OwnServer {
     const fail = (detail: string) => this.#emit({ kind: 'server-rejoined', ok: false, detail });
     if (upstream === undefined) return fail('no such host');
     server.stop(() => {
-      if (ballotOf(server.configuration.primaryConninfo) > ballotOf(follow)) {
+      const outvoted = ballotOf(server.configuration.primaryConninfo) > ballotOf(follow);
+      if (outvoted && !this.#host.mistakes.has('rejoin-blind')) {
         server.start();
         return fail('an election pointed this server elsewhere meanwhile');
       }
@@ -159,6 +191,7 @@ export class OwnServerModel implements OwnServer {
 
 export function markFenced(server: Server, names: string | null): void {
   server.standbySignal = true;
+  server.handingOver = false;
   server.alterSystem({
     primaryConninfo: '',
     fenced: true,

@@ -1,5 +1,6 @@
 /** One run: a cluster from a seed, faults, an end in which everything is whole again, and the verdict. */
 
+import { openRequest, pauseOf } from '../../src/core/plan.js';
 import { failoverTimeMs } from '../../src/core/types.js';
 import type { Violation } from './checkers.js';
 import { type Cluster, Cluster as ClusterClass, defaultSettings, type Topology } from './cluster.js';
@@ -7,13 +8,21 @@ import { syncSetting } from './configuration.js';
 import { type Fault, type PlanOptions, planFaults } from './fault-plan.js';
 import { healAll, schedule } from './faults.js';
 import type { WorkerClass } from './host.js';
-import { addWitness, type OperatorPlan, planOperators, scheduleOperators } from './operators.js';
+import {
+  addWitness,
+  endPlannedWork,
+  type OperatorPlan,
+  planOperators,
+  scheduleOperators,
+} from './operators.js';
 import { Random } from './random.js';
 import { bringBack } from './witness-faults.js';
 
 export interface RunOptions {
   readonly seed: number;
   readonly workerClass: WorkerClass;
+  /** Done to the cluster before it starts: a mistake in the model. */
+  readonly prepare?: (cluster: Cluster) => void;
   readonly recording?: boolean;
   /** The first violation is enough. */
   readonly stopAtFirst?: boolean;
@@ -82,6 +91,7 @@ export function run(options: RunOptions): RunResult {
   const { seed } = options;
   const topology = options.topology ?? topologyOf(seed);
   const cluster = new ClusterClass(topology, seed, options.workerClass, options.recording ?? false);
+  options.prepare?.(cluster);
   const random = new Random(seed, 3);
   const failoverMs = failoverTimeMs({ ...topology.settings, name: '', seed: 1 });
   const planned = options.faults ?? planFaults(random, { ...planFor(random, topology), ...options.plan });
@@ -145,6 +155,7 @@ export function judgeEnd(cluster: Cluster): void {
   let wholeAt = -1;
   while (world.now < healed + wholeBoundMs + graceMs && wholeAt < 0 && watcher.violations.length === 0) {
     cluster.hurry(step);
+    endPlannedWork(cluster);
     world.runUntil(world.now + step);
     if (world.now > healed + witnessAfterMs && cluster.writable.length === 0)
       for (const witness of cluster.witnesses) bringBack(witness);
@@ -214,6 +225,9 @@ export function problemOf(cluster: Cluster): string | null {
   const row = master.server.row;
   if (row === null || row.master !== master.name)
     return `${master.name} is writable, the registry says ${row?.master}`;
+  const request = openRequest(row);
+  if (pauseOf(row) !== null) return 'the cluster is paused';
+  if (request !== null) return `request ${request.id} is ${request.state}`;
   if (!/^master:(connected|async)$/.test(master.state)) return `${master.name} is ${master.state}`;
   const registered = new Set(row.nodes.map((node) => node.name));
   for (const host of cluster.hosts) {

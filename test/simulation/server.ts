@@ -22,6 +22,8 @@ export interface KeptRow {
   readonly ballot: number;
 }
 
+export const checkpointSize = 120;
+
 export type Life = 'down' | 'starting' | 'up' | 'stopping';
 
 export class Server extends Execution {
@@ -39,6 +41,8 @@ export class Server extends Execution {
   standbySignal: boolean;
   cleanShutdown = true;
   broken = false;
+  /** Its worker stopped it for a handover that is not at its end. */
+  handingOver = false;
   /** What a witness keeps of the cluster, by token. */
   readonly kept = new Map<string, KeptRow>();
   /** A witness that was replaced answers under another one. */
@@ -75,8 +79,12 @@ export class Server extends Execution {
   readsWalMs: number | null = null;
   /** Its processes take so long to die when they are ended. */
   diesAfterMs = 0;
+  /** An operator's session says that the pause is over, the master being gone. */
+  overruled = false;
   /** pg_ctl start fails. */
   startFails = false;
+  /** A mistake: the row of a witness is what was written last, not the newest. */
+  movesBack = false;
 
   constructor(
     name: string,
@@ -109,7 +117,6 @@ export class Server extends Execution {
     return rowAt(this.branch, this.inRecovery ? this.recovery.replayed : this.end)?.row ?? null;
   }
 
-  /** SIGSTOP of every process. */
   override freeze(): void {
     if (this.life !== 'down') super.freeze();
   }
@@ -122,6 +129,7 @@ export class Server extends Execution {
     this.incarnation += 1;
     this.bornAt = world.now;
     this.cleanShutdown = false;
+    this.handingOver = false;
     this.inRecovery = this.standbySignal;
     this.postmasterConfiguration = this.configuration;
     this.waitingOn = namesOf(this.configuration) !== '';
@@ -219,6 +227,27 @@ export class Server extends Execution {
     });
   }
 
+  /** The same by the worker itself: every standby that streams and answers gets the rest, and is waited for. */
+  stopForHandover(done: () => void): void {
+    if (this.life !== 'up' || this.inRecovery) return this.stop(done);
+    this.#whenDown.push(done);
+    this.say('shuts down to hand over');
+    this.life = 'stopping';
+    for (const session of [...this.sessions]) this.endSession(session, 'planned-stop', 'shutdown');
+    this.waiters = [];
+    this.after(this.world.random.tail(20, 300), () => {
+      this.append(checkpointSize);
+      this.#waitForSenders();
+    });
+  }
+
+  #waitForSenders(): void {
+    if (this.senders.some((sender) => sender.flushed < this.end))
+      return this.after(5, () => this.#waitForSenders());
+    this.say('is shut down');
+    this.#down(true);
+  }
+
   /** A new connection arrives. Answers with a session or with the reason why not. */
   accept(
     connection: Connection,
@@ -282,12 +311,11 @@ export class Server extends Execution {
       this.configuration = { ...this.configuration, primaryConninfo: canonical(primaryConninfo) };
   }
 
-  /** pg_reload_conf(). */
   reload(): void {
     reloadProcesses(this);
   }
 
-  /** Appends a record that is flushed at once. Returns its end. */
+  /** Flushed at once. Returns its end. */
   append(size: number): number {
     if (this.branch.tip > this.end) {
       // Others hold more of this history: what is written here is another one with the same number.

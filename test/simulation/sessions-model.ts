@@ -7,6 +7,7 @@ import type { Emit, SessionRequest, VoterSessions } from '../../src/ports.js';
 import { answerAtOnce, runCommand, StatementFailure } from './backend.js';
 import { targetOf } from './configuration.js';
 import type { Host } from './host.js';
+import { changesElsewhere, sendApart } from './late-statements.js';
 import { Connection } from './network.js';
 import type { Server } from './server.js';
 import type { Session } from './session.js';
@@ -227,6 +228,10 @@ export class SessionsModel implements VoterSessions {
   command(voter: string, id: number, command: Command, deadlineMs: number): void {
     const kept = this.#kept.get(voter);
     if (kept === undefined || kept.session === null || kept.ended) return;
+    if (changesElsewhere(command) && this.#host.mistakes.has('statements-apart'))
+      return sendApart(this.#host, kept.session, command, deadlineMs, (answer) => {
+        if (!kept.ended) this.emit({ kind: 'answer', voter, id, answer });
+      });
     kept.begin(id, command, deadlineMs);
   }
 

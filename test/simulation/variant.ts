@@ -21,7 +21,11 @@ export async function prepare({ mutation, like }: Variant): Promise<Prepared> {
   const mutated = mutation === null || found === null ? null : await mutatedCore(replacementsOf(found));
   const workerClass = mutated?.workerClass ?? Worker;
   return {
-    optionsOf: (seed) => ({ ...(found === null ? { seed } : optionsFor(found, seed)), workerClass }),
+    optionsOf: (seed) => ({
+      ...(found === null ? { seed } : optionsFor(found, seed)),
+      ...(mutation === null || found?.inModel === undefined ? {} : { prepare: found.inModel }),
+      workerClass,
+    }),
     remove: () => mutated?.remove(),
   };
 }

@@ -45,8 +45,10 @@ const standby: Observation = {
   birthAgeMs: 1e6,
   priority: 100,
   replication: [],
+  workers: [],
   registry,
   retryOverride: true,
+  overruled: false,
 };
 
 export interface NodeChanges {
@@ -111,6 +113,7 @@ export function clusterOf(
       serverVersion: 150_000,
       clockOffsetMs: 0,
       roundTripMs: 2,
+      replayedAgeMs: isMaster ? null : 60_000,
       keeperSettings: {},
       ...change.look,
     };

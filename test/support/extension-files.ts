@@ -25,6 +25,8 @@ export type ExtensionServer =
       readonly kind: 'ready';
       readonly installation: PostgresInstallation;
       readonly settings: Readonly<Record<string, string>>;
+      /** Where the server looks for scripts of extensions. */
+      readonly scripts: string;
     }
   | { readonly kind: 'impossible'; readonly why: string };
 
@@ -34,7 +36,7 @@ export function installExtension(installation: PostgresInstallation, folder: str
     return { kind: 'impossible', why: 'there is no make on this machine' };
   // Its own copy: make leaves the joined script beside its parts.
   const source = join(folder, 'extension-source');
-  const isBuilt = (path: string) => /pg_keeper--[^-]+\.sql$/.test(path);
+  const isBuilt = (path: string) => /extension\/pg_keeper--[^-]+\.sql$/.test(path);
   cpSync(join(packageFolder, 'extension'), source, {
     recursive: true,
     dereference: true,
@@ -70,7 +72,8 @@ function installWithMake(
   execFileSync('make', ['-C', source, 'install', `PG_CONFIG=${join(binDirectory, 'pg_config')}`], {
     stdio: 'pipe',
   });
-  return { kind: 'ready', installation: { ...installation, binDirectory }, settings: {} };
+  const scripts = join(within, share, 'extension');
+  return { kind: 'ready', installation: { ...installation, binDirectory }, settings: {}, scripts };
 }
 
 /** Of this extension's own files, should the system have them, none is linked: they are what is tested. */
@@ -91,10 +94,13 @@ function installByPath(installation: PostgresInstallation, source: string, folde
   const target = join(folder, 'share', 'extension');
   mkdirSync(target, { recursive: true });
   for (const file of [control, script]) copyFileSync(join(source, file), join(target, file));
+  for (const file of readdirSync(join(source, 'upgrades')))
+    copyFileSync(join(source, 'upgrades', file), join(target, file));
   return {
     kind: 'ready',
     installation,
     settings: { extension_control_path: `${join(folder, 'share')}:$system` },
+    scripts: target,
   };
 }
 

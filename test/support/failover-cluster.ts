@@ -126,19 +126,22 @@ export async function untilAllVote(cluster: TestCluster, masterName: string): Pr
 /** Epoch and master as the server's own registry has them. */
 export async function registryOf(node: TestNode): Promise<{
   readonly epoch: number;
+  readonly version: number;
   readonly master: string;
   readonly syncNeeded: number;
   readonly syncMembers: string[];
 }> {
   const [row] = await node.server.query<{
     epoch: string;
+    version: string;
     master: string;
     sync_needed: number;
     sync_members: string[];
-  }>('select epoch, master, sync_needed, sync_members from pgkeeper.cluster_state');
+  }>('select epoch, version, master, sync_needed, sync_members from pgkeeper.cluster_state');
   if (row === undefined) throw new Error('no registry');
   return {
     epoch: Number(row.epoch),
+    version: Number(row.version),
     master: row.master,
     syncNeeded: row.sync_needed,
     syncMembers: row.sync_members,

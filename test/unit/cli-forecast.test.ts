@@ -87,4 +87,6 @@ test('with two voters a crash is treated like silence', () => {
   const forecast = forecastOf(clusterOf({}, { voters: pair, nodes: pair, syncMembers: ['n2'] }));
   assert.equal(forecast.outage?.fast_failover, false);
   assert.deepEqual(forecast.blocked_by, []);
+  assert.match(forecast.warnings.join(), /a split can give two masters/);
+  assert.deepEqual(forecastOf(clusterOf()).warnings, []);
 });

@@ -77,6 +77,24 @@ test('an old master that is still writable is called out', () => {
   assert.match(status.warnings.join(), /n3 is writable, but n1 is the master of epoch 4/);
 });
 
+test('where no master is in reach each standby says when it last heard of it', () => {
+  const walReceiver = { status: 'streaming', host: 'n2', port: 5432, lastMessageAgeMs: 10 };
+  const status = statusOf(
+    clusterOf({
+      n1: { failure: gone },
+      n2: { observation: { walReceiver: null }, look: { replayedAgeMs: 12_000 } },
+      // What another standby sends is no word of the master.
+      n3: { observation: { walReceiver }, look: { replayedAgeMs: null } },
+    }),
+  );
+  assert.match(status.warnings.join('\n'), /^n2 last heard of its master n1 12 s ago$/m);
+  assert.match(status.warnings.join('\n'), /^n3 has heard nothing of its master n1 since it was started$/m);
+  assert.ok(Math.abs(Date.now() - 12_000 - Date.parse(status.nodes[1]?.heard_of_master ?? '')) < 2000);
+  const healthy = statusOf(clusterOf());
+  assert.doesNotMatch(healthy.warnings.join(), /heard/);
+  assert.ok(Date.parse(healthy.nodes[1]?.heard_of_master ?? '') > Date.now() - 2000, 'by its stream');
+});
+
 test('votes count only when the master’s own worker holds them', () => {
   const status = statusOf(
     clusterOf({ n2: { look: { voteHolder: 'n3' } }, n3: { look: { voteHolder: null } } }),
@@ -88,7 +106,12 @@ test('two nodes without a witness are warned about; a witness ends the warning a
   const pair = [voterOf('n1', 1), voterOf('n2', 2)];
   assert.match(
     statusOf(clusterOf({}, { voters: pair, nodes: pair })).warnings.join(),
-    /two nodes without a witness/,
+    /two nodes without a witness: no majority is possible/,
+  );
+  const strict = { n1: { look: { keeperSettings: { quorum: 'strict' } } } };
+  assert.match(
+    statusOf(clusterOf(strict, { voters: pair, nodes: pair })).warnings.join(),
+    /quorum = strict: with one lost nobody takes writes/,
   );
   const identity = { token: 't', systemIdentifier: '8', timeline: 1, address: '10.0.0.9:5432' };
   const witness = { ...voterOf('w', 3, 'witness'), identity };

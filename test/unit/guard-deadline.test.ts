@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type GuardOrder, guardOrder } from '../../src/core/guard-deadline.js';
-import { newMaster } from '../../src/core/master.js';
 import { newKeeper, newLink } from '../../src/core/new-keeper.js';
+import { newMaster } from '../../src/core/new-master.js';
 import { enterStandby } from '../../src/core/own-server.js';
 import type { Keeper, Role } from '../../src/core/state.js';
 import type { CoreSettings, Registry } from '../../src/core/types.js';

@@ -31,7 +31,17 @@ test('with a name alone every setting has its documented default', () => {
   assert.equal(settings?.priority, 100);
   assert.equal(settings?.afterCommand, '');
   assert.equal(settings?.startupGraceMs, 30_000);
+  assert.equal(settings?.eventRetentionMs, 90 * 86_400_000);
   assert.equal(settings?.binDirectory, null);
+});
+
+test('events may be kept longer than any timer counts, or for ever', () => {
+  const retention = (text: string) =>
+    judged({ node_name: 'n1', event_retention: text }).settings?.eventRetentionMs;
+  assert.equal(retention('3650d'), 3650 * 86_400_000);
+  assert.equal(retention('0'), 0);
+  assert.match(problemsOf({ event_retention: '40000d' })[0] ?? '', /too long; at most 36500d/);
+  assert.match(problemsOf({ startup_grace: '90d' })[0] ?? '', /too long/);
 });
 
 test('a missing name is a problem that says where it belongs', () => {

@@ -4,8 +4,8 @@ import { describe, test } from 'node:test';
 import type { KeeperEvent } from '../../src/core/events.js';
 import { hasLease, leaseUntil } from '../../src/core/lease.js';
 import { parseLsn } from '../../src/core/lsn.js';
-import { newMaster } from '../../src/core/master.js';
 import { newKeeper } from '../../src/core/new-keeper.js';
+import { newMaster } from '../../src/core/new-master.js';
 import { enterStandby } from '../../src/core/own-server.js';
 import type { Keeper } from '../../src/core/state.js';
 import { step } from '../../src/core/step.js';
@@ -69,8 +69,10 @@ function observation(inRecovery: boolean, row: Registry | null): Observation {
     birthAgeMs: 1e9,
     priority: 100,
     replication: [],
+    workers: [],
     registry: row,
     retryOverride: false,
+    overruled: false,
   } as unknown as Observation;
 }
 

@@ -32,6 +32,7 @@ begin
   end if;
   delete from pgkeeper.node_info n where n.seqno = node.seqno;
   delete from pgkeeper.node_state s where s.name = node.name;
+  delete from pgkeeper.node_plan p where p.name = node.name;
   perform pgkeeper.refresh_flags();
   insert into pgkeeper.events (epoch, node, code, sentence, details)
     select c.epoch, node.name, 'node-removed', format('%s was removed from the registry', node.name),

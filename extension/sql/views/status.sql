@@ -41,7 +41,8 @@ create view pgkeeper.status as
     limit 1) stream on true
   left join pgkeeper.node_state known on known.name = n.name and known.state = coalesce(worker.state, 'unreachable')
   union all
-  select w.seqno, w.name, 'witness', 'witness', false, false, null, null, null, null, null
+  select w.seqno, w.name, 'witness' as role, 'witness' as state, false as is_nextmaster, false as is_sync, null::integer as timeline,
+         null::pg_lsn as lsn, null::bigint as lag_bytes, null::timestamptz as since, null::text as lease
   from pgkeeper.witness_info w) s
   order by s.seqno;
 

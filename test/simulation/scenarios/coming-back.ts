@@ -266,6 +266,7 @@ export const comingBack: readonly Scenario[] = [
     setting: { nodes: 3, names: '' },
     play(stage) {
       const { incarnation } = stage.server('n1');
+      stage.cluster.watcher.steady = true;
       stage.isolate('n1');
       stage.run(6000);
       stage.heal('n1');
@@ -280,7 +281,7 @@ export const comingBack: readonly Scenario[] = [
         ': Math.max(pollDeadlineMs(k.settings), patienceMs),',
         ': pollDeadlineMs(k.settings),',
       ),
-      shows: /decided lease-lapsed/,
+      shows: /^L2: |decided lease-lapsed/,
     },
   },
   {

@@ -42,10 +42,14 @@ export const liveness: readonly Scenario[] = [
     without: {
       rule: 'a server that takes no new connection for T is ended',
       replacements: [
-        ...one('core/master.js', 'if (k.now - m.ownAliveAt >= failoverTimeMs(k.settings)) {', 'if (false) {'),
+        ...one(
+          'core/master.js',
+          'if (k.now - m.ownAliveAt >= failoverTimeMs(k.settings) && !isLeftAlone(k)) {',
+          'if (false) {',
+        ),
         ...one(
           'core/own-server.js',
-          'if (role.wasMaster && silentMs >= silenceBoundMs(k)) {',
+          'if (role.wasMaster && silentMs >= silenceBoundMs(k) && !isLeftAlone(k)) {',
           'if (false) {',
         ),
       ],

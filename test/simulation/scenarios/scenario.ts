@@ -1,4 +1,6 @@
 /** A schedule of the protocol's review as a play: what is done when, what must come of it, and which rule it needs. */
+import type { Violation } from '../checkers.js';
+import type { Cluster } from '../cluster.js';
 import type { WorkerClass } from '../host.js';
 import type { Replacement } from '../mutated-core.js';
 import type { Setting } from './setting.js';
@@ -17,7 +19,7 @@ export interface Scenario {
   readonly why: string;
   readonly setting: Setting;
   play(stage: Stage): void;
-  /** Missing where the model or the adapter carries the rule, not the core. */
+  /** Missing where the model or the adapter carries the rule, and where a mutation names the play. */
   readonly without?: Without;
 }
 
@@ -49,4 +51,32 @@ export function perform(
     if (!(error instanceof Unfulfilled)) throw error;
     return { failure: error.message, transcript };
   }
+}
+
+/**
+ * What the checkers say of a play, whatever else does not come about in it; null = nothing. Where it cannot go on, all is
+ * healed and the end is judged.
+ */
+export function verdictOf(
+  scenario: Scenario,
+  seed: number,
+  workerClass: WorkerClass,
+  prepare: (cluster: Cluster) => void = () => undefined,
+): Violation | null {
+  const stage = new Stage(scenario.setting, seed, workerClass, false, 'checkers');
+  prepare(stage.cluster);
+  const { violations } = stage.cluster.watcher;
+  const unlessUnfulfilled = (action: () => void) => {
+    try {
+      action();
+    } catch (error) {
+      if (!(error instanceof Unfulfilled)) throw error;
+    }
+  };
+  unlessUnfulfilled(() => {
+    stage.begin();
+    scenario.play(stage);
+  });
+  if (violations.length === 0) unlessUnfulfilled(() => stage.finish());
+  return violations[0] ?? null;
 }

@@ -3,7 +3,7 @@
  * them. Time goes on only inside `run` and `until`; a broken rule of a checker ends the play at once. Nothing is random but
  * latencies and other small delays.
  */
-import type { ReasonCode, ReasonRecord } from '../../../src/core/reasons.js';
+import type { ReasonCode } from '../../../src/core/reasons.js';
 import type { Registry } from '../../../src/core/types.js';
 import type { Cluster } from '../cluster.js';
 import { healAll } from '../faults.js';
@@ -13,38 +13,36 @@ import { boot } from '../process-faults.js';
 import { judgeEnd, problemOf } from '../run.js';
 import type { Server } from '../server.js';
 import { holds } from '../wal.js';
+import { type Decision, Decisions } from './decisions.js';
 import { clusterOf, type Setting } from './setting.js';
 import { type Commit, StalledStream, writeOnce } from './streams.js';
 
 /** Something did not come about, or a checker reported. */
 export class Unfulfilled extends Error {}
 
-export interface Decision {
-  readonly host: string;
-  readonly code: ReasonCode;
-  readonly at: number;
-  readonly details: ReasonRecord['details'];
-}
-
-interface Ambush {
-  readonly host: string;
-  readonly code: ReasonCode;
-  readonly action: () => void;
-}
+/** Who ends a play: whatever is not as expected, or a checker alone. */
+export type Judges = 'all' | 'checkers';
 
 /** How long a step may take unless told otherwise: well beyond startup grace and T. */
 const patienceMs = 90_000;
 
 export class Stage {
   readonly cluster: Cluster;
-  #decisions: Decision[] = [];
-  #ambushes: Ambush[] = [];
+  readonly #judges: Judges;
+  readonly #decisions: Decisions;
   #missed: Unfulfilled | null = null;
   #stalls: StalledStream[] = [];
 
-  constructor(setting: Setting, seed: number, workerClass: WorkerClass, recording: boolean) {
+  constructor(
+    setting: Setting,
+    seed: number,
+    workerClass: WorkerClass,
+    recording: boolean,
+    judges: Judges = 'all',
+  ) {
+    this.#judges = judges;
     this.cluster = clusterOf(setting, seed, workerClass, recording);
-    this.cluster.onDecision = (host, code, record) => this.#decided(host, code as ReasonCode, record);
+    this.#decisions = new Decisions(this.cluster, (action) => this.#guarded(action));
   }
 
   /** The cluster up, n1 its master, everything as wished, nobody writing. */
@@ -60,7 +58,7 @@ export class Stage {
   /** All faults over: writes soon, everything as wished, and it stays so (L1, L2). */
   finish(): void {
     healAll(this.cluster);
-    this.#ambushes = [];
+    this.#decisions.forgetAmbushes();
     for (const { name } of this.cluster.hosts) this.letStreamGo(name);
     this.writeAll();
     judgeEnd(this.cluster);
@@ -121,42 +119,43 @@ export class Stage {
   /** For that long it does not come about. */
   never(what: string, forMs: number, holdsNow: () => boolean): void {
     for (const until = this.now + forMs; this.now < until; this.run(1))
-      if (holdsNow()) throw new Unfulfilled(`should not be: ${what}`);
+      if (holdsNow()) return this.#miss(`should not be: ${what}`);
   }
 
   expect(what: string, holdsNow: boolean): void {
-    if (!holdsNow) throw new Unfulfilled(`expected: ${what}`);
+    if (!holdsNow) this.#miss(`expected: ${what}`);
+  }
+
+  /** Not as expected. Where checkers judge, what follows from it is waited for. */
+  #miss(what: string): void {
+    if (this.#judges === 'all') throw new Unfulfilled(what);
+    this.say(what);
   }
 
   // ---- decisions ----
 
-  #decided(host: Host, code: ReasonCode, record: ReasonRecord): void {
-    this.#decisions.push({ host: host.name, code, at: this.now, details: record.details });
-    const due = this.#ambushes.filter((ambush) => ambush.host === host.name && ambush.code === code);
-    this.#ambushes = this.#ambushes.filter((ambush) => !due.includes(ambush));
-    for (const { action } of due) {
-      try {
-        action();
-      } catch (error) {
-        // Not the worker's fault, in whose turn this is.
-        if (!(error instanceof Unfulfilled)) throw error;
-        this.#missed ??= error;
-      }
+  /** Not the fault of the worker in whose turn this is. */
+  #guarded(action: () => void): void {
+    try {
+      action();
+    } catch (error) {
+      if (!(error instanceof Unfulfilled)) throw error;
+      this.#missed ??= error;
     }
   }
 
   /** In the very moment of that host's next such decision, before anything of it is sent. */
   at(host: string, code: ReasonCode, action: () => void): void {
-    this.#ambushes.push({ host, code, action });
+    this.#decisions.ambush(host, code, action);
   }
 
   /** Everything decided so far is history. */
   forgetDecisions(): void {
-    this.#decisions = [];
+    this.#decisions.forget();
   }
 
   decisions(code: ReasonCode, host?: string): readonly Decision[] {
-    return this.#decisions.filter((each) => each.code === code && (host === undefined || each.host === host));
+    return this.#decisions.of(code, host);
   }
 
   untilDecision(host: string, code: ReasonCode, withinMs = patienceMs): Decision {
@@ -179,7 +178,7 @@ export class Stage {
   expectNotDecided(code: ReasonCode, host?: string): void {
     const [first] = this.decisions(code, host);
     if (first !== undefined)
-      throw new Unfulfilled(`should not be: ${first.host} decided ${code} ${JSON.stringify(first.details)}`);
+      this.#miss(`should not be: ${first.host} decided ${code} ${JSON.stringify(first.details)}`);
   }
 
   // ---- masters ----

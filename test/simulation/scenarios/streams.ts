@@ -4,6 +4,7 @@ import type { WalReceiver } from '../replication.js';
 import type { Server } from '../server.js';
 import { waitForStandbys } from '../sync-replication.js';
 import type { Branch } from '../wal.js';
+import type { Stage } from './stage.js';
 
 export interface Commit {
   branch: Branch | null;
@@ -54,4 +55,13 @@ export function stallDisk(server: Server): () => void {
   const { recovery } = server;
   recovery.received = () => undefined;
   return () => Reflect.deleteProperty(recovery, 'received');
+}
+
+/** Its WAL receiver is gone, and replay that is paused before the end starts no new one. */
+export function stopsStreaming(stage: Stage, standby: string): void {
+  const { recovery } = stage.server(standby);
+  recovery.paused = true;
+  stage.writeThrough('n1');
+  stage.run(100);
+  stage.resetStream(standby);
 }

@@ -1,8 +1,11 @@
 /** Votes and the lease: when a vote may be given (A10), when it is given back (B3, B6), who may still believe in one (A11, A12). */
+
 import { Connection } from '../network.js';
+import { takesNobody } from './circumstances.js';
 import { killWorkerAndGuard, withoutGuard } from './guards.js';
 import { one, type Scenario } from './scenario.js';
 import type { Stage } from './stage.js';
+import { stopsStreaming } from './streams.js';
 
 /** A session of that worker that stays on the voter: its end got lost. */
 function leaveSession(stage: Stage, voter: string, worker: string): void {
@@ -47,6 +50,7 @@ export const votes: readonly Scenario[] = [
     setting: { nodes: 3, names: '' },
     play(stage) {
       withoutGuard(stage.host('n1'));
+      stage.writeAll();
       stage.server('n1').freeze();
       // Ending it takes long.
       stage.at('n1', 'server-frozen', () => stage.host('n1').stallWorker());
@@ -54,6 +58,10 @@ export const votes: readonly Scenario[] = [
       for (const name of ['n2', 'n3'])
         stage.at(name, 'votes-held', () => stage.expect('n1 is dead', !stage.server('n1').writable));
       stage.run(3000);
+      // It wakes up where nobody can tell it anything.
+      stage.cut('n1', ['n2', 'n3']);
+      stage.server('n1').thaw();
+      stage.run(500);
       stage.host('n1').resumeWorker();
       stage.untilAnyMaster(['n1', 'n2', 'n3'], 40_000);
     },
@@ -61,8 +69,8 @@ export const votes: readonly Scenario[] = [
       rule: 'votes are given back after the end of the server, not before',
       replacements: one(
         'core/own-server.js',
-        "turn.effects.push({ kind: 'retire-server', names: fencedNames(k) });\n}\n/** The server was started",
-        "turn.effects.push({ kind: 'retire-server', names: fencedNames(k) });\n    releaseVotes(k, turn);\n}\n/** The server was started",
+        "turn.effects.push({ kind: 'retire-server', names: fencedNames(k) });\n}\n/** The server answers again",
+        "turn.effects.push({ kind: 'retire-server', names: fencedNames(k) });\n    releaseVotes(k, turn);\n}\n/** The server answers again",
       ),
       shows: /n1 is dead/,
     },
@@ -72,7 +80,8 @@ export const votes: readonly Scenario[] = [
     why: 'the holder believes in the vote until lease_ttl after its last renewal',
     setting: { nodes: 3, names: '' },
     play(stage) {
-      // n2 has long lost n1, and n3 is not able to see it either: n1 is idle and full. Its worker still renews on n3.
+      // n2 has long lost n1, and n3 does not see it either: n1 is full, and nothing streams. Its worker still renews on n3.
+      stopsStreaming(stage, 'n3');
       stage.cut('n1', 'n2');
       stage.server('n1').connectionsFull = true;
       stage.untilDecision('n2', 'votes-refused');
@@ -83,11 +92,29 @@ export const votes: readonly Scenario[] = [
       for (const name of ['n2', 'n3'])
         stage.at(name, 'votes-held', () => stage.expect('n1 is dead', !stage.server('n1').writable));
       stage.untilAnyMaster(['n2', 'n3']);
+      stage.run(2000);
     },
     without: {
       rule: 'a voter younger than lease_ttl gives its vote to nobody',
       replacements: one('core/lease.js', 'if (birthAgeMs >= k.settings.leaseTtlMs)', 'if (birthAgeMs >= 0)'),
       shows: /^S1: |n1 is dead/,
+    },
+  },
+  {
+    name: 'A10 a node restarts, and its own worker stands',
+    why: 'another held its vote, and that was no secret to anybody but the session that ended',
+    setting: { nodes: 3, names: '', neverMaster: ['n2'] },
+    play(stage) {
+      stopsStreaming(stage, 'n3');
+      stage.writeAll();
+      stage.cut('n1', 'n2');
+      takesNobody(stage, 'n1');
+      stage.untilDecision('n3', 'votes-refused');
+      stage.cut('n1', 'n3');
+      stage.server('n3').restartAfterBackendCrash();
+      stage.at('n3', 'votes-held', () => stage.expect('n1 is dead', !stage.server('n1').writable));
+      stage.untilMaster('n3');
+      stage.run(2000);
     },
   },
   {
@@ -124,6 +151,7 @@ export const votes: readonly Scenario[] = [
       for (const name of ['n2', 'n3'])
         stage.at(name, 'votes-held', () => stage.expect('n1 is dead', !stage.server('n1').writable));
       stage.untilAnyMaster(['n2', 'n3']);
+      stage.run(2000);
     },
     without: {
       rule: 'a guard outside the worker ends the server when the lease is over',
@@ -182,11 +210,16 @@ export const votes: readonly Scenario[] = [
     },
     without: {
       rule: 'a WAL receiver that was seen to hear the master counts as a sign of life also when it is gone',
-      replacements: one(
-        'core/suspicion.js',
-        'k.seenByPeerAt = Math.max(k.seenByPeerAt, arrived.sentAt - Math.max(0, age));',
-        '',
-      ),
+      replacements: [
+        ...one(
+          'core/suspicion.js',
+          'k.seenByPeerAt = Math.max(k.seenByPeerAt, arrived.sentAt - Math.max(0, age));',
+          '',
+        ),
+        // The trace of its votes alone would do.
+        ...one('core/lease-trace.js', 'k.seenByPeerAt = Math.max(k.seenByPeerAt, saidAt);', ''),
+        ...one('core/lease-trace.js', 'k.seenByPeerAt = Math.max(k.seenByPeerAt, k.now);', '{}'),
+      ],
       shows: /^S1: |n1 is dead/,
     },
   },
@@ -205,11 +238,16 @@ export const votes: readonly Scenario[] = [
     },
     without: {
       rule: 'the end that the guard was told lies before T after the last answer of the server, too',
-      replacements: one(
-        'core/guard-deadline.js',
-        'const silentUntil = ownLink(k).lastAlive + silenceBoundMs(k);',
-        'const silentUntil = Infinity;',
-      ),
+      replacements: [
+        ...one(
+          'core/guard-deadline.js',
+          'const silentUntil = ownLink(k).lastAlive + silenceBoundMs(k);',
+          'const silentUntil = Infinity;',
+        ),
+        // Without the trace of its votes nobody would wait either.
+        ...one('core/lease-trace.js', 'k.seenByPeerAt = Math.max(k.seenByPeerAt, saidAt);', ''),
+        ...one('core/lease-trace.js', 'k.seenByPeerAt = Math.max(k.seenByPeerAt, k.now);', '{}'),
+      ],
       shows: /^S1: |n1 is dead/,
     },
   },

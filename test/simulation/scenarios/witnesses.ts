@@ -5,7 +5,7 @@ import { addWitness } from '../operators.js';
 import { startWitness } from '../witness-faults.js';
 import { one, type Scenario } from './scenario.js';
 import type { Stage } from './stage.js';
-import { stallDisk } from './streams.js';
+import { type Commit, stallDisk } from './streams.js';
 
 /** Its standby was promoted: no lock, an old birth, another timeline, and the last row had not arrived there. */
 function failsOver(stage: Stage, name: string): void {
@@ -16,6 +16,20 @@ function failsOver(stage: Stage, name: string): void {
   startWitness(server);
   stage.until(`the new ${name} is up`, () => server.life === 'up');
   server.bornAt -= 3_600_000;
+}
+
+/** The other node is stopped, the master writes on beside the witness and dies, the other one comes back. */
+function goesOnAlone(stage: Stage): Commit {
+  stage.host('n2').stopWorker();
+  stage.server('n2').stop(() => undefined);
+  stage.run(20_000);
+  const commit = stage.writeThrough('n1');
+  stage.expectOn(commit, ['n1']);
+  stage.powerOff('n1');
+  stage.server('n2').start();
+  stage.host('n2').startWorker();
+  stage.run(30_000);
+  return commit;
 }
 
 const anyServer: readonly Replacement[] = one(
@@ -103,7 +117,56 @@ export const witnesses: readonly Scenario[] = [
     without: {
       rule: 'a witness is one server: on any other the vote is void',
       replacements: anyServer,
-      shows: /^S[13]: /,
+      shows: /^S[13]: |witness-changed/,
+    },
+  },
+  {
+    name: 'I14 the witness alone has the row that says degraded',
+    why: 'the other node reads "on" in its own WAL, and has not what was acknowledged since',
+    setting: { nodes: 2, witnesses: 1, names: 'ANY 1 (n1, n2)' },
+    play(stage) {
+      const commit = goesOnAlone(stage);
+      stage.neverMaster(['n2'], 30_000);
+      stage.untilBlockedOn('n2', 'n1');
+      stage.boot('n1');
+      const master = stage.untilAnyMaster(['n1', 'n2']);
+      stage.expect('the commit is there', stage.has(master, commit));
+    },
+  },
+  {
+    name: 'I14 with sync off the witness has a row that the other node lacks',
+    why: 'the master went on without it, nobody knows how far',
+    setting: { nodes: 2, witnesses: 1, names: '' },
+    play(stage) {
+      stage.at('n2', 'promoted', () => stage.write('n2'));
+      goesOnAlone(stage);
+      stage.neverMaster(['n2'], 30_000);
+      stage.expectDecided('election-left-behind', 'n2');
+      stage.boot('n1');
+      stage.untilAnyMaster(['n1', 'n2']);
+    },
+  },
+  {
+    name: 'I15 the new epoch names a member that is away',
+    why: 'the witnesses keep that promise, and the member comes back alone',
+    setting: { nodes: 3, witnesses: 2, names: 'ANY 1 (n2)' },
+    play(stage) {
+      stage.powerOff('n3');
+      const commit = stage.writeThrough('n1');
+      stage.expectOn(commit, ['n1', 'n2']);
+      // What counts is the file of whoever is promoted.
+      const { server } = stage.host('n2');
+      server.alterSystem({ userNames: 'ANY 1 (n3)' });
+      server.reload();
+      stage.powerOff('n1');
+      stage.untilDecided('n2', 'master-ready');
+      stage.run(2000);
+      stage.powerOff('n2');
+      stage.boot('n3');
+      stage.neverMaster(['n3'], 60_000);
+      stage.boot('n2');
+      stage.untilAnyMaster(['n2', 'n3']);
+      stage.expect('the commit is there', stage.has('n2', commit));
     },
   },
 ];

@@ -1,0 +1,23 @@
+-- For a cluster whose master is gone. On a master that takes writes nothing is wrong, and leaving it is a switchover.
+
+create function pgkeeper.failover(target text, accept_data_loss boolean default false) returns bigint
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  master text;
+begin
+  perform pgkeeper.refuse_on_standby('failover');
+  perform pgkeeper.check_planned_node('failover', target);
+  if accept_data_loss is null then
+    raise exception 'failover: accept_data_loss must not be NULL'
+      using errcode = 'null_value_not_allowed', hint = 'Give true or false.';
+  end if;
+  select n.name into master from pgkeeper.node_info n where n.is_master;
+  raise exception 'failover: this server is writable and the registry calls "%" the master, so there is nothing to fail over from', master
+    using errcode = 'object_not_in_prerequisite_state',
+          hint = format('To leave it on purpose, without losing anything: SELECT pgkeeper.switchover(%L).', target);
+end
+$$;
+
+comment on function pgkeeper.failover(text, boolean) is 'Asks for a failover; refused on a master that takes writes, where pgkeeper.switchover is meant.';

@@ -1,0 +1,131 @@
+/** `pgkeeper clone --register`: starts the new standby, waits until it streams, registers it on the master and waits for its vote. */
+import { setTimeout as delay } from 'node:timers/promises';
+import type pg from 'pg';
+import { parseConninfo, withKeywords } from '../core/conninfo.js';
+import { queryWithDeadline } from '../postgres/connect.js';
+import { lastValue } from '../process/configuration-file.js';
+import { createServerControl } from '../process/server-control.js';
+import { localConninfo, readDataDirectory } from '../settings/data-directory.js';
+import type { CloneOptions } from './clone.js';
+import type { CloneSource } from './clone-source.js';
+import type { CloneTarget } from './clone-target.js';
+import { CommandFailure, type ExitCode, exitCodes } from './exit-codes.js';
+import { call, timeoutOf, waitForVote } from './nodes.js';
+import { say } from './output.js';
+import { connect } from './session.js';
+
+export interface RegisterRequest {
+  /** On the source. */
+  readonly client: pg.Client;
+  readonly source: CloneSource;
+  readonly target: CloneTarget;
+  readonly name: string;
+  readonly binDirectory: string;
+  readonly options: CloneOptions;
+}
+
+export interface Registered {
+  readonly registered: boolean;
+  readonly voting: boolean;
+  readonly sentence: string;
+  readonly exitCode: ExitCode;
+}
+
+const startBoundMs = 60_000;
+const pollMs = 100;
+
+export async function registerClone(request: RegisterRequest): Promise<Registered> {
+  const { name, client, options } = request;
+  const timeoutMs = timeoutOf(options);
+  await start(request);
+  const address = await untilStreaming(client, name, timeoutMs);
+  say(`${name} streams`);
+  const registry = await registryOf(client);
+  const conninfo = options.conninfo ?? conninfoFrom(registry, address, request.target);
+  const master = request.source.inRecovery ? (await connect(registry.masterConninfo)).client : client;
+  try {
+    await call(master, 'select pgkeeper.add_node($1, $2) as done', [name, conninfo]);
+    const waited = await waitForVote(master, name, true, timeoutMs);
+    if (waited === 'done')
+      return {
+        registered: true,
+        voting: true,
+        sentence: `${name} is registered and has a vote`,
+        exitCode: 0,
+      };
+    const isLate = waited === 'timeout';
+    return {
+      registered: true,
+      voting: false,
+      sentence: isLate
+        ? `${name} is registered, but has no vote after ${options.timeout}; pgkeeper status says more`
+        : `${name} is registered; it has a vote once a worker runs beside the master`,
+      exitCode: isLate ? exitCodes.timeout : exitCodes.done,
+    };
+  } finally {
+    if (master !== client) await master.end().catch(() => undefined);
+  }
+}
+
+function start({ target, binDirectory }: RegisterRequest): Promise<void> {
+  const command = (name: string) => lastValue(target.entries, `pg_keeper.${name}`) ?? '';
+  const control = createServerControl({
+    dataDirectory: () => target.dataDirectory,
+    binDirectory: () => binDirectory,
+    startCommand: () => command('start_command'),
+    stopCommand: () => command('stop_command'),
+  });
+  return control.start(startBoundMs);
+}
+
+/** From where it streams; null = over a socket. */
+async function untilStreaming(client: pg.Client, name: string, timeoutMs: number): Promise<string | null> {
+  const until = performance.now() + timeoutMs;
+  for (;;) {
+    const { rows } = await queryWithDeadline(
+      client,
+      `select host(client_addr) as address from pg_stat_replication where application_name = $1 and state = 'streaming'`,
+      [name],
+      10_000,
+    );
+    const row = rows[0] as { readonly address: string | null } | undefined;
+    if (row !== undefined) return row.address;
+    if (performance.now() > until)
+      throw new CommandFailure(
+        exitCodes.timeout,
+        `${name} runs, but does not stream; it was not registered`,
+        ['Its own log says why; then: pgkeeper add-node on the master.'],
+      );
+    await delay(pollMs);
+  }
+}
+
+interface RegistryLook {
+  readonly masterConninfo: string;
+}
+
+async function registryOf(client: pg.Client): Promise<RegistryLook> {
+  const { rows } = await client
+    .query<{ conninfo: string }>('select conninfo from pgkeeper.node_info where is_master')
+    .catch(() => ({ rows: [] }));
+  const [row] = rows;
+  if (row === undefined)
+    throw new CommandFailure(
+      exitCodes.failed,
+      'the new standby streams, but the source has no registry with a master',
+      ['pgkeeper migrate and pgkeeper add-node on the master come first.'],
+    );
+  return { masterConninfo: row.conninfo };
+}
+
+/** As the master is reached, with this node's address in its place. */
+function conninfoFrom({ masterConninfo }: RegistryLook, address: string | null, target: CloneTarget): string {
+  const directory = readDataDirectory(target.dataDirectory);
+  const parsed = parseConninfo(typeof directory === 'string' ? '' : localConninfo(directory));
+  const port = parsed.kind === 'parsed' ? parsed.keywords.get('port') : undefined;
+  if (address === null || port === undefined)
+    throw new CommandFailure(exitCodes.usage, 'how the other nodes reach this one cannot be told', [
+      'Give it with --conninfo, or register it with pgkeeper add-node on the master.',
+    ]);
+  return withKeywords(masterConninfo, { host: address, hostaddr: null, port });
+}

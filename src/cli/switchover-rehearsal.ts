@@ -1,0 +1,123 @@
+/** `pgkeeper switchover --dry-run`: every check the master's worker would make, from looks of this command. Changes nothing. */
+import { openRequest, pauseOf, priorityOf } from '../core/plan.js';
+import { type SwitchoverCheck, switchoverChecks } from '../core/switchover-checks.js';
+import {
+  answered,
+  type ClusterLook,
+  isHolder,
+  lookAtCluster,
+  quorumOf,
+  workerStateOf,
+} from './cluster-look.js';
+import { conninfoOf } from './connection-options.js';
+import { CommandFailure, type ExitCode, exitCodes } from './exit-codes.js';
+import { print, printJson } from './output.js';
+import { withSession } from './session.js';
+import type { SwitchoverOptions } from './switchover.js';
+
+interface Rehearsal {
+  readonly target: string | null;
+  readonly would_be_done: boolean;
+  readonly checks: readonly (SwitchoverCheck & { readonly node: string | null })[];
+}
+
+export async function rehearse(target: string | null, options: SwitchoverOptions): Promise<ExitCode> {
+  const cluster = await withSession(conninfoOf(options), lookAtCluster);
+  if (cluster === null)
+    throw new CommandFailure(exitCodes.refused, 'no node is registered', [
+      'On the master: pgkeeper add-node NAME CONNINFO',
+    ]);
+  const result = rehearsalOf(cluster, target);
+  if (options.json === true) printJson(result);
+  else {
+    for (const { node, ok, text } of result.checks)
+      print(`${ok ? 'ok  ' : 'NOT '} ${node === null ? '' : `[${node}] `}${text}`);
+    print(result.would_be_done ? `would hand over to ${result.target}` : 'would be refused');
+  }
+  return result.would_be_done ? exitCodes.done : exitCodes.refused;
+}
+
+export function rehearsalOf(cluster: ClusterLook, target: string | null): Rehearsal {
+  const { registry } = cluster;
+  const masterNode = cluster.nodes.find(({ voter }) => voter.name === registry.master);
+  const master = answered(masterNode)?.observation;
+  const general = (ok: boolean, good: string, bad: string) => ({ node: null, ok, text: ok ? good : bad });
+  const request = openRequest(registry);
+  const writable = master !== undefined && !master.inRecovery;
+  const checks: Rehearsal['checks'][number][] = [
+    general(
+      writable,
+      `${registry.master} is master`,
+      `${registry.master ?? 'the master'} does not answer as master`,
+    ),
+    general(
+      registry.master !== null && workerStateOf(cluster, registry.master) !== null,
+      'its worker is seen',
+      'no worker is seen beside the master',
+    ),
+    general(
+      request === null,
+      'no other request is open',
+      `request ${request?.id ?? ''} is ${request?.state ?? ''}`,
+    ),
+    general(
+      target !== null || pauseOf(registry) === null,
+      pauseOf(registry) === null
+        ? 'the cluster is not paused'
+        : 'the target is named, though the cluster is paused',
+      'the cluster is paused, so no target is chosen by itself',
+    ),
+  ];
+  const isReady = checks.every(({ ok }) => ok);
+  if (!writable) return { target, would_be_done: false, checks };
+  const names =
+    target === null
+      ? registry.nodes
+          .filter(({ kind, name }) => kind === 'node' && name !== registry.master)
+          .map(({ name }) => name)
+      : [target];
+  const held = new Set(
+    cluster.nodes
+      .filter((node) => isHolder(answered(node)?.voteHolder ?? '', registry.master))
+      .map(({ voter }) => voter.name),
+  );
+  const able: string[] = [];
+  for (const name of names) {
+    if (name === registry.master) {
+      checks.push({ node: name, ok: false, text: `${name} is the master already` });
+      continue;
+    }
+    const look = answered(cluster.nodes.find(({ voter }) => voter.name === name));
+    const found = switchoverChecks({
+      registry,
+      target: name,
+      master,
+      standby: look?.observation ?? null,
+      workerSeen: workerStateOf(cluster, name) !== null,
+      held,
+      quorum: quorumOf(cluster),
+    });
+    checks.push(...found.map((check) => ({ ...check, node: name })));
+    if (found.every(({ ok }) => ok)) able.push(name);
+  }
+  const chosen = isReady ? bestOf(cluster, able) : null;
+  return { target: chosen ?? target, would_be_done: chosen !== null, checks };
+}
+
+/** As the worker chooses: members of R, priority, seqno. */
+function bestOf({ registry, nodes }: ClusterLook, names: readonly string[]): string | null {
+  const rankOf = (name: string) => {
+    const node = nodes.find(({ voter }) => voter.name === name);
+    const setting = answered(node)?.observation.priority ?? 0;
+    return {
+      inSet: Number(registry.syncMembers.includes(name)),
+      priority: priorityOf(registry, name, setting),
+      seqno: node?.voter.seqno ?? 0,
+    };
+  };
+  const sorted = [...names].sort((a, b) => {
+    const [one, two] = [rankOf(a), rankOf(b)];
+    return two.inSet - one.inSet || two.priority - one.priority || one.seqno - two.seqno;
+  });
+  return sorted[0] ?? null;
+}

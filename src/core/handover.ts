@@ -1,0 +1,300 @@
+/**
+ * A switchover on the master's side, up to the stop of its server: read the request, check, checkpoint, put "handing-over" into the
+ * row and see the target have it. Until then everything can be broken off, and nothing has changed. What follows is handover-stop.ts.
+ */
+
+import type { RequestState } from './effects.js';
+import { isEstablished } from './established.js';
+import type { KeeperEvent } from './events.js';
+import { enterHandover } from './handover-stop.js';
+import { heldVoters } from './lease.js';
+import { linkOf, observe, ownLink, seenSince, votersOf } from './links.js';
+import type { Lsn } from './lsn.js';
+import { openRequest, pauseOf, priorityOf } from './plan.js';
+import type { Arrived, Keeper, Master } from './state.js';
+import { isSeen, type SwitchoverFacts, switchoverProblem } from './switchover-checks.js';
+import { due, isIdle, note, send, type Turn, wake } from './turn.js';
+import type { Observation, OpenRequest, Registry } from './types.js';
+
+/** A switchover under way, on the master's side, until its server is stopped. */
+export interface Handover {
+  readonly request: number;
+  /** Chosen by the worker where the request names nobody. */
+  target: string | null;
+  phase: 'check' | 'accept' | 'checkpoint' | 'mark' | 'reach' | 'tell';
+  since: number;
+  sent: boolean;
+  /** End of the row that says handing-over: the target must have it before this server stops. */
+  lsn: Lsn | null;
+  /** What to write of the request when it ends here. */
+  outcome: { readonly state: RequestState; readonly reason: string } | null;
+}
+
+/** How long a request waits for other changes to end, and for the looks it is judged by. */
+const checkBoundMs = 10_000;
+/** Votes are tried for every half a second at most. */
+const voteSlackMs = 1000;
+const lookAgainMs = 100;
+/** A checkpoint of a large server takes minutes; it is no part of the outage. */
+const checkpointBoundMs = 1_800_000;
+/** The target must have the row that names it, or it will not have the rest soon. */
+const reachBoundMs = 5000;
+
+/** True while nothing else may be changed: the server is about to stop. */
+export function decideHandover(k: Keeper, turn: Turn, m: Master, obs: Observation): boolean {
+  // Also what this worker has just written itself, which the last look does not show yet.
+  const { registry } = k;
+  const request = openRequest(registry);
+  if (registry === null || registry.master !== k.settings.name) return false;
+  if (m.handover === null) {
+    if (request === null) return false;
+    m.handover = newHandover(k, request);
+    if (request.state !== 'asked') conclude(k, turn, m.handover, request, registry);
+  }
+  const h = m.handover;
+  // Somebody has ended it in the table.
+  if (request === null || request.id !== h.request) {
+    m.handover = null;
+    return false;
+  }
+  switch (h.phase) {
+    case 'check':
+      decideCheck(k, turn, m, h, request, registry, obs);
+      return false;
+    case 'accept':
+      if (!h.sent) h.sent = write(k, turn, h, 'running', `taken up by ${k.settings.name}`);
+      return false;
+    case 'checkpoint':
+      if (h.sent) {
+        if (due(k, turn, h.since + checkpointBoundMs)) fail(k, turn, h, 'the checkpoint does not end');
+        return false;
+      }
+      h.sent = true;
+      turn.effects.push({ kind: 'checkpoint-own', deadlineMs: checkpointBoundMs });
+      return false;
+    case 'mark':
+      return decideMark(k, turn, m, h, registry, obs);
+    case 'reach':
+      return decideReach(k, turn, h, registry, obs);
+    case 'tell':
+      if (!h.sent && h.outcome !== null) h.sent = write(k, turn, h, h.outcome.state, h.outcome.reason);
+      return false;
+  }
+}
+
+function newHandover(k: Keeper, request: OpenRequest): Handover {
+  const { id, target } = request;
+  return { request: id, target, phase: 'check', since: k.now, sent: false, lsn: null, outcome: null };
+}
+
+function enter(k: Keeper, h: Handover, phase: Handover['phase']): void {
+  h.phase = phase;
+  h.since = k.now;
+  h.sent = false;
+}
+
+function write(k: Keeper, turn: Turn, h: Handover, state: RequestState, reason: string): boolean {
+  const { request: id, target } = h;
+  const epoch = k.registry?.epoch ?? 0;
+  return send(k, turn, ownLink(k), { kind: 'write-request', id, state, target, reason, epoch });
+}
+
+function end(k: Keeper, h: Handover, state: RequestState, reason: string): void {
+  h.outcome = { state, reason };
+  enter(k, h, 'tell');
+}
+
+function fail(k: Keeper, turn: Turn, h: Handover, why: string): void {
+  note(k, turn, 'switchover-failed', { request: h.request, target: h.target ?? '-', why });
+  end(k, h, 'failed', why);
+}
+
+/** Left over from before this worker was master, or before it was started. */
+function conclude(k: Keeper, turn: Turn, h: Handover, request: OpenRequest, registry: Registry): void {
+  const { name } = k.settings;
+  if (request.state === 'handing-over' && request.target === name && registry.epoch > request.epoch) {
+    note(k, turn, 'switchover-done', { request: request.id, target: name, epoch: registry.epoch });
+    return end(k, h, 'done', `${name} is master of epoch ${registry.epoch}`);
+  }
+  const why =
+    request.state === 'handing-over'
+      ? `${k.handoverTrouble ?? `${request.target} did not take over`}; ${name} is master of epoch ${registry.epoch}`
+      : `it was broken off: ${name} is master of epoch ${registry.epoch}, its worker was started anew meanwhile`;
+  k.handoverTrouble = null;
+  fail(k, turn, h, why);
+}
+
+function decideCheck(
+  k: Keeper,
+  turn: Turn,
+  m: Master,
+  h: Handover,
+  request: OpenRequest,
+  registry: Registry,
+  obs: Observation,
+): void {
+  const late = due(k, turn, h.since + checkBoundMs);
+  const settled = m.change === null && m.pending === null && m.establishedVersion === registry.version;
+  if (!settled && !late) return;
+  const nodes = registry.nodes.filter(({ kind, name }) => kind === 'node' && name !== k.settings.name);
+  const asked = request.target === null ? nodes : nodes.filter(({ name }) => name === request.target);
+  if (
+    !looked(
+      k,
+      turn,
+      h,
+      asked.map(({ name }) => name),
+    ) &&
+    !late
+  )
+    return;
+  const judged = asked.map(({ name }) => ({ name, problem: problemOf(k, registry, obs, name) }));
+  const able = judged.filter(({ problem }) => problem === null).map(({ name }) => name);
+  const target = best(k, registry, able);
+  if (target === null && !late && isVoteOnItsWay(k, turn)) return;
+  const why = settled
+    ? pauseOf(registry) !== null && request.target === null
+      ? 'the cluster is paused, so no target is chosen by itself'
+      : asked.length === 0
+        ? `${request.target} is not registered`
+        : judged.map(({ problem }) => problem).join('; ')
+    : 'another change of the registry does not end';
+  if (target === null || !settled || (pauseOf(registry) !== null && request.target === null)) {
+    note(k, turn, 'switchover-refused', { request: h.request, why });
+    return end(k, h, 'refused', why);
+  }
+  h.target = target;
+  note(k, turn, 'switchover-started', { request: h.request, target });
+  enter(k, h, 'accept');
+}
+
+/** A server that answers and has just started gives its vote once it is lease_ttl old: that is worth the wait. */
+function isVoteOnItsWay(k: Keeper, turn: Turn): boolean {
+  const young = votersOf(k).some(({ name }) => {
+    const link = linkOf(k, name);
+    if (link?.session !== 'open' || link.vote !== null || !link.obs) return false;
+    return link.obs.birthAgeMs + (k.now - link.obsAt) < k.settings.leaseTtlMs + voteSlackMs;
+  });
+  if (young) wake(k, turn, k.now + lookAgainMs);
+  return young;
+}
+
+/** Judged by looks at the targets that are younger than the request. */
+function looked(k: Keeper, turn: Turn, h: Handover, names: readonly string[]): boolean {
+  let all = true;
+  for (const name of names) {
+    const link = linkOf(k, name);
+    if (link === undefined || link.session !== 'open' || seenSince(link, h.since)) continue;
+    observe(k, turn, link, 0);
+    all = false;
+  }
+  return all;
+}
+
+function problemOf(k: Keeper, registry: Registry, obs: Observation, target: string): string | null {
+  return switchoverProblem(factsOf(k, registry, obs, target));
+}
+
+function factsOf(k: Keeper, registry: Registry, obs: Observation, target: string): SwitchoverFacts {
+  const link = linkOf(k, target);
+  return {
+    registry,
+    target,
+    master: obs,
+    standby: link?.session === 'open' ? link.obs : null,
+    workerSeen: isSeen(obs.workers, target),
+    held: new Set(heldVoters(k).map(({ name }) => name)),
+    quorum: k.settings.quorum,
+  };
+}
+
+/** Members of R first (they have every commit already), then priority, then seqno. */
+function best(k: Keeper, registry: Registry, names: readonly string[]): string | null {
+  const rankOf = (name: string) => ({
+    inSet: registry.syncMembers.includes(name) ? 1 : 0,
+    priority: priorityOf(registry, name, linkOf(k, name)?.obs?.priority ?? 0),
+    seqno: registry.nodes.find((node) => node.name === name)?.seqno ?? 0,
+  });
+  const sorted = [...names].sort((a, b) => {
+    const [one, two] = [rankOf(a), rankOf(b)];
+    return two.inSet - one.inSet || two.priority - one.priority || one.seqno - two.seqno;
+  });
+  return sorted[0] ?? null;
+}
+
+/** The last moment to say no: everything is judged once more, then the row is written that gives the place away. */
+function decideMark(
+  k: Keeper,
+  turn: Turn,
+  m: Master,
+  h: Handover,
+  registry: Registry,
+  obs: Observation,
+): boolean {
+  const { target } = h;
+  if (target === null) return false;
+  if (h.sent) return true;
+  if (due(k, turn, h.since + checkBoundMs)) {
+    fail(k, turn, h, 'another change of the registry does not end');
+    return false;
+  }
+  if (m.change !== null || m.pending !== null || !looked(k, turn, h, [target])) return false;
+  if (!seenSince(ownLink(k), h.since)) {
+    observe(k, turn, ownLink(k), 0);
+    return false;
+  }
+  const problem = problemOf(k, registry, obs, target);
+  if (problem !== null) {
+    fail(k, turn, h, problem);
+    return false;
+  }
+  h.sent = write(k, turn, h, 'handing-over', `${k.settings.name} is about to stop`);
+  return true;
+}
+
+/** On the target and on a majority: whoever elects now knows whose turn it is. Then the server stops. */
+function decideReach(k: Keeper, turn: Turn, h: Handover, registry: Registry, obs: Observation): boolean {
+  const { lsn, target } = h;
+  if (lsn === null || target === null) return false;
+  const row = obs.replication.find(({ name, state }) => name === target && state === 'streaming');
+  const reached = row?.flushLsn != null && row.flushLsn >= lsn && isEstablished(k, lsn, h.since, registry);
+  if (reached) {
+    note(k, turn, 'handing-over', { target, lag: Number(obs.received - (row?.flushLsn ?? obs.received)) });
+    enterHandover(k, turn, target);
+    return true;
+  }
+  if (due(k, turn, h.since + reachBoundMs)) {
+    fail(k, turn, h, `${target} did not get the row that names it within ${reachBoundMs} ms`);
+    return false;
+  }
+  if (isIdle(ownLink(k)))
+    send(k, turn, ownLink(k), { kind: 'observe', wait: { kind: 'flushed', lsn, count: 1 } });
+  return true;
+}
+
+export function ingestHandover(
+  k: Keeper,
+  turn: Turn,
+  m: Master,
+  event: KeeperEvent,
+  arrived: Arrived | null,
+): void {
+  const h = m.handover;
+  if (h === null) return;
+  if (event.kind === 'own-checkpoint' && h.phase === 'checkpoint') {
+    if (event.ok) enter(k, h, 'mark');
+    else fail(k, turn, h, `the checkpoint failed: ${event.detail}`);
+  }
+  if (arrived === null || arrived.voter !== k.settings.name || arrived.command.kind !== 'write-request')
+    return;
+  if (arrived.answer.kind === 'busy') {
+    h.sent = false;
+    return;
+  }
+  if (arrived.answer.kind !== 'written') return;
+  if (h.phase === 'accept') enter(k, h, 'checkpoint');
+  else if (h.phase === 'mark') {
+    enter(k, h, 'reach');
+    h.lsn = arrived.answer.lsn;
+  } else if (h.phase === 'tell') m.handover = null;
+}

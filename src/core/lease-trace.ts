@@ -1,0 +1,25 @@
+/**
+ * What a standby sees of the master's lease from outside: the session of the master's worker on each voter, and how long it
+ * has been silent there. With sync off only that lease stops an old master, so the last trace of it counts like a sight of
+ * the master itself.
+ */
+import type { Keeper, Link } from './state.js';
+
+/** Takes in a look at a voter: is the master's worker there, and when did it last say something? */
+export function followTrace(k: Keeper, link: Link, askedAt: number): void {
+  const master = k.registry?.master;
+  if (link.obs === null || master === undefined || master === null || link.voter === master) return;
+  if (master === k.settings.name) return;
+  const session = link.obs.workers.find(({ name }) => name === master);
+  if (session !== undefined) {
+    const saidAt = askedAt - Math.max(0, session.silentMs);
+    link.trace = { master, saidAt };
+    k.seenByPeerAt = Math.max(k.seenByPeerAt, saidAt);
+    return;
+  }
+  const { trace } = link;
+  link.trace = null;
+  // Ended before it had been silent for the lease: cut, and the worker may have been answered until a moment ago.
+  if (trace?.master === master && k.now < trace.saidAt + k.settings.leaseTtlMs)
+    k.seenByPeerAt = Math.max(k.seenByPeerAt, k.now);
+}

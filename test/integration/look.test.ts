@@ -1,0 +1,41 @@
+/** The look at a server, on a real one, in moments that are hard to meet. */
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { runCommand } from '../../src/postgres/commands.js';
+import type { SessionContext } from '../../src/postgres/session-context.js';
+import { RegistryServers } from '../support/registry-servers.js';
+
+describe('a look at a server', { concurrency: false }, () => {
+  const servers = new RegistryServers();
+  before(() => servers.create(['n1']));
+  after(() => servers.remove());
+
+  test('that leaves recovery in the middle of it is repeated, and the session lives on', async () => {
+    const client = await servers.master.connect();
+    const session: SessionContext = {
+      client,
+      conninfo: servers.master.conninfo(),
+      ownName: 'n1',
+      witness: null,
+      leaseTtlMs: () => 2000,
+      applicationName: () => 'pgk master:ready n1',
+      schemaKnown: false,
+      backendPid: null,
+    };
+    try {
+      // What the end of recovery looks like from within one statement: it began in recovery, and PostgreSQL is out of it.
+      await client.query(`create schema moment;
+        create sequence moment.calls;
+        create function moment.pg_is_in_recovery() returns boolean language sql volatile as $$ select nextval('moment.calls') = 1 $$;
+        set search_path = moment, pg_catalog`);
+      const answer = await runCommand(session, { kind: 'observe' }, 5000);
+      assert.ok(answer.kind === 'observed');
+      assert.equal(answer.observation.inRecovery, false);
+      const [row] = (await client.query<{ calls: string }>('select last_value as calls from moment.calls'))
+        .rows;
+      assert.equal(row?.calls, '2', 'the first look met the end of recovery');
+    } finally {
+      await client.end();
+    }
+  });
+});

@@ -1,0 +1,41 @@
+/** Mistakes about switchovers and pauses. */
+import { cuts, type Mutation, one } from './mutation.js';
+
+export const mutationsOfPlannedWork: readonly Mutation[] = [
+  {
+    name: 'a handover does not ask what the target has',
+    replacements: one('core/handover-stop.js', 'shown.received > end', 'true'),
+    caughtBy: ['S2'],
+    nodes: 3,
+    wish: 'off',
+    kinds: ['backend-crash', 'restart-server', 'crash-server'],
+    ambushCodes: ['handing-over'],
+    latencyMs: 60,
+    operations: ['switchover', 'switchover-to'],
+    seeds: [25, 62, 173],
+  },
+  {
+    name: 'a pause counts before it is on a majority',
+    replacements: one('core/plan.js', 'return shown.length >= needed;', 'return true;'),
+    caughtBy: ['S1'],
+    nodes: 3,
+    wish: 'off',
+    kinds: cuts,
+    operations: ['pause', 'resume', 'pause'],
+    seeds: [27],
+  },
+  {
+    name: 'a candidate does not mind a pause',
+    replacements: one(
+      'core/plan.js',
+      'return registry.master !== name && !isHandedTo(registry, name);',
+      'return false;',
+    ),
+    caughtBy: ['S1'],
+    nodes: 3,
+    wish: 'off',
+    kinds: cuts,
+    operations: ['pause'],
+    seeds: [3, 10, 15],
+  },
+];

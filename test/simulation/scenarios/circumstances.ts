@@ -1,0 +1,29 @@
+/** What befalls the cluster of a play: operators, a postmaster that hangs; and what it must bear meanwhile. */
+import type { Stage } from './stage.js';
+
+/** del_node on the master: the wish, for all of them at once. */
+export function removeNodes(stage: Stage, ...names: readonly string[]): void {
+  const row = stage.row('n1');
+  const nodes = row.nodes.filter(({ name }) => !names.includes(name));
+  stage.server('n1').writeRow({ ...row, nodes, version: row.version + 1 });
+}
+
+/** Less is lost than a cluster can bear: writes are taken again, whoever is still away (L1). */
+export function mustServe(stage: Stage, withinMs: number): void {
+  const { watcher } = stage.cluster;
+  const since = stage.now;
+  stage.writeAll();
+  while (watcher.lastAcknowledged <= since && stage.now < since + withinMs) stage.run(100);
+  if (watcher.lastAcknowledged <= since)
+    watcher.violate('L1', `no writes for ${withinMs} ms while a majority is there`);
+}
+
+/** Its postmaster hangs: who comes from elsewhere gets no answer, and those who were there are gone. */
+export function takesNobody(stage: Stage, name: string): void {
+  const server = stage.server(name);
+  const { accept, incarnation } = server;
+  server.accept = (...call) => {
+    if (call[0].ends[0] === server.machine || server.incarnation !== incarnation) accept.apply(server, call);
+  };
+  for (const { name: other } of stage.cluster.hosts) if (other !== name) stage.endSessionOn(name, other);
+}
