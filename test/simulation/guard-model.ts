@@ -23,6 +23,8 @@ export class GuardModel {
   #order: Order = { kind: 'stand-down' };
   #link: GuardLinkModel | null = null;
   #ending = false;
+  /** Spawned and not yet running; null = nothing is on its way. */
+  #spawned: object | null = null;
   #lookAt = Number.POSITIVE_INFINITY;
 
   constructor(host: Host) {
@@ -49,6 +51,22 @@ export class GuardModel {
     this.leaveIfIdle();
   }
 
+  /** A process of its own from now on, with its first order on its input: it gets that also if its worker dies at once. */
+  spawn(order: Order): void {
+    const { world } = this.#host;
+    const spawned = {};
+    this.#spawned = spawned;
+    world.after(world.random.tail(40, 600), () =>
+      this.#host.whenAwake(() => {
+        if (this.#spawned !== spawned) return;
+        this.#spawned = null;
+        this.start();
+        this.tell(order);
+        this.#link?.met();
+      }),
+    );
+  }
+
   start(): void {
     this.alive = true;
     this.#ending = false;
@@ -57,8 +75,9 @@ export class GuardModel {
 
   /** kill -9, or the machine lost power. */
   die(): void {
-    if (!this.alive) return;
+    if (!this.alive && this.#spawned === null) return;
     this.alive = false;
+    this.#spawned = null;
     this.#host.unguarded = true;
     this.#host.world.say(this.#host.name, 'guard is gone');
     this.#link?.lost();
@@ -159,16 +178,22 @@ class GuardLinkModel implements Guard {
     if (this.#starting || this.#last.kind === 'stand-down') return;
     const { world } = this.#host;
     this.#starting = true;
-    const waitMs = Math.max(0, this.#startedAt + startBoundMs - world.now);
+    const isFirst = this.#startedAt === Number.NEGATIVE_INFINITY;
+    const waitMs = isFirst ? 0 : Math.max(retryMs, this.#startedAt + startBoundMs - world.now);
     this.#startedAt = world.now + waitMs;
-    world.after(waitMs + retryMs + world.random.tail(100, 1000), () =>
+    world.after(waitMs + world.random.tail(0.2, 5), () =>
       this.#host.run(() => {
         this.#starting = false;
         if (!this.#guard.isLink(this) || this.#last.kind === 'stand-down') return;
-        if (!this.#guard.alive) this.#guard.start();
-        this.#guard.tell(this.#last);
+        if (this.#guard.alive) this.#guard.tell(this.#last);
+        else this.#guard.spawn(this.#last);
       }),
     );
+  }
+
+  /** What was said since it was spawned. */
+  met(): void {
+    this.#guard.tell(this.#last);
   }
 }
 
