@@ -8,6 +8,7 @@ import type { TestNode } from '../../src/testbed/cluster.js';
 import { until } from '../../src/testbed/server.js';
 import { pgkeeper } from '../support/command-line.js';
 import { FailoverCluster, failoverTimeMs, registryOf, stepsOn } from '../support/failover-cluster.js';
+import { guardsOf } from '../support/guards.js';
 
 const syncNames = 'ANY 1 (n1, n2)';
 
@@ -18,8 +19,9 @@ async function inRecovery(node: TestNode): Promise<boolean | undefined> {
   return row?.standby;
 }
 
-/** Server and worker, as if the host had lost its power. */
+/** Server, worker and guard, as if the host had lost its power. */
 async function lose(node: TestNode): Promise<void> {
+  for (const pid of guardsOf(node)) process.kill(pid, 'SIGKILL');
   node.worker.killNow();
   node.server.kill();
   await node.worker.kill();
