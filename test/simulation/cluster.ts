@@ -246,7 +246,9 @@ export class Cluster implements Surroundings {
   #isUndecided({ server, clock, attendedAt, leaseAt }: Host): boolean {
     const { keepaliveTimeMs, keepaliveCount, leaseTtlMs } = this.topology.settings;
     const boundMs = (keepaliveTimeMs * keepaliveCount + leaseTtlMs * 0.05) / clock.rate + 200;
-    return attendedAt > server.bornAt && leaseAt < server.bornAt && this.world.now < attendedAt + boundMs;
+    // A frozen server cannot be claimed for, and acknowledges nothing.
+    const since = Math.max(attendedAt, server.thawedAt);
+    return attendedAt > server.bornAt && leaseAt < server.bornAt && this.world.now < since + boundMs;
   }
 }
 

@@ -167,9 +167,9 @@ class GuardLinkModel implements Guard {
     else if (order.kind === 'end-at') this.lost();
   }
 
-  /** A clean stop takes the guard along. */
-  end(): Promise<void> {
-    this.#guard.tell({ kind: 'stand-down' });
+  /** A clean stop takes the guard along, unless its server stays guarded without a worker. */
+  end(stays: boolean): Promise<void> {
+    if (!stays) this.#guard.tell({ kind: 'stand-down' });
     return Promise.resolve();
   }
 

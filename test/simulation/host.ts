@@ -205,7 +205,7 @@ export class Host implements Machine {
     if (worker === null) return;
     if (!this.stalled) worker.stop().catch(() => undefined);
     this.killWorker();
-    this.unguarded = true;
+    this.unguarded = !this.guard.armed;
   }
 
   /** SIGSTOP. */
