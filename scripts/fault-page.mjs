@@ -27,7 +27,7 @@ wall clock of all programs of one host.
 | column | meaning |
 |---|---|
 | lost | rows that some client was told are safe and that the master at the end does not have. Must be 0 while synchronous replication is on |
-| overlap | for how long two servers acknowledged rows at the same time. Must be 0, but for one case without synchronous replication: a frozen master that wakes up acknowledges what it had under way |
+| overlap | for how long two servers wrote at the same time: a row counts when it was acknowledged, or when it was sent if the master of the end has it, which means that it was written before that one was promoted and only its client heard of it late. Must be 0, but for one case without synchronous replication: a frozen master that wakes up acknowledges what it had under way |
 | no writes | the longest time, from the fault until the cluster was whole again, in which no client anywhere was told that a row is safe. A measurement, not a promise |
 | promoted | servers promoted. 0 = the master stayed |
 | told | reason codes of \`pgkeeper events\`, per node, in the order of their first time (xN = so often), without those about single links. *master* is the one when the fault came, *next* the one at the end |

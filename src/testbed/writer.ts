@@ -211,15 +211,18 @@ export async function auditRows(
 }
 
 /**
- * For how long a deposed server went on acknowledging: from the first acknowledgement of the server that came after it to
- * its own last one. A server that was restarted counts as another one.
+ * For how long a deposed server went on writing: from the first acknowledgement of the server that came after it to its own
+ * last write. A server that was restarted counts as another one. A write is known to lie somewhere between its sending and
+ * its acknowledgement, and counts with the latter, unless it is none of `missing`, the rows that the last master lacks: what
+ * that one has was written before it was promoted, however late a server that stood still told its client so.
  */
-export function overlapOf(all: readonly Acknowledged[]): number {
+export function overlapOf(all: readonly Acknowledged[], missing: ReadonlySet<number> | null = null): number {
   const reigns = new Map<string, { readonly server: string; readonly first: number; last: number }>();
-  for (const { server, serverStart, at } of [...all].sort((a, b) => a.at - b.at)) {
+  for (const { id, server, serverStart, sentAt, at } of [...all].sort((a, b) => a.at - b.at)) {
+    const written = missing === null || missing.has(id) ? at : sentAt;
     const reign = reigns.get(`${server} ${serverStart}`);
-    if (reign === undefined) reigns.set(`${server} ${serverStart}`, { server, first: at, last: at });
-    else reign.last = at;
+    if (reign === undefined) reigns.set(`${server} ${serverStart}`, { server, first: at, last: written });
+    else reign.last = Math.max(reign.last, written);
   }
   const inOrder = [...reigns.values()];
   const overlaps = inOrder.flatMap((next, i) =>

@@ -45,8 +45,10 @@ export function longestSilence(all: readonly Acknowledged[], since: number, unti
   return Math.max(...marks.slice(1).map((at, i) => at - (marks[i] ?? at)));
 }
 
-export function overlapSince(all: readonly Acknowledged[], since: number): number {
-  return overlapOf(all.filter(({ at }) => at > since));
+/** `lost`: the rows that the master of the end does not have. */
+export function overlapSince(all: readonly Acknowledged[], since: number, lost: readonly number[]): number {
+  const late = all.filter(({ at }) => at > since);
+  return overlapOf(late, new Set(lost));
 }
 
 export interface ToldEvent {

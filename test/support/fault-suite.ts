@@ -113,7 +113,7 @@ async function play(
       sync: scene.options.syncNames !== '',
       acknowledged: rows.length,
       lost: lost.length,
-      overlapMs: overlapSince(rows, scene.since),
+      overlapMs: overlapSince(rows, scene.since, lost),
       silenceMs: longestSilence(rows, scene.since, end),
       promotions: scene.decided('promoted'),
     };
