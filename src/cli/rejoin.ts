@@ -4,14 +4,17 @@
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { LostWal } from '../core/events.js';
 import { ballotOf, followConninfo } from '../core/following.js';
 import { isOtherHistory } from '../core/ranking.js';
+import type { ReasonRecord } from '../core/reasons.js';
+import { tellingOf } from '../core/rejoin.js';
 import type { Observation, Voter } from '../core/types.js';
 import { targetOf } from '../postgres/connect.js';
+import { tell } from '../postgres/registry.js';
 import { readControlFile } from '../process/control-file.js';
 import { standDownGuard } from '../process/guard-stand-down.js';
 import { findMaster, knownNodes } from '../process/known-nodes.js';
-import type { LostWal } from '../process/lost-wal.js';
 import { serverProcesses } from '../process/processes.js';
 import { rejoinServer } from '../process/rejoin-server.js';
 import { createServerControl, type ServerControl } from '../process/server-control.js';
@@ -23,6 +26,7 @@ import { CommandFailure, type ExitCode, exitCodes } from './exit-codes.js';
 import { timeoutOf } from './nodes.js';
 import { printJson, say } from './output.js';
 import { ownPast, type Past, sourceLook, streamsUnder } from './rejoin-look.js';
+import { withSession } from './session.js';
 import { usableSettings } from './usable-settings.js';
 
 export interface RejoinOptions {
@@ -47,8 +51,13 @@ export async function runRejoin(request: LoadRequest, options: RejoinOptions): P
   const started = performance.now();
   const { detail, lost } = await bringBack(control, settings, source, theirs, options);
   const { host, port } = targetOf(source);
+  const tookMs = Math.round(performance.now() - started);
   say(`${settings.nodeName}: ${detail}`);
   if (lost !== null) say(lostSentence(lost));
+  await tellMaster(source, settings.nodeName, theirs, [
+    ...(lost === null ? [] : [tellingOf(lost)]),
+    { code: 'rejoined', details: { tookMs, detail } },
+  ]);
   const streams = await streamsUnder(source, settings.nodeName, timeoutOf(options));
   if (options.json === true)
     printJson({
@@ -57,7 +66,7 @@ export async function runRejoin(request: LoadRequest, options: RejoinOptions): P
       detail,
       lost,
       streams,
-      tookMs: Math.round(performance.now() - started),
+      tookMs,
     });
   if (!streams)
     throw new CommandFailure(exitCodes.timeout, `it runs, but does not stream from ${host}:${port} yet`, [
@@ -65,6 +74,24 @@ export async function runRejoin(request: LoadRequest, options: RejoinOptions): P
     ]);
   say(`it streams from ${host}:${port}; start its worker now`);
   return exitCodes.done;
+}
+
+/** As a worker would. That the node is back matters more than that it is told. */
+async function tellMaster(
+  source: string,
+  node: string,
+  { observation }: Past,
+  records: readonly Pick<ReasonRecord, 'code' | 'details'>[],
+): Promise<void> {
+  const { registry } = observation;
+  if (registry === null) return;
+  const at = performance.now();
+  const events = records.map((record) => ({ ...record, at, epoch: registry.epoch, again: false }));
+  try {
+    await withSession(source, ({ client }) => tell(client, node, events));
+  } catch (error) {
+    say(`not told in pgkeeper.events: ${error instanceof Error ? error.message : String(error)}`);
+  }
 }
 
 function lostSentence({ from, to, commits, folder, why }: LostWal): string {

@@ -24,6 +24,17 @@ export type Answer =
   | { readonly kind: 'word'; readonly acceptLoss: boolean | null }
   | { readonly kind: 'wish'; readonly file: string | null; readonly effective: string };
 
+/** WAL that only one server had, and that its way back to the master's history took from it. */
+export interface LostWal {
+  readonly from: string;
+  readonly to: string;
+  /** Null = not counted: there is no pg_waldump. */
+  readonly commits: number | null;
+  /** Where it is kept; null = not, see `why`. */
+  readonly folder: string | null;
+  readonly why: string;
+}
+
 export type KeeperEvent =
   | { readonly kind: 'wake' }
   /** A notification or a signal says: read again now. */
@@ -67,13 +78,7 @@ export type KeeperEvent =
       readonly ok: boolean;
       readonly detail: string;
       /** WAL that only this server had. */
-      readonly lost?: {
-        readonly from: string;
-        readonly to: string;
-        readonly commits: number | null;
-        readonly folder: string | null;
-        readonly why: string;
-      } | null;
+      readonly lost?: LostWal | null;
     }
   | {
       readonly kind: 'hook-done';

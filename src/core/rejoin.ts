@@ -1,8 +1,9 @@
 /** The own server is brought back to the master's history: tried anew after growing pauses, what it loses is told. */
 
-import type { KeeperEvent } from './events.js';
+import type { KeeperEvent, LostWal } from './events.js';
 import { followConninfo } from './following.js';
 import { linkOf, ownLink, voterNamed } from './links.js';
+import type { ReasonRecord } from './reasons.js';
 import type { Keeper, Link, Role } from './state.js';
 import { due, note, type Turn } from './turn.js';
 
@@ -74,10 +75,22 @@ export function ingestRejoin(k: Keeper, turn: Turn, role: Rejoining, event: Keep
 
 function noteLost(k: Keeper, turn: Turn, { lost }: Extract<KeeperEvent, { kind: 'server-rejoined' }>): void {
   if (!lost) return;
-  const { from, to, folder, why } = lost;
-  const commits = lost.commits ?? 'unknown';
-  if (folder === null) note(k, turn, 'wal-thrown-away', { from, to, commits, why });
-  else note(k, turn, 'wal-set-aside', { from, to, commits, folder, why });
+  const { code, details } = tellingOf(lost);
+  note(k, turn, code, details);
+}
+
+/** What only this server had, as `events` tells it. */
+export function tellingOf({
+  from,
+  to,
+  commits,
+  folder,
+  why,
+}: LostWal): Pick<ReasonRecord, 'code' | 'details'> {
+  const part = { from, to, commits: commits ?? 'unknown', why };
+  return folder === null
+    ? { code: 'wal-thrown-away', details: part }
+    : { code: 'wal-set-aside', details: { ...part, folder } };
 }
 
 /** After a failed rejoin the server is looked at anew; the growing pause has passed. */

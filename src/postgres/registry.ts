@@ -1,6 +1,6 @@
 /**
  * Writing the registry: always on the session that holds the master's own vote, always with synchronous_commit = local
- * (a wait for standbys has no timeout), the row locked first and then read.
+ * (a wait for standbys has no timeout), the row locked first and then read. Events are told by commands, too.
  */
 import { Kysely, PostgresDialect, type PostgresPoolClient, sql, type Transaction } from 'kysely';
 import type { SyncRow } from '../core/effects.js';
@@ -13,7 +13,7 @@ import { CommandError, type SessionContext } from './session-context.js';
 import type { Database } from './tables.js';
 
 /** Kysely on the one session: every query goes where the vote is. */
-function databaseOf(session: SessionContext): Kysely<Database> {
+function databaseOf(session: Pick<SessionContext, 'client'>): Kysely<Database> {
   // Forwarded, not inherited: pg.Client keeps its query queue in itself.
   const client = {
     query: (text: string, values: unknown[]) => session.client.query(text, values),
@@ -189,21 +189,7 @@ async function reportOnce(
 ): Promise<void> {
   const db = databaseOf(session);
   const node = session.ownName;
-  if (events.length > 0) {
-    await db
-      .insertInto('events')
-      .values(
-        events.map((record) => ({
-          at: wallTimeOf(record),
-          epoch: String(record.epoch),
-          node,
-          code: record.code,
-          sentence: sentence(record),
-          details: JSON.stringify({ ...record.details, warning: isWarning(record.code) }),
-        })),
-      )
-      .execute();
-  }
+  await insertEvents(db, node, events);
   await db
     .insertInto('node_state')
     .values({ name: node, state, since: sql`clock_timestamp()`, reported_at: sql`clock_timestamp()` })
@@ -213,6 +199,37 @@ async function reportOnce(
         since: sql`case when node_state.state = excluded.state then node_state.since else excluded.since end`,
         reported_at: sql`excluded.reported_at`,
       }),
+    )
+    .execute();
+}
+
+/** Of a command that did by hand what a worker does else. `client`: on the master. */
+export async function tell(
+  client: SessionContext['client'],
+  node: string,
+  events: readonly ReasonRecord[],
+): Promise<void> {
+  await client.query('set synchronous_commit = local');
+  await insertEvents(databaseOf({ client }), node, events);
+}
+
+async function insertEvents(
+  db: Kysely<Database>,
+  node: string,
+  events: readonly ReasonRecord[],
+): Promise<void> {
+  if (events.length === 0) return;
+  await db
+    .insertInto('events')
+    .values(
+      events.map((record) => ({
+        at: wallTimeOf(record),
+        epoch: String(record.epoch),
+        node,
+        code: record.code,
+        sentence: sentence(record),
+        details: JSON.stringify({ ...record.details, warning: isWarning(record.code) }),
+      })),
     )
     .execute();
 }

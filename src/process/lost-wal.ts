@@ -4,22 +4,13 @@
  */
 import { constants, copyFileSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import type { LostWal } from '../core/events.js';
 import { formatLsn, type Lsn } from '../core/lsn.js';
 import { replaceFile } from './configuration-change.js';
 import { readControlFile } from './control-file.js';
 import { makeFolder } from './kept-files.js';
 import { type History, ownHistory, partingOf, sourceHistory } from './timelines.js';
 import { historyFiles, lastPage, type Segment, walContents, writtenSegments } from './wal-files.js';
-
-export interface LostWal {
-  readonly from: string;
-  readonly to: string;
-  /** Null = not counted: there is no pg_waldump. */
-  readonly commits: number | null;
-  /** Where it is kept; null = not, see `why`. */
-  readonly folder: string | null;
-  readonly why: string;
-}
 
 export interface LostWalRequest {
   readonly dataDirectory: string;

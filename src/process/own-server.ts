@@ -1,10 +1,10 @@
 /** The OwnServer port over ServerControl: each request once at a time, every outcome an event. */
 import { maskConninfo } from '../core/conninfo.js';
+import type { LostWal } from '../core/events.js';
 import type { Lsn } from '../core/lsn.js';
 import type { Emit, OwnServer } from '../ports.js';
 import { checkpointNow } from './clean-stop.js';
 import type { KnownNode } from './known-nodes.js';
-import type { LostWal } from './lost-wal.js';
 import { finishUnfinished, rejoinServer } from './rejoin-server.js';
 import type { ServerControl } from './server-control.js';
 

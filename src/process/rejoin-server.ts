@@ -2,10 +2,11 @@
  * A server brought back as a standby: stopped, what only it had set aside, rewound or else copied, pointed at the master,
  * started. Fenced all the way: the mark goes only when the data are on the master's history.
  */
+
+import type { LostWal } from '../core/events.js';
 import { ballotConninfo, ballotOf } from '../core/following.js';
 import { openClient, queryWithDeadline } from '../postgres/connect.js';
 import { findMaster } from './known-nodes.js';
-import type { LostWal } from './lost-wal.js';
 import type { ServerControl } from './server-control.js';
 
 const askBoundMs = 10_000;

@@ -4,6 +4,7 @@
  */
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import type { LostWal } from '../core/events.js';
 import { copyFrom } from './base-copy.js';
 import { forgetHandover, stopCleanly, wasHandingOver } from './clean-stop.js';
 import { changeConfiguration, replaceFile } from './configuration-change.js';
@@ -11,7 +12,7 @@ import { lastValue, readConfigurationFile } from './configuration-file.js';
 import { isCleanEnd, readControlFile } from './control-file.js';
 import { restoreFromAside } from './kept-files.js';
 import { type KnownNode, knownNodes, rememberNodes } from './known-nodes.js';
-import { type LostWal, setLostWalAside } from './lost-wal.js';
+import { setLostWalAside } from './lost-wal.js';
 import { endAllProcesses, endWalReceiver, serverProcesses } from './processes.js';
 import { type RewindOutcome, rewindTo } from './rewind.js';
 import { type CommandResult, describeFailure, runProgram, runShell } from './run-command.js';

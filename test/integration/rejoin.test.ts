@@ -106,6 +106,14 @@ describe('coming back', { concurrency: false }, () => {
       `select to_regclass('only_here') is null as gone`,
     );
     assert.equal(gone?.gone, true, 'the standby is on the history of the master');
+    const told = await next.server.query<{ code: string }>(
+      'select code from pgkeeper.events where node = $1 order by id desc limit 2',
+      [old.name],
+    );
+    assert.deepEqual(
+      told.map(({ code }) => code),
+      ['rejoined', 'wal-set-aside'],
+    );
     await backInCluster(old, next.name);
   });
 

@@ -129,5 +129,40 @@ for (const [title, syncNames] of [
       await three.cluster.untilSettled(old.name);
       await three.assertNothingLost(old);
     });
+
+    step('a worker that stops with --handover beside a standby changes nothing', async () => {
+      const old = await three.master();
+      const standby = three.cluster.nodes.find(({ name }) => name !== old.name) as TestNode;
+      const { epoch } = await registryOf(old);
+      await standby.worker.stop();
+      standby.worker.start(['--handover']);
+      await three.untilAllVote(old.name);
+      assert.equal(await standby.worker.stop(), 0);
+      assert.equal((await registryOf(old)).epoch, epoch);
+      standby.worker.start();
+      await three.untilAllVote(old.name);
+    });
+
+    step('beside the master it makes another node master first, and its own server a standby', async () => {
+      const old = await three.master();
+      await old.worker.stop();
+      old.worker.start(['--handover']);
+      await three.untilAllVote(old.name);
+      const pinned = three.pin(old);
+      await until('the pinned client writes', () => pinned.acknowledged.length > 5);
+      const since = performance.now();
+      assert.equal(await old.worker.stop(), 0);
+      const next = await three.master();
+      assert.notEqual(next.name, old.name);
+      await three.untilWriting();
+      const [row] = await old.server.query<{ streams: boolean }>(
+        `select exists (select from pg_stat_wal_receiver where status = 'streaming') as streams`,
+      );
+      assert.equal(row?.streams, true, 'the server that the worker leaves behind follows the next master');
+      three.assertNoOverlap(since, pinned);
+      await three.assertNothingLost(next);
+      old.worker.start();
+      await three.untilAllVote(next.name);
+    });
   });
 }
