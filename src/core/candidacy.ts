@@ -37,6 +37,7 @@ export function walkGather(k: Keeper, turn: Turn, e: Election): void {
   }
   const needed = neededVotes(k);
   if (reachable.length < needed) {
+    if (e.cause === 'claim' && isOpening(k) && !due(k, turn, e.phaseAt + pollDeadlineMs(k.settings))) return;
     if (e.round === 0)
       note(k, turn, 'no-majority', { reachable: reachable.length, voters: voters.length, needed });
     return abandon(k, turn, e, randomBetween(k, 200, 500));
@@ -52,6 +53,11 @@ export function walkGather(k: Keeper, turn: Turn, e: Election): void {
   }
   if (e.cause === 'failover' && !e.byOperator && !goesFirst(k, turn, e, registry)) return;
   enterPhase(k, e, 'vote');
+}
+
+/** A worker that has just started claims while its first sessions are on their way. */
+function isOpening(k: Keeper): boolean {
+  return votersOf(k).some(({ name }) => linkOf(k, name)?.session === 'opening');
 }
 
 /** Somebody else writable with the newest epoch (an older one does not count). */

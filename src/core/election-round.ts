@@ -57,6 +57,11 @@ export function enterPhase(k: Keeper, e: Election, phase: ElectionPhase): void {
   e.sent.clear();
 }
 
+/** Nothing was promoted or written for it yet. */
+export function isUndecided(e: Election): boolean {
+  return e.phase === 'gather' || e.phase === 'vote' || e.phase === 'catch-up' || e.phase === 'freeze';
+}
+
 /** Gives everything back. A failover goes back to watching; a claim tries again until its time is up. */
 export function abandon(
   k: Keeper,

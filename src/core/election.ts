@@ -8,7 +8,7 @@
 
 import { walkGather } from './candidacy.js';
 import { walkCatchUp } from './catch-up.js';
-import { failClaim, holdMeanwhile } from './election-round.js';
+import { failClaim, holdMeanwhile, isUndecided } from './election-round.js';
 import type { KeeperEvent } from './events.js';
 import { ingestFreeze, walkFreeze } from './freeze.js';
 import { releaseVotes } from './lease.js';
@@ -57,10 +57,6 @@ function walkPhase(k: Keeper, turn: Turn, e: Election): void {
     default:
       return walkPromotion(k, turn, e);
   }
-}
-
-function isUndecided(e: Election): boolean {
-  return e.phase === 'gather' || e.phase === 'vote' || e.phase === 'catch-up' || e.phase === 'freeze';
 }
 
 /**

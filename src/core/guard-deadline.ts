@@ -2,11 +2,12 @@
  * Until when the own server may go on if nothing more is heard of this worker. The guard, a process of its own, ends the
  * server then: a worker that was killed or hangs cannot do it any more.
  */
+import { isUndecided } from './election-round.js';
 import { hasLease, leaseUntil } from './lease.js';
 import { ownLink, votersOf } from './links.js';
 import { silenceBoundMs } from './own-server.js';
 import { isLeftAlone } from './pause.js';
-import type { Keeper } from './state.js';
+import type { Election, Keeper } from './state.js';
 import { failoverTimeMs, leaseMarginMs } from './types.js';
 
 export type GuardOrder =
@@ -51,10 +52,17 @@ export function guardOrder(k: Keeper): GuardOrder {
       const mayBeWritable =
         role.cause === 'claim' || role.sent.has('promote') || ownLink(k).obs?.inRecovery === false;
       if (!mayBeWritable) return { kind: 'stand-down' };
-      if (role.giveUpAt !== null) return endAt(role.giveUpAt, false);
+      if (role.giveUpAt !== null && isUndecided(role))
+        return isNobodyElse(k, role, graceMs > 0)
+          ? endAt(Math.min(role.giveUpAt, leaseUntil(k) + graceMs), true)
+          : endAt(role.giveUpAt, false);
       // A claim without an end waits under hold: nothing is acknowledged, and others are copied from this server.
       // The hold ends with its last phase: the guard has to be there before that.
-      const waits = role.cause === 'claim' && role.phase !== 'establish' && role.phase !== 'names';
+      const waits =
+        role.cause === 'claim' &&
+        role.giveUpAt === null &&
+        role.phase !== 'establish' &&
+        role.phase !== 'names';
       return waits ? { kind: 'stand-down' } : endAt(leaseUntil(k) + graceMs, true);
     }
     case 'down': {
@@ -76,4 +84,15 @@ export function guardOrder(k: Keeper): GuardOrder {
     case 'idle':
       return { kind: 'stand-down' };
   }
+}
+
+/**
+ * A claim that holds a majority again: nobody can be elected from now on, and what it holds is a lease like a master's.
+ * Somebody may have been elected before, while the votes were free. With sync in effect that one has taken along the
+ * standbys without which nothing is acknowledged here; else only looks with the votes in hand, by which the epoch to
+ * fight for was chosen, show that nobody was.
+ */
+function isNobodyElse(k: Keeper, claim: Election, syncInEffect: boolean): boolean {
+  if (!hasLease(k) || k.registry?.master !== k.settings.name) return false;
+  return syncInEffect || claim.epoch > 0;
 }

@@ -36,6 +36,12 @@ export class GuardModel {
     return this.alive && this.#order.kind === 'end-at';
   }
 
+  /** True time of the end it was told; Infinity = none. */
+  get endsAt(): number {
+    const order = this.#order;
+    return this.alive && order.kind === 'end-at' ? this.#host.clock.trueTimeOf(order.at) : Infinity;
+  }
+
   /** A worker that starts finds the guard of the one before, with what that one said last. */
   newLink(): Guard {
     this.#link = new GuardLinkModel(this.#host, this);

@@ -154,6 +154,12 @@ export const mutationsOfVotes: readonly Mutation[] = [
     caughtBy: ['S1'],
   },
   {
+    name: 'a claim that holds the votes again leaves the guard its old deadline',
+    replacements: one('core/guard-deadline.js', 'return isNobodyElse(k, role, graceMs > 0)', 'return false'),
+    play: 'I22 a worker that is started again has its votes',
+    caughtBy: ['L2'],
+  },
+  {
     name: 'a master with sync on goes on without the lease',
     replacements: one(
       'core/master.js',

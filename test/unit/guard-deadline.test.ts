@@ -1,11 +1,13 @@
 /** What the guard is told in each role: when a server has to end without its worker, and when it must be left alone. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { enterPhase, startElection } from '../../src/core/election-round.js';
 import { type GuardOrder, guardOrder } from '../../src/core/guard-deadline.js';
 import { newKeeper, newLink } from '../../src/core/new-keeper.js';
 import { newMaster } from '../../src/core/new-master.js';
 import { enterStandby } from '../../src/core/own-server.js';
 import type { Keeper, Role } from '../../src/core/state.js';
+import { newTurn } from '../../src/core/turn.js';
 import type { CoreSettings, Registry } from '../../src/core/types.js';
 
 const settings: CoreSettings = {
@@ -81,6 +83,38 @@ test('nobody else can be master of a cluster with one voter: its server is never
 
 test('two voters may be two masters, so they have a guard', () => {
   assert.equal(guardOrder(keeper(2, 0)).kind, 'end-at');
+});
+
+/** A claim that began when the votes of the worker before were lost, and holds so many of them again. */
+function claiming(held: number, epoch = 0): (k: Keeper) => void {
+  return (k) => {
+    startElection(k, newTurn(), 'claim', renewedAt - 4000, renewedAt);
+    for (const name of ['n3', 'n2', 'n1'].slice(0, 3 - held))
+      Object.assign(k.links.get(name) ?? {}, { vote: null });
+    if (k.role.kind !== 'electing') return;
+    k.role.epoch = epoch;
+    if (epoch > 0) enterPhase(k, k.role, 'freeze');
+  };
+}
+
+test('a claim moves an earlier deadline when it holds the votes, with sync off by looks as well', () => {
+  const isProven = (order: GuardOrder) => order.kind === 'end-at' && order.proven;
+  const untilGivenUp = renewedAt - 4000 + 15_000 + marginMs / 2;
+  const withSync = guardOrder(keeper(3, 1, claiming(2)));
+  assert.ok(isProven(withSync));
+  assert.equal(endsAt(withSync), untilGivenUp);
+  assert.ok(!isProven(guardOrder(keeper(3, 1, claiming(1)))));
+  assert.ok(!isProven(guardOrder(keeper(3, 0, claiming(3)))));
+  assert.ok(isProven(guardOrder(keeper(3, 0, claiming(2, 4)))));
+  assert.ok(!isProven(guardOrder(keeper(3, 0, claiming(1, 4)))));
+});
+
+test('a claim that is decided lives by its lease alone', () => {
+  const decided = keeper(3, 0, claiming(3, 4));
+  if (decided.role.kind === 'electing') enterPhase(decided, decided.role, 'establish');
+  const order = guardOrder(decided);
+  assert.ok(order.kind === 'end-at' && order.proven);
+  assert.equal(order.at, leaseEnd + marginMs / 2);
 });
 
 test('a server that is dead for certain may take longer than T to start again', () => {

@@ -18,6 +18,20 @@ function untilHeard(stage: Stage, voter: string, worker: string): void {
   stage.until(`${worker} is heard on ${voter}`, isHeard, 6000);
 }
 
+/** The worker of the master comes back just before the guard's end, and what it sends with its votes is slow. */
+function startsAgainLate(stage: Stage, slowMs: number): void {
+  const host = stage.host('n1');
+  host.killWorker();
+  const { endsAt } = host.guard;
+  stage.run(endsAt - stage.now - 300);
+  stage.at('n1', 'votes-held', () => stage.cut('n1', ['n2', 'n3']));
+  host.startWorker();
+  stage.untilDecision('n1', 'votes-held');
+  stage.expect('before the end', stage.now < endsAt);
+  stage.run(endsAt - stage.now + slowMs);
+  stage.heal('n1', ['n2', 'n3']);
+}
+
 export const oneMaster: readonly Scenario[] = [
   {
     name: 'I1 the answer to a renewal comes late, then the master is cut off',
@@ -114,6 +128,20 @@ export const oneMaster: readonly Scenario[] = [
       expectDead(stage, 'n1', 'promoting');
       stage.untilAnyMaster(['n2', 'n3']);
       stage.run(2000);
+    },
+  },
+  {
+    name: 'I22 a worker that is started again has its votes before T, and the looks with them after it',
+    why: 'who holds the votes of a majority may keep its server, however loaded the machines are',
+    setting: { nodes: 3, names: 'ANY 1 (n1, n2, n3)' },
+    play(stage) {
+      stage.cluster.watcher.steady = true;
+      startsAgainLate(stage, 300);
+      stage.run(3000);
+      stage.expect('n1 is still up', stage.server('n1').writable);
+      stage.untilMaster('n1');
+      stage.run(30_000);
+      stage.expectNotDecided('server-retired');
     },
   },
   {
