@@ -7,13 +7,12 @@ import type { RequestState } from './effects.js';
 import { isEstablished } from './established.js';
 import type { KeeperEvent } from './events.js';
 import { enterHandover } from './handover-stop.js';
-import { heldVoters } from './lease.js';
-import { linkOf, observe, ownLink, seenSince, votersOf } from './links.js';
+import { judgeRequest, looked, problemOf } from './handover-target.js';
+import { observe, ownLink, seenSince } from './links.js';
 import type { Lsn } from './lsn.js';
-import { openRequest, pauseOf, priorityOf } from './plan.js';
+import { openRequest } from './plan.js';
 import type { Arrived, Keeper, Master } from './state.js';
-import { isSeen, type SwitchoverFacts, switchoverProblem } from './switchover-checks.js';
-import { due, isIdle, note, send, type Turn, wake } from './turn.js';
+import { due, isIdle, note, send, type Turn } from './turn.js';
 import type { Observation, OpenRequest, Registry } from './types.js';
 
 /** A switchover under way, on the master's side, until its server is stopped. */
@@ -32,9 +31,6 @@ export interface Handover {
 
 /** How long a request waits for other changes to end, and for the looks it is judged by. */
 const checkBoundMs = 10_000;
-/** Votes are tried for every half a second at most. */
-const voteSlackMs = 1000;
-const lookAgainMs = 100;
 /** A checkpoint of a large server takes minutes; it is no part of the outage. */
 const checkpointBoundMs = 1_800_000;
 /** The target must have the row that names it, or it will not have the rest soon. */
@@ -134,92 +130,15 @@ function decideCheck(
   obs: Observation,
 ): void {
   const late = due(k, turn, h.since + checkBoundMs);
-  const settled = m.change === null && m.pending === null && m.establishedVersion === registry.version;
-  if (!settled && !late) return;
-  const nodes = registry.nodes.filter(({ kind, name }) => kind === 'node' && name !== k.settings.name);
-  const asked = request.target === null ? nodes : nodes.filter(({ name }) => name === request.target);
-  if (
-    !looked(
-      k,
-      turn,
-      h,
-      asked.map(({ name }) => name),
-    ) &&
-    !late
-  )
-    return;
-  const judged = asked.map(({ name }) => ({ name, problem: problemOf(k, registry, obs, name) }));
-  const able = judged.filter(({ problem }) => problem === null).map(({ name }) => name);
-  const target = best(k, registry, able);
-  if (target === null && !late && isVoteOnItsWay(k, turn)) return;
-  const why = settled
-    ? pauseOf(registry) !== null && request.target === null
-      ? 'the cluster is paused, so no target is chosen by itself'
-      : asked.length === 0
-        ? `${request.target} is not registered`
-        : judged.map(({ problem }) => problem).join('; ')
-    : 'another change of the registry does not end';
-  if (target === null || !settled || (pauseOf(registry) !== null && request.target === null)) {
-    note(k, turn, 'switchover-refused', { request: h.request, why });
-    return end(k, h, 'refused', why);
+  const verdict = judgeRequest(k, turn, m, request, registry, obs, h.since, late);
+  if (verdict.kind === 'wait') return;
+  if (verdict.kind === 'refused') {
+    note(k, turn, 'switchover-refused', { request: h.request, why: verdict.why });
+    return end(k, h, 'refused', verdict.why);
   }
-  h.target = target;
-  note(k, turn, 'switchover-started', { request: h.request, target });
+  h.target = verdict.target;
+  note(k, turn, 'switchover-started', { request: h.request, target: verdict.target });
   enter(k, h, 'accept');
-}
-
-/** A server that answers and has just started gives its vote once it is lease_ttl old: that is worth the wait. */
-function isVoteOnItsWay(k: Keeper, turn: Turn): boolean {
-  const young = votersOf(k).some(({ name }) => {
-    const link = linkOf(k, name);
-    if (link?.session !== 'open' || link.vote !== null || !link.obs) return false;
-    return link.obs.birthAgeMs + (k.now - link.obsAt) < k.settings.leaseTtlMs + voteSlackMs;
-  });
-  if (young) wake(k, turn, k.now + lookAgainMs);
-  return young;
-}
-
-/** Judged by looks at the targets that are younger than the request. */
-function looked(k: Keeper, turn: Turn, h: Handover, names: readonly string[]): boolean {
-  let all = true;
-  for (const name of names) {
-    const link = linkOf(k, name);
-    if (link === undefined || link.session !== 'open' || seenSince(link, h.since)) continue;
-    observe(k, turn, link, 0);
-    all = false;
-  }
-  return all;
-}
-
-function problemOf(k: Keeper, registry: Registry, obs: Observation, target: string): string | null {
-  return switchoverProblem(factsOf(k, registry, obs, target));
-}
-
-function factsOf(k: Keeper, registry: Registry, obs: Observation, target: string): SwitchoverFacts {
-  const link = linkOf(k, target);
-  return {
-    registry,
-    target,
-    master: obs,
-    standby: link?.session === 'open' ? link.obs : null,
-    workerSeen: isSeen(obs.workers, target),
-    held: new Set(heldVoters(k).map(({ name }) => name)),
-    quorum: k.settings.quorum,
-  };
-}
-
-/** Members of R first (they have every commit already), then priority, then seqno. */
-function best(k: Keeper, registry: Registry, names: readonly string[]): string | null {
-  const rankOf = (name: string) => ({
-    inSet: registry.syncMembers.includes(name) ? 1 : 0,
-    priority: priorityOf(registry, name, linkOf(k, name)?.obs?.priority ?? 0),
-    seqno: registry.nodes.find((node) => node.name === name)?.seqno ?? 0,
-  });
-  const sorted = [...names].sort((a, b) => {
-    const [one, two] = [rankOf(a), rankOf(b)];
-    return two.inSet - one.inSet || two.priority - one.priority || one.seqno - two.seqno;
-  });
-  return sorted[0] ?? null;
 }
 
 /** The last moment to say no: everything is judged once more, then the row is written that gives the place away. */
@@ -238,7 +157,7 @@ function decideMark(
     fail(k, turn, h, 'another change of the registry does not end');
     return false;
   }
-  if (m.change !== null || m.pending !== null || !looked(k, turn, h, [target])) return false;
+  if (m.change !== null || m.pending !== null || !looked(k, turn, h.since, [target])) return false;
   if (!seenSince(ownLink(k), h.since)) {
     observe(k, turn, ownLink(k), 0);
     return false;
