@@ -1,6 +1,6 @@
 /**
- * A switchover on the master's side, up to the stop of its server: read the request, check, checkpoint, put "handing-over" into the
- * row and see the target have it. Until then everything can be broken off, and nothing has changed. What follows is handover-stop.ts.
+ * A switchover on the master's side, up to the stop of its server: read the request, check, checkpoint, pause the
+ * PgBouncers, put "handing-over" into the row and see the target have it. Until then everything can be broken off, and nothing has changed. What follows is handover-stop.ts.
  */
 
 import type { RequestState } from './effects.js';
@@ -11,6 +11,7 @@ import { judgeRequest, looked, problemOf } from './handover-target.js';
 import { observe, ownLink, seenSince } from './links.js';
 import type { Lsn } from './lsn.js';
 import { openRequest } from './plan.js';
+import { namesPools, pausePools, resumePools } from './pools.js';
 import type { Arrived, Keeper, Master } from './state.js';
 import { due, isIdle, note, send, type Turn } from './turn.js';
 import type { Observation, OpenRequest, Registry } from './types.js';
@@ -20,7 +21,7 @@ export interface Handover {
   readonly request: number;
   /** Chosen by the worker where the request names nobody. */
   target: string | null;
-  phase: 'check' | 'accept' | 'checkpoint' | 'mark' | 'reach' | 'tell';
+  phase: 'check' | 'accept' | 'checkpoint' | 'pause' | 'mark' | 'reach' | 'resume' | 'tell';
   since: number;
   sent: boolean;
   /** End of the row that says handing-over: the target must have it before this server stops. */
@@ -33,6 +34,10 @@ export interface Handover {
 const checkBoundMs = 10_000;
 /** A checkpoint of a large server takes minutes; it is no part of the outage. */
 const checkpointBoundMs = 1_800_000;
+/** PAUSE has a deadline of its own; after it what was paused is resumed. */
+const pauseSlackMs = 10_000;
+/** Whoever still does not answer is asked on, and the request is ended. */
+const resumeBoundMs = 15_000;
 /** The target must have the row that names it, or it will not have the rest soon. */
 const reachBoundMs = 5000;
 
@@ -50,6 +55,7 @@ export function decideHandover(k: Keeper, turn: Turn, m: Master, obs: Observatio
   const h = m.handover;
   // Somebody has ended it in the table.
   if (request === null || request.id !== h.request) {
+    if (k.poolsPaused !== null) resumePools(k, turn);
     m.handover = null;
     return false;
   }
@@ -68,10 +74,16 @@ export function decideHandover(k: Keeper, turn: Turn, m: Master, obs: Observatio
       h.sent = true;
       turn.effects.push({ kind: 'checkpoint-own', deadlineMs: checkpointBoundMs });
       return false;
+    case 'pause':
+      decidePause(k, turn, m, h, registry);
+      return false;
     case 'mark':
       return decideMark(k, turn, m, h, registry, obs);
     case 'reach':
       return decideReach(k, turn, h, registry, obs);
+    case 'resume':
+      decideResume(k, turn, m, h);
+      return false;
     case 'tell':
       if (!h.sent && h.outcome !== null) h.sent = write(k, turn, h, h.outcome.state, h.outcome.reason);
       return false;
@@ -97,7 +109,7 @@ function write(k: Keeper, turn: Turn, h: Handover, state: RequestState, reason: 
 
 function end(k: Keeper, h: Handover, state: RequestState, reason: string): void {
   h.outcome = { state, reason };
-  enter(k, h, 'tell');
+  enter(k, h, k.poolsPaused === null ? 'tell' : 'resume');
 }
 
 function fail(k: Keeper, turn: Turn, h: Handover, why: string): void {
@@ -105,8 +117,13 @@ function fail(k: Keeper, turn: Turn, h: Handover, why: string): void {
   end(k, h, 'failed', why);
 }
 
-/** Left over from before this worker was master, or before it was started. */
+/** Left over from before this worker was master, or before it was started: clients may be paused for it. */
 function conclude(k: Keeper, turn: Turn, h: Handover, request: OpenRequest, registry: Registry): void {
+  judgeLeftover(k, turn, h, request, registry);
+  if (namesPools(k)) enter(k, h, 'resume');
+}
+
+function judgeLeftover(k: Keeper, turn: Turn, h: Handover, request: OpenRequest, registry: Registry): void {
   const { name } = k.settings;
   if (request.state === 'handing-over' && request.target === name && registry.epoch > request.epoch) {
     note(k, turn, 'switchover-done', { request: request.id, target: name, epoch: registry.epoch });
@@ -139,6 +156,36 @@ function decideCheck(
   h.target = verdict.target;
   note(k, turn, 'switchover-started', { request: h.request, target: verdict.target });
   enter(k, h, 'accept');
+}
+
+/**
+ * Clients wait from here on: nothing that can be waited for before is waited for in the pause. And a majority has the row of the
+ * request, so that every next master knows that there is something to resume.
+ */
+function decidePause(k: Keeper, turn: Turn, m: Master, h: Handover, registry: Registry): void {
+  if (!namesPools(k)) return enter(k, h, 'mark');
+  if (h.sent) {
+    if (due(k, turn, h.since + k.settings.poolPauseMs + pauseSlackMs))
+      fail(k, turn, h, 'PgBouncer: no answer to PAUSE');
+    return;
+  }
+  if (m.change !== null || m.pending !== null || m.establishedVersion !== registry.version) {
+    if (due(k, turn, h.since + checkBoundMs)) fail(k, turn, h, 'another change of the registry does not end');
+    return;
+  }
+  h.sent = true;
+  pausePools(k, turn, h.request);
+}
+
+/** after_command first: it may be what tells PgBouncer where the master is. */
+function decideResume(k: Keeper, turn: Turn, m: Master, h: Handover): void {
+  if (m.commandRuns) return;
+  if (!h.sent) {
+    h.sent = true;
+    h.since = k.now;
+    resumePools(k, turn);
+  }
+  if (due(k, turn, h.since + resumeBoundMs)) enter(k, h, 'tell');
 }
 
 /** The last moment to say no: everything is judged once more, then the row is written that gives the place away. */
@@ -201,9 +248,15 @@ export function ingestHandover(
   const h = m.handover;
   if (h === null) return;
   if (event.kind === 'own-checkpoint' && h.phase === 'checkpoint') {
-    if (event.ok) enter(k, h, 'mark');
+    if (event.ok) enter(k, h, 'pause');
     else fail(k, turn, h, `the checkpoint failed: ${event.detail}`);
   }
+  if (event.kind === 'pools-paused' && h.phase === 'pause' && h.sent) {
+    if (!event.ok) return fail(k, turn, h, event.detail);
+    note(k, turn, 'pools-paused', { tookMs: Math.round(k.now - h.since) });
+    enter(k, h, 'mark');
+  }
+  if (event.kind === 'pools-resumed' && h.phase === 'resume' && h.sent) enter(k, h, 'tell');
   if (arrived === null || arrived.voter !== k.settings.name || arrived.command.kind !== 'write-request')
     return;
   if (arrived.answer.kind === 'busy') {

@@ -6,6 +6,7 @@ import { Writer } from './clients.js';
 import { type Configuration, canonical } from './configuration.js';
 import { Host, type WorkerClass } from './host.js';
 import { type Machine, Network } from './network.js';
+import type { Pool } from './pools-model.js';
 import { Random } from './random.js';
 import { Server } from './server.js';
 import { heardFatal } from './sessions-model.js';
@@ -33,6 +34,7 @@ export const defaultSettings: Topology['settings'] = {
   priority: 100,
   startupGraceMs: 30_000,
   fencingCommand: false,
+  poolPauseMs: 0,
 };
 
 export const systemIdentifier = '7000000000000000001';
@@ -45,6 +47,7 @@ export class Cluster implements Surroundings {
   readonly witnesses: Server[] = [];
   readonly watcher: Checkers;
   readonly flags = new Map<Branch, string>();
+  readonly pool: Pool = { paused: false };
   /** Witnesses added anew so far. */
   added = 0;
   /** Requests asked so far. */

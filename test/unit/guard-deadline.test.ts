@@ -18,6 +18,7 @@ const settings: CoreSettings = {
   priority: 100,
   startupGraceMs: 30_000,
   fencingCommand: false,
+  poolPauseMs: 0,
   seed: 1,
 };
 const renewedAt = 100_000;

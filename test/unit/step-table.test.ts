@@ -21,6 +21,7 @@ const settings: CoreSettings = {
   priority: 100,
   startupGraceMs: 30_000,
   fencingCommand: false,
+  poolPauseMs: 0,
   seed: 1,
 };
 
