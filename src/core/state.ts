@@ -12,6 +12,7 @@
 import type { Command, SyncRow, WitnessKey } from './effects.js';
 import type { Answer } from './events.js';
 import type { Handover } from './handover.js';
+import type { HandoverStop } from './handover-stop.js';
 import type { Lsn } from './lsn.js';
 import type { Heirs } from './membership.js';
 import type { ReasonCode, ReasonRecord } from './reasons.js';
@@ -231,12 +232,7 @@ export type Role =
         | 'resuming';
       retryAt: number;
       tries: number;
-      handover?: {
-        readonly target: string;
-        end: Lsn | null;
-        /** When the present phase of it began. */
-        phaseAt: number;
-      };
+      handover?: HandoverStop;
       /** It was told that the server is left as it is. */
       saidLeft?: boolean;
     }

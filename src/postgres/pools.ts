@@ -4,9 +4,8 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
-import { maskConninfo } from '../core/conninfo.js';
+import { maskConninfo, placeOf } from '../core/conninfo.js';
 import type { Emit, Pools } from '../ports.js';
-import { addressOfConsole } from '../settings/pgbouncer.js';
 import { discardClient, openClient, queryWithDeadline } from './connect.js';
 
 const connectBoundMs = 2000;
@@ -79,7 +78,7 @@ export class PgBouncerPools implements Pools {
         : /^timeout/.test(text)
           ? `PAUSE was not done after ${deadlineMs} ms: a client has a transaction open, or it pools sessions; ${text}`
           : text;
-      return { problem: `PgBouncer ${addressOfConsole(conninfo)}: ${why}`, mayBePaused: !foreign };
+      return { problem: `PgBouncer ${placeOf(conninfo)}: ${why}`, mayBePaused: !foreign };
     }
   }
 
@@ -123,7 +122,7 @@ export class PgBouncerPools implements Pools {
       } catch (error) {
         const text = textOf(error);
         if (/not paused/i.test(text)) return false;
-        if (performance.now() >= until) return `PgBouncer ${addressOfConsole(conninfo)}: ${text}`;
+        if (performance.now() >= until) return `PgBouncer ${placeOf(conninfo)}: ${text}`;
       }
       await delay(retryMs);
     }
@@ -149,7 +148,7 @@ function openConsole(conninfo: string, applicationName: string): Promise<pg.Clie
 
 /** What keeps it from being paused; null = nothing. Changes nothing there. */
 export async function examineConsole(conninfo: string, applicationName: string): Promise<string | null> {
-  const place = `PgBouncer ${addressOfConsole(conninfo)}`;
+  const place = `PgBouncer ${placeOf(conninfo)}`;
   let client: pg.Client | null = null;
   try {
     client = await openConsole(conninfo, applicationName);

@@ -1,5 +1,5 @@
 /** The setting `pgbouncer`: a list of admin consoles as text, taken apart and judged. Pure; nobody is connected to. */
-import { maskConninfo, parseConninfo, withKeywords } from '../core/conninfo.js';
+import { maskConninfo, parseConninfo, placeOf, withKeywords } from '../core/conninfo.js';
 
 /** The database by which PgBouncer knows its admin console. */
 const consoleName = 'pgbouncer';
@@ -19,8 +19,8 @@ export function parseConsoles(text: string): ParsedConsoles {
       return { kind: 'problem', message: entries.length === 1 ? message : `number ${place + 1}: ${message}` };
     conninfos.push(withKeywords(entry, { dbname: consoleName }));
   }
-  const addresses = conninfos.map(addressOfConsole);
-  const twice = addresses.find((address, place) => addresses.indexOf(address) !== place);
+  const places = conninfos.map(placeOf);
+  const twice = places.find((place, number) => places.indexOf(place) !== number);
   return twice === undefined
     ? { kind: 'consoles', conninfos }
     : { kind: 'problem', message: `${twice} is named twice` };
@@ -45,14 +45,6 @@ function consoleProblem(conninfo: string): string | null {
     return 'one host and one port each; several PgBouncers are separated by ;';
   const dbname = keywords.get('dbname') ?? consoleName;
   return dbname === consoleName ? null : `the admin console is dbname=pgbouncer, not dbname=${dbname}`;
-}
-
-/** For messages: where a console is, without secrets. */
-export function addressOfConsole(conninfo: string): string {
-  const parsed = parseConninfo(conninfo);
-  if (parsed.kind === 'problem') return '?';
-  const { keywords } = parsed;
-  return `${keywords.get('hostaddr') || keywords.get('host')}:${keywords.get('port')}`;
 }
 
 /** The setting as it may be shown. */
