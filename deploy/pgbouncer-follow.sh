@@ -14,7 +14,7 @@ shift 2
 pidfile=${PGBOUNCER_PIDFILE:-/var/run/postgresql/pgbouncer.pid}
 
 # Whole or not at all; then PgBouncer reads it.
-follow='umask 077; { echo "[databases]"; echo "* = host=$1 port=$2"; } >"$3.new" && mv "$3.new" "$3" && kill -HUP "$(cat "$4")"'
+follow='{ echo "[databases]"; echo "* = host=$1 port=$2"; } >"$3.new" && mv "$3.new" "$3" && kill -HUP "$(cat "$4")"'
 
 quoted() {
   printf "'%s' " "$(printf %s "$1" | sed "s/'/'\\\\''/g")"
