@@ -23,6 +23,7 @@ export const mutationsOfPlannedWork: readonly Mutation[] = [
     ambushCodes: ['pools-paused'],
     settings: { poolPauseMs: 5000 },
     operations: ['switchover', 'switchover-to'],
+    seeds: [1],
   },
   {
     name: 'a pause counts before it is on a majority',
