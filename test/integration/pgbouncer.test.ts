@@ -199,4 +199,20 @@ describe('a switchover under clients of PgBouncer', { concurrency: false }, () =
     assert.match(rehearsal.out, /NOT .*not among its admin_users[\s\S]*would be refused/);
     assert.equal(rehearsal.code, 4);
   });
+
+  step('a crash pauses nobody, and the pool follows by after_command', async () => {
+    const { old } = await ready();
+    const wall = Date.now();
+    await old.server.kill();
+    await untilAllWrite();
+    const next = await three.master();
+    assert.notEqual(next.name, old.name);
+    assert.equal(await bouncer.isPaused(), false);
+    const told = three.cluster.nodes.flatMap(({ worker }) => worker.decisions(wall));
+    assert.deepEqual(
+      told.filter(({ reason }) => reason.startsWith('pools-')),
+      [],
+    );
+    await three.cluster.untilSettled(next.name);
+  });
 });

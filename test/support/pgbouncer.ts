@@ -59,6 +59,7 @@ export class TestPgBouncer {
       admin_users: 'pgkeeper',
       stats_users: 'looker',
       pool_mode: 'transaction',
+      server_login_retry: 1,
       logfile: join(this.folder, 'log'),
       pidfile: join(this.folder, 'pid'),
     };
