@@ -73,6 +73,12 @@ export interface Hooks {
   run(call: HookCall): void;
 }
 
+/** The PgBouncers named in the settings. */
+export interface Pools {
+  pause(deadlineMs: number): void;
+  resume(): void;
+}
+
 /** Where decisions are told: one line per reason, all its numbers. */
 export interface DecisionLog {
   decision(record: ReasonRecord, state: string): void;
@@ -92,6 +98,7 @@ export interface Ports {
   readonly notifications: Notifications;
   readonly server: OwnServer;
   readonly hooks: Hooks;
+  readonly pools: Pools;
   readonly log: DecisionLog;
   readonly guard?: Guard;
 }

@@ -2,11 +2,13 @@
 import { maskConninfo, parseConninfo } from '../core/conninfo.js';
 import { classifyFailure } from '../postgres/failure.js';
 import { type LoadedSettings, type LoadRequest, loadSettings } from '../settings/load.js';
-import { definitions } from '../settings/settings.js';
+import { maskConsoles } from '../settings/pgbouncer.js';
+import { definitions, type SettingName } from '../settings/settings.js';
 import { describeSource } from '../settings/sources.js';
 import { findingsOfCluster } from './check-cluster.js';
 import { addressText, factsOf, openFor, type Reach, reachFrom, type ServerFacts } from './check-facts.js';
 import { guardFindings } from './check-guard.js';
+import { poolFindings } from './check-pools.js';
 import { roleFindings } from './check-role.js';
 import { findingsOfServer, type ServerContext } from './check-server.js';
 import { type ClusterLook, lookAtCluster } from './cluster-look.js';
@@ -55,6 +57,7 @@ async function examine(session: Session, settings: LoadedSettings): Promise<Repo
     ...ownFindings(own, servers, contextOf(own, session, registered)),
     ...strangerFindings(settings, registered),
     ...peers.failed,
+    ...(await poolFindings(settings, ownName)),
     ...(cluster === null ? [] : await guardFindings(session, own, settings.dataDirectory, cluster.registry)),
     ...(cluster === null ? unregistered(hasObjects, own) : findingsOfCluster(cluster, servers, peers.reach)),
   ];
@@ -170,13 +173,19 @@ async function askPeers(cluster: ClusterLook): Promise<Peers> {
   };
 }
 
+/** Settings that may hold passwords. */
+const masks: Partial<Record<SettingName, (text: string) => string>> = {
+  conninfo: maskConninfo,
+  pgbouncer: maskConsoles,
+};
+
 function settingRows(
   settings: LoadedSettings,
 ): readonly { name: string; value: string | null; source: string }[] {
   return definitions.map(({ name }) => {
     const entry = settings.values.get(name);
-    const value =
-      name === 'conninfo' ? maskConninfo(entry?.text ?? settings.ownConninfo) : (entry?.text ?? null);
+    const text = name === 'conninfo' ? (entry?.text ?? settings.ownConninfo) : (entry?.text ?? null);
+    const value = text === null ? null : (masks[name]?.(text) ?? text);
     return {
       name: `pg_keeper.${name}`,
       value,

@@ -9,8 +9,8 @@ export interface SettingsOptions extends ConnectionOptions {
   readonly config?: string;
 }
 
-/** Own connection flags say it already. */
-const withoutFlag: ReadonlySet<string> = new Set(['conninfo']);
+/** Own connection flags say it already; and a command line with passwords is for everybody to read. */
+const withoutFlag: ReadonlySet<string> = new Set(['conninfo', 'pgbouncer']);
 
 function flagsOf({ name, value }: Definition): string {
   const short = name === 'data_directory' ? '-D, ' : '';

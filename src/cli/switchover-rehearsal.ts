@@ -1,6 +1,8 @@
 /** `pgkeeper switchover --dry-run`: every check the master's worker would make, from looks of this command. Changes nothing. */
 import { openRequest, pauseOf, priorityOf } from '../core/plan.js';
 import { type SwitchoverCheck, switchoverChecks } from '../core/switchover-checks.js';
+import { loadSettings } from '../settings/load.js';
+import { lookAtPools } from './check-pools.js';
 import {
   answered,
   type ClusterLook,
@@ -13,6 +15,7 @@ import { conninfoOf } from './connection-options.js';
 import { CommandFailure, type ExitCode, exitCodes } from './exit-codes.js';
 import { print, printJson } from './output.js';
 import { withSession } from './session.js';
+import { loadRequestOf } from './settings-options.js';
 import type { SwitchoverOptions } from './switchover.js';
 
 interface Rehearsal {
@@ -27,7 +30,13 @@ export async function rehearse(target: string | null, options: SwitchoverOptions
     throw new CommandFailure(exitCodes.refused, 'no node is registered', [
       'On the master: pgkeeper add-node NAME CONNINFO',
     ]);
-  const result = rehearsalOf(cluster, target);
+  const pools = await lookAtPools(await loadSettings(loadRequestOf(options)));
+  const judged = rehearsalOf(cluster, target);
+  const result: Rehearsal = {
+    ...judged,
+    would_be_done: judged.would_be_done && pools.every(({ ok }) => ok),
+    checks: [...judged.checks, ...pools.map((look) => ({ ...look, node: null }))],
+  };
   if (options.json === true) printJson(result);
   else {
     for (const { node, ok, text } of result.checks)

@@ -6,6 +6,7 @@ import { type CoreSettings, pollDeadlineMs } from '../core/types.js';
 import { createLogger, decisionLog, goOnWithoutReader, type Logger } from '../logging.js';
 import type { Emit, Ports } from '../ports.js';
 import { PostgresNotifications } from '../postgres/notifications.js';
+import { PgBouncerPools } from '../postgres/pools.js';
 import { PostgresProbe } from '../postgres/probe.js';
 import { judgeSchema } from '../postgres/schema-version.js';
 import { eventBatch, lookAfter, type Upkeep } from '../postgres/upkeep.js';
@@ -22,6 +23,7 @@ import { coreSettingsOf, type Settings } from '../settings/settings.js';
 import { Worker, type WorkerView } from '../worker/worker.js';
 import { CommandFailure, type ExitCode, exitCodes } from './exit-codes.js';
 import { handOver } from './handover-at-stop.js';
+import { shownSettings } from './shown-settings.js';
 import { usableSettings } from './usable-settings.js';
 import { programVersion } from './version.js';
 
@@ -143,6 +145,7 @@ class Daemon {
       notifications: new PostgresNotifications(ownConninfo, deadlineMs, emit),
       server: new LocalServer(control, { nodeName, ownConninfo }, emit),
       hooks: new CommandHooks(hooks, emit),
+      pools: new PgBouncerPools({ nodeName, consoles: () => this.#settings.pgbouncer }, emit),
       log: decisionLog(this.#logger),
     };
   }
@@ -182,7 +185,7 @@ class Daemon {
       };
       process.on('uncaughtException', crash);
       process.on('unhandledRejection', crash);
-      this.#logger.info(shown(this.#settings), `settings: T = ${this.#failoverMs()} ms`);
+      this.#logger.info(shownSettings(this.#settings), `settings: T = ${this.#failoverMs()} ms`);
       this.#worker.start();
       this.#poll();
       const endWatch = this.#service.watch(() => this.#worker.takesTurns());
@@ -276,7 +279,7 @@ class Daemon {
     if (JSON.stringify(next) === before) return;
     this.#core = coreSettingsOf(next, this.#core.seed);
     this.#logger.level = next.logLevel;
-    this.#logger.info(shown(next), 'settings changed');
+    this.#logger.info(shownSettings(next), 'settings changed');
     this.#worker.changeSettings(this.#core);
   }
 }
@@ -285,14 +288,4 @@ const fixed = ['nodeName', 'ownConninfo', 'dataDirectory'] as const;
 
 function pick<T, K extends keyof T>(from: T, keys: readonly K[]): Pick<T, K> {
   return Object.fromEntries(keys.map((key) => [key, from[key]])) as Pick<T, K>;
-}
-
-/** For the log: everything but what may hold a password, the conninfo and the text of commands. */
-function shown(settings: Settings): Readonly<Record<string, unknown>> {
-  const isSet = (value: unknown, key: string) => (key.endsWith('Command') ? value !== '' : value);
-  return Object.fromEntries(
-    Object.entries(settings)
-      .filter(([key]) => key !== 'ownConninfo')
-      .map(([key, value]) => [key, isSet(value, key)]),
-  );
 }

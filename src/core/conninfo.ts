@@ -173,6 +173,14 @@ export function withKeywords(conninfo: string, changes: Readonly<Record<string, 
   return formatConninfo(found);
 }
 
+/** HOST:PORT as the conninfo has them, for messages. */
+export function placeOf(conninfo: string): string {
+  const parsed = parseConninfo(conninfo);
+  if (parsed.kind === 'problem') return '?';
+  const { keywords } = parsed;
+  return `${keywords.get('hostaddr') || keywords.get('host') || '?'}:${keywords.get('port') || '?'}`;
+}
+
 /** Replaces every secret in a text that may hold conninfo of either form, quoted or not. Meant for messages and logs. */
 export function maskConninfo(text: string): string {
   const names = secretKeywords.join('|');

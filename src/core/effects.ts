@@ -118,6 +118,10 @@ export type Effect =
   | { readonly kind: 'start-server'; readonly as: 'standby' | 'master' }
   /** A checkpoint of the own server, so that its stop has little left to write. */
   | { readonly kind: 'checkpoint-own'; readonly deadlineMs: number }
+  /** PAUSE on every PgBouncer that is named. All of them, or none is left paused. */
+  | { readonly kind: 'pause-pools'; readonly deadlineMs: number }
+  /** RESUME on every one, after it has read its files again. */
+  | { readonly kind: 'resume-pools' }
   /** A clean stop, after which every standby that streams has all of its WAL. */
   | { readonly kind: 'stop-server'; readonly deadlineMs: number }
   | {

@@ -66,6 +66,16 @@ export type KeeperEvent =
   | { readonly kind: 'server-retired'; readonly ok: boolean; readonly detail: string }
   | { readonly kind: 'server-started'; readonly ok: boolean; readonly detail: string }
   | { readonly kind: 'own-checkpoint'; readonly ok: boolean; readonly detail: string }
+  /** Not ok: those that were paused by this are resumed again. */
+  | { readonly kind: 'pools-paused'; readonly ok: boolean; readonly detail: string }
+  /** `resumed`: how many were paused at all. Comes once more where one answers late. */
+  | {
+      readonly kind: 'pools-resumed';
+      readonly ok: boolean;
+      readonly detail: string;
+      readonly resumed: number;
+      readonly named: number;
+    }
   /** `end`: position of the last record, the shutdown checkpoint; null = it was not a clean end. */
   | {
       readonly kind: 'server-stopped';

@@ -1,19 +1,19 @@
 /**
- * A switchover on the master's side, up to the stop of its server: read the request, check, checkpoint, put "handing-over" into the
- * row and see the target have it. Until then everything can be broken off, and nothing has changed. What follows is handover-stop.ts.
+ * A switchover on the master's side, up to the stop of its server: read the request, check, checkpoint, pause the
+ * PgBouncers, put "handing-over" into the row and see the target have it. Until then everything can be broken off, and nothing has changed. What follows is handover-stop.ts.
  */
 
 import type { RequestState } from './effects.js';
 import { isEstablished } from './established.js';
 import type { KeeperEvent } from './events.js';
 import { enterHandover } from './handover-stop.js';
-import { heldVoters } from './lease.js';
-import { linkOf, observe, ownLink, seenSince, votersOf } from './links.js';
+import { judgeRequest, looked, problemOf } from './handover-target.js';
+import { observe, ownLink, seenSince } from './links.js';
 import type { Lsn } from './lsn.js';
-import { openRequest, pauseOf, priorityOf } from './plan.js';
+import { openRequest } from './plan.js';
+import { namesPools, pausePools, resumePools } from './pools.js';
 import type { Arrived, Keeper, Master } from './state.js';
-import { isSeen, type SwitchoverFacts, switchoverProblem } from './switchover-checks.js';
-import { due, isIdle, note, send, type Turn, wake } from './turn.js';
+import { due, isIdle, note, send, type Turn } from './turn.js';
 import type { Observation, OpenRequest, Registry } from './types.js';
 
 /** A switchover under way, on the master's side, until its server is stopped. */
@@ -21,7 +21,7 @@ export interface Handover {
   readonly request: number;
   /** Chosen by the worker where the request names nobody. */
   target: string | null;
-  phase: 'check' | 'accept' | 'checkpoint' | 'mark' | 'reach' | 'tell';
+  phase: 'check' | 'accept' | 'checkpoint' | 'pause' | 'mark' | 'reach' | 'resume' | 'tell';
   since: number;
   sent: boolean;
   /** End of the row that says handing-over: the target must have it before this server stops. */
@@ -32,11 +32,12 @@ export interface Handover {
 
 /** How long a request waits for other changes to end, and for the looks it is judged by. */
 const checkBoundMs = 10_000;
-/** Votes are tried for every half a second at most. */
-const voteSlackMs = 1000;
-const lookAgainMs = 100;
 /** A checkpoint of a large server takes minutes; it is no part of the outage. */
 const checkpointBoundMs = 1_800_000;
+/** PAUSE has a deadline of its own; after it what was paused is resumed. */
+const pauseSlackMs = 10_000;
+/** Whoever still does not answer is asked on, and the request is ended. */
+const resumeBoundMs = 15_000;
 /** The target must have the row that names it, or it will not have the rest soon. */
 const reachBoundMs = 5000;
 
@@ -54,6 +55,7 @@ export function decideHandover(k: Keeper, turn: Turn, m: Master, obs: Observatio
   const h = m.handover;
   // Somebody has ended it in the table.
   if (request === null || request.id !== h.request) {
+    if (k.poolsPaused !== null) resumePools(k, turn);
     m.handover = null;
     return false;
   }
@@ -72,10 +74,16 @@ export function decideHandover(k: Keeper, turn: Turn, m: Master, obs: Observatio
       h.sent = true;
       turn.effects.push({ kind: 'checkpoint-own', deadlineMs: checkpointBoundMs });
       return false;
+    case 'pause':
+      decidePause(k, turn, m, h, registry);
+      return false;
     case 'mark':
       return decideMark(k, turn, m, h, registry, obs);
     case 'reach':
       return decideReach(k, turn, h, registry, obs);
+    case 'resume':
+      decideResume(k, turn, m, h);
+      return false;
     case 'tell':
       if (!h.sent && h.outcome !== null) h.sent = write(k, turn, h, h.outcome.state, h.outcome.reason);
       return false;
@@ -101,7 +109,7 @@ function write(k: Keeper, turn: Turn, h: Handover, state: RequestState, reason: 
 
 function end(k: Keeper, h: Handover, state: RequestState, reason: string): void {
   h.outcome = { state, reason };
-  enter(k, h, 'tell');
+  enter(k, h, k.poolsPaused === null ? 'tell' : 'resume');
 }
 
 function fail(k: Keeper, turn: Turn, h: Handover, why: string): void {
@@ -109,8 +117,13 @@ function fail(k: Keeper, turn: Turn, h: Handover, why: string): void {
   end(k, h, 'failed', why);
 }
 
-/** Left over from before this worker was master, or before it was started. */
+/** Left over from before this worker was master, or before it was started: clients may be paused for it. */
 function conclude(k: Keeper, turn: Turn, h: Handover, request: OpenRequest, registry: Registry): void {
+  judgeLeftover(k, turn, h, request, registry);
+  if (namesPools(k)) enter(k, h, 'resume');
+}
+
+function judgeLeftover(k: Keeper, turn: Turn, h: Handover, request: OpenRequest, registry: Registry): void {
   const { name } = k.settings;
   if (request.state === 'handing-over' && request.target === name && registry.epoch > request.epoch) {
     note(k, turn, 'switchover-done', { request: request.id, target: name, epoch: registry.epoch });
@@ -134,92 +147,45 @@ function decideCheck(
   obs: Observation,
 ): void {
   const late = due(k, turn, h.since + checkBoundMs);
-  const settled = m.change === null && m.pending === null && m.establishedVersion === registry.version;
-  if (!settled && !late) return;
-  const nodes = registry.nodes.filter(({ kind, name }) => kind === 'node' && name !== k.settings.name);
-  const asked = request.target === null ? nodes : nodes.filter(({ name }) => name === request.target);
-  if (
-    !looked(
-      k,
-      turn,
-      h,
-      asked.map(({ name }) => name),
-    ) &&
-    !late
-  )
-    return;
-  const judged = asked.map(({ name }) => ({ name, problem: problemOf(k, registry, obs, name) }));
-  const able = judged.filter(({ problem }) => problem === null).map(({ name }) => name);
-  const target = best(k, registry, able);
-  if (target === null && !late && isVoteOnItsWay(k, turn)) return;
-  const why = settled
-    ? pauseOf(registry) !== null && request.target === null
-      ? 'the cluster is paused, so no target is chosen by itself'
-      : asked.length === 0
-        ? `${request.target} is not registered`
-        : judged.map(({ problem }) => problem).join('; ')
-    : 'another change of the registry does not end';
-  if (target === null || !settled || (pauseOf(registry) !== null && request.target === null)) {
-    note(k, turn, 'switchover-refused', { request: h.request, why });
-    return end(k, h, 'refused', why);
+  const verdict = judgeRequest(k, turn, m, request, registry, obs, h.since, late);
+  if (verdict.kind === 'wait') return;
+  if (verdict.kind === 'refused') {
+    note(k, turn, 'switchover-refused', { request: h.request, why: verdict.why });
+    return end(k, h, 'refused', verdict.why);
   }
-  h.target = target;
-  note(k, turn, 'switchover-started', { request: h.request, target });
+  h.target = verdict.target;
+  note(k, turn, 'switchover-started', { request: h.request, target: verdict.target });
   enter(k, h, 'accept');
 }
 
-/** A server that answers and has just started gives its vote once it is lease_ttl old: that is worth the wait. */
-function isVoteOnItsWay(k: Keeper, turn: Turn): boolean {
-  const young = votersOf(k).some(({ name }) => {
-    const link = linkOf(k, name);
-    if (link?.session !== 'open' || link.vote !== null || !link.obs) return false;
-    return link.obs.birthAgeMs + (k.now - link.obsAt) < k.settings.leaseTtlMs + voteSlackMs;
-  });
-  if (young) wake(k, turn, k.now + lookAgainMs);
-  return young;
-}
-
-/** Judged by looks at the targets that are younger than the request. */
-function looked(k: Keeper, turn: Turn, h: Handover, names: readonly string[]): boolean {
-  let all = true;
-  for (const name of names) {
-    const link = linkOf(k, name);
-    if (link === undefined || link.session !== 'open' || seenSince(link, h.since)) continue;
-    observe(k, turn, link, 0);
-    all = false;
+/**
+ * Clients wait from here on: nothing that can be waited for before is waited for in the pause. And a majority has the row of the
+ * request, so that every next master knows that there is something to resume.
+ */
+function decidePause(k: Keeper, turn: Turn, m: Master, h: Handover, registry: Registry): void {
+  if (!namesPools(k)) return enter(k, h, 'mark');
+  if (h.sent) {
+    if (due(k, turn, h.since + k.settings.poolPauseMs + pauseSlackMs))
+      fail(k, turn, h, 'PgBouncer: no answer to PAUSE');
+    return;
   }
-  return all;
+  if (m.change !== null || m.pending !== null || m.establishedVersion !== registry.version) {
+    if (due(k, turn, h.since + checkBoundMs)) fail(k, turn, h, 'another change of the registry does not end');
+    return;
+  }
+  h.sent = true;
+  pausePools(k, turn, h.request);
 }
 
-function problemOf(k: Keeper, registry: Registry, obs: Observation, target: string): string | null {
-  return switchoverProblem(factsOf(k, registry, obs, target));
-}
-
-function factsOf(k: Keeper, registry: Registry, obs: Observation, target: string): SwitchoverFacts {
-  const link = linkOf(k, target);
-  return {
-    registry,
-    target,
-    master: obs,
-    standby: link?.session === 'open' ? link.obs : null,
-    workerSeen: isSeen(obs.workers, target),
-    held: new Set(heldVoters(k).map(({ name }) => name)),
-    quorum: k.settings.quorum,
-  };
-}
-
-/** Members of R first (they have every commit already), then priority, then seqno. */
-function best(k: Keeper, registry: Registry, names: readonly string[]): string | null {
-  const rankOf = (name: string) => ({
-    inSet: registry.syncMembers.includes(name) ? 1 : 0,
-    priority: priorityOf(registry, name, linkOf(k, name)?.obs?.priority ?? 0),
-    seqno: registry.nodes.find((node) => node.name === name)?.seqno ?? 0,
-  });
-  const sorted = [...names].sort((a, b) => {
-    const [one, two] = [rankOf(a), rankOf(b)];
-    return two.inSet - one.inSet || two.priority - one.priority || one.seqno - two.seqno;
-  });
-  return sorted[0] ?? null;
+/** after_command first: it may be what tells PgBouncer where the master is. */
+function decideResume(k: Keeper, turn: Turn, m: Master, h: Handover): void {
+  if (m.commandRuns) return;
+  if (!h.sent) {
+    h.sent = true;
+    h.since = k.now;
+    resumePools(k, turn);
+  }
+  if (due(k, turn, h.since + resumeBoundMs)) enter(k, h, 'tell');
 }
 
 /** The last moment to say no: everything is judged once more, then the row is written that gives the place away. */
@@ -238,7 +204,7 @@ function decideMark(
     fail(k, turn, h, 'another change of the registry does not end');
     return false;
   }
-  if (m.change !== null || m.pending !== null || !looked(k, turn, h, [target])) return false;
+  if (m.change !== null || m.pending !== null || !looked(k, turn, h.since, [target])) return false;
   if (!seenSince(ownLink(k), h.since)) {
     observe(k, turn, ownLink(k), 0);
     return false;
@@ -282,9 +248,15 @@ export function ingestHandover(
   const h = m.handover;
   if (h === null) return;
   if (event.kind === 'own-checkpoint' && h.phase === 'checkpoint') {
-    if (event.ok) enter(k, h, 'mark');
+    if (event.ok) enter(k, h, 'pause');
     else fail(k, turn, h, `the checkpoint failed: ${event.detail}`);
   }
+  if (event.kind === 'pools-paused' && h.phase === 'pause' && h.sent) {
+    if (!event.ok) return fail(k, turn, h, event.detail);
+    note(k, turn, 'pools-paused', { tookMs: Math.round(k.now - h.since) });
+    enter(k, h, 'mark');
+  }
+  if (event.kind === 'pools-resumed' && h.phase === 'resume' && h.sent) enter(k, h, 'tell');
   if (arrived === null || arrived.voter !== k.settings.name || arrived.command.kind !== 'write-request')
     return;
   if (arrived.answer.kind === 'busy') {

@@ -249,6 +249,7 @@ export function ingestMaster(
   arrived: Arrived | null,
 ): void {
   if (event.kind === 'own-probe' && event.alive) m.ownAliveAt = k.now;
+  if (event.kind === 'hook-done' && event.hook === 'after') m.commandRuns = false;
   ingestHandover(k, turn, m, event, arrived);
   if (arrived === null) return;
   if (arrived.voter === k.settings.name && arrived.answer.kind === 'observed') {

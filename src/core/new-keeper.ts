@@ -55,6 +55,7 @@ export function newKeeper(settings: CoreSettings, now: number): Keeper {
     saidPaused: false,
     overruledIn: null,
     handoverTrouble: null,
+    poolsPaused: null,
     yields: null,
     brokenElections: 0,
     said: new Map(),

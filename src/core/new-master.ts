@@ -9,6 +9,7 @@ export function newMaster(k: Keeper, oldMaster: string | null, fileWish: string 
     since: k.now,
     oldMaster,
     handover: null,
+    commandRuns: false,
     lapsedAt: null,
     change: null,
     changeAfter: k.now,

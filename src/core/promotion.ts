@@ -199,6 +199,7 @@ export function won(k: Keeper, turn: Turn, e: Election): void {
   k.leads = true;
   k.role = newMaster(k, promoted ? e.oldMaster : null, promoted ? e.file : undefined);
   if (promoted) {
+    k.role.commandRuns = true;
     const newMasterName = k.settings.name;
     turn.effects.push({
       kind: 'run-hook',

@@ -92,6 +92,11 @@ export const reasons = {
   'handed-over': '{target} has everything up to {end}; giving it the votes',
   'handover-broken-off':
     'handing over to {target} is broken off: {why}; starting this server again as master',
+  'pools-paused': 'PgBouncer is paused after {tookMs} ms; clients wait',
+  'pools-resumed': 'PgBouncer is resumed: {resumed} of {named} were paused',
+  'pools-resume-failed': 'PgBouncer is not resumed: {detail}; it is tried on',
+  'pools-paused-too-long':
+    'PgBouncer has been paused for {forMs} ms and nobody is known to have taken over; resuming it',
   'handover-received': '{master} hands over to this node; electing at once',
   'cluster-paused': 'the cluster is paused: nobody is promoted or fenced by itself',
   'cluster-resumed': 'the pause is over',
@@ -156,6 +161,8 @@ const warnings: ReadonlySet<ReasonCode> = new Set<ReasonCode>([
   'switchover-refused',
   'switchover-failed',
   'handover-broken-off',
+  'pools-resume-failed',
+  'pools-paused-too-long',
   'cluster-paused',
   'pause-overruled',
   'lease-lapsed-paused',

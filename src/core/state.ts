@@ -12,6 +12,7 @@
 import type { Command, SyncRow, WitnessKey } from './effects.js';
 import type { Answer } from './events.js';
 import type { Handover } from './handover.js';
+import type { HandoverStop } from './handover-stop.js';
 import type { Lsn } from './lsn.js';
 import type { Heirs } from './membership.js';
 import type { ReasonCode, ReasonRecord } from './reasons.js';
@@ -152,6 +153,8 @@ export interface Master {
   readonly since: number;
   readonly oldMaster: string | null;
   handover: Handover | null;
+  /** after_command runs: it may point clients here. */
+  commandRuns: boolean;
   /** The lease lapsed in a pause, and this server went on. */
   lapsedAt: number | null;
   change: SyncChange | null;
@@ -229,12 +232,7 @@ export type Role =
         | 'resuming';
       retryAt: number;
       tries: number;
-      handover?: {
-        readonly target: string;
-        end: Lsn | null;
-        /** When the present phase of it began. */
-        phaseAt: number;
-      };
+      handover?: HandoverStop;
       /** It was told that the server is left as it is. */
       saidLeft?: boolean;
     }
@@ -273,6 +271,8 @@ export interface Keeper {
   /** In which epoch an operator ended the pause on this server, the master being gone. */
   overruledIn: number | null;
   handoverTrouble: string | null;
+  /** This worker has paused the PgBouncers for that request, in that epoch, and nobody is known to have resumed them. */
+  poolsPaused: { readonly request: number; readonly epoch: number; readonly until: number } | null;
   /** This node handed over and gives the target time to become master. */
   yields: { readonly epoch: number; readonly target: string; readonly until: number } | null;
   /** Elections in a row that ended with the own session: the next one waits longer each time. */

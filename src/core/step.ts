@@ -31,6 +31,7 @@ import {
   retire,
 } from './own-server.js';
 import { trackPause } from './pause.js';
+import { notePools, watchPools } from './pools.js';
 import { decideRejoin, ingestRejoin } from './rejoin.js';
 import { decideStandby, standbyState } from './standby.js';
 import type { Arrived, Keeper } from './state.js';
@@ -54,6 +55,7 @@ export function step(k: Keeper, event: KeeperEvent, now: number): Turn {
   forgetForced(k);
   void arrived;
   warnOfTwoNodes(k, turn);
+  watchPools(k, turn);
   renewVotes(k, turn);
   report(k, turn);
   openLinks(k, turn);
@@ -72,6 +74,7 @@ function ingest(k: Keeper, turn: Turn, event: KeeperEvent): Arrived | null {
     const { hook, event: cause, detail } = event;
     note(k, turn, event.ok ? 'command-done' : 'command-failed', { hook, event: cause, detail });
   }
+  notePools(k, turn, event);
   const arrived = ingestLink(k, turn, event);
   if (arrived !== null) {
     ingestVote(k, turn, arrived);

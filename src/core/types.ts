@@ -152,6 +152,8 @@ export interface CoreSettings {
   readonly priority: number;
   readonly startupGraceMs: number;
   readonly fencingCommand: boolean;
+  /** How long a PAUSE of the PgBouncers may take; 0 = none is named. */
+  readonly poolPauseMs: number;
   /** Seed of the worker's random pauses. */
   readonly seed: number;
 }

@@ -13,6 +13,8 @@ export interface OpenOptions {
   readonly connectTimeoutMs: number;
   /** A connection that speaks the streaming protocol's commands, as pg_basebackup and WAL receivers use. */
   readonly replication?: boolean;
+  /** Of a PgBouncer: it knows no SQL. */
+  readonly adminConsole?: boolean;
 }
 
 /** A connection string that cannot be used, or asks for something this program cannot give. */
@@ -169,7 +171,7 @@ export async function openClient(conninfo: string, options: OpenOptions): Promis
     client.on('error', () => undefined);
     try {
       await client.connect();
-      if (options.replication !== true) await client.query(ownSearchPath);
+      if (options.replication !== true && options.adminConsole !== true) await client.query(ownSearchPath);
       return client;
     } catch (error) {
       discardClient(client);

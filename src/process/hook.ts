@@ -53,7 +53,8 @@ export class CommandHooks implements Hooks {
 
   #finished(call: HookCall, ok: boolean, detail: string, tookMs: number, ran = false): void {
     if (ran) this.#options.log({ hook: call.hook, event: call.event, ok, detail, tookMs });
-    if (ran || call.hook === 'fencing')
+    // The core waits for these two, also where there is none.
+    if (ran || call.hook !== 'async')
       this.#emit({ kind: 'hook-done', hook: call.hook, event: call.event, ok, detail, ran });
   }
 

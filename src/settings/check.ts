@@ -5,6 +5,7 @@
 import { parseConninfo } from '../core/conninfo.js';
 import { formatDuration, parseDuration } from '../core/duration.js';
 import { holdNames } from '../core/types.js';
+import { parseConsoles } from './pgbouncer.js';
 import { type LogLevel, logLevels, type SettingName, type Settings } from './settings.js';
 import { describeSource, type SettingEntry } from './sources.js';
 
@@ -20,6 +21,9 @@ const shortestKeepaliveMs = 50;
 /** The margin between two ideas of one lease is at least 20 ms, and a lease is renewed every third of it. */
 const shortestLeaseMs = 150;
 
+/** Of a PAUSE. Clients that wait for longer than query_wait_timeout (120 s) get errors from PgBouncer. */
+const shortestPauseMs = 100;
+const longestPauseMs = 60_000;
 /** 100 years: no timer counts it. */
 const longestRetentionMs = 36_500 * 86_400_000;
 /** PostgreSQL's units. */
@@ -141,6 +145,8 @@ export function judge(given: ReadonlyMap<SettingName, SettingEntry>, found: Give
     stopCommand: read.text('stop_command'),
     commandTimeoutMs: read.duration('command_timeout', 1),
     startupGraceMs: read.duration('startup_grace', 0),
+    pgbouncer: readConsoles(read, given),
+    pgbouncerTimeoutMs: read.duration('pgbouncer_timeout', shortestPauseMs, longestPauseMs),
     eventRetentionMs: read.duration('event_retention', 0, longestRetentionMs),
     lostWalLimitBytes: read.size('lost_wal_limit'),
     logLevel,
@@ -171,6 +177,16 @@ function readNodeName(read: Reader, given: ReadonlyMap<SettingName, SettingEntry
   const problem = nodeNameProblem(name);
   if (problem !== null) read.refuse('node_name', problem);
   return name;
+}
+
+/** The text is not repeated: it may hold a password. */
+function readConsoles(read: Reader, given: ReadonlyMap<SettingName, SettingEntry>): readonly string[] {
+  const entry = given.get('pgbouncer');
+  const parsed = parseConsoles(entry?.text ?? '');
+  if (parsed.kind === 'consoles') return parsed.conninfos;
+  const where = entry === undefined ? '' : ` (${describeSource(entry.source)})`;
+  read.problems.push(`pg_keeper.pgbouncer${where}: ${parsed.message}`);
+  return [];
 }
 
 /** 2/3 of T, in whole ms. */

@@ -23,6 +23,10 @@ export interface Settings {
   readonly stopCommand: string;
   readonly commandTimeoutMs: number;
   readonly startupGraceMs: number;
+  /** Conninfos of PgBouncer's admin consoles. May hold passwords. */
+  readonly pgbouncer: readonly string[];
+  /** Longest wait for a PAUSE. */
+  readonly pgbouncerTimeoutMs: number;
   /** Older rows of pgkeeper.events are deleted by the master's worker; 0 = none. */
   readonly eventRetentionMs: number;
   /** 0 = nothing is kept. */
@@ -54,6 +58,8 @@ export type SettingName =
   | 'stop_command'
   | 'command_timeout'
   | 'startup_grace'
+  | 'pgbouncer'
+  | 'pgbouncer_timeout'
   | 'event_retention'
   | 'lost_wal_limit'
   | 'log_level'
@@ -171,6 +177,19 @@ export const definitions: readonly Definition[] = [
     meaning: 'how long a worker that never saw the master waits for it, so that a slow boot is no failover',
   },
   {
+    name: 'pgbouncer',
+    fallback: '',
+    value: 'CONNINFO',
+    meaning:
+      'admin consoles of PgBouncers, paused around a switchover; several: separated by ; or a new line',
+  },
+  {
+    name: 'pgbouncer_timeout',
+    fallback: '5s',
+    value: 'DURATION',
+    meaning: 'how long a PAUSE waits for open transactions; then the switchover fails',
+  },
+  {
     name: 'event_retention',
     fallback: '90d',
     value: 'DURATION',
@@ -236,6 +255,7 @@ export function coreSettingsOf(settings: Settings, seed: number = randomInt(1, 2
     priority: settings.priority,
     startupGraceMs: settings.startupGraceMs,
     fencingCommand: settings.fencingCommand !== '',
+    poolPauseMs: settings.pgbouncer.length > 0 ? settings.pgbouncerTimeoutMs : 0,
     seed,
   };
 }

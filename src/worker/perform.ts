@@ -32,6 +32,10 @@ export function perform(effect: Effect, ports: Ports, conninfoOf: (voter: string
       return ports.server.checkpoint(effect.deadlineMs);
     case 'stop-server':
       return ports.server.stop(effect.deadlineMs);
+    case 'pause-pools':
+      return ports.pools.pause(effect.deadlineMs);
+    case 'resume-pools':
+      return ports.pools.resume();
     case 'rejoin-server':
       return ports.server.rejoin(effect.source, effect.mode, effect.follow);
     case 'end-wal-receiver':

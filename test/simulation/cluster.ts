@@ -6,6 +6,7 @@ import { Writer } from './clients.js';
 import { type Configuration, canonical } from './configuration.js';
 import { Host, type WorkerClass } from './host.js';
 import { type Machine, Network } from './network.js';
+import type { Pool } from './pools-model.js';
 import { Random } from './random.js';
 import { Server } from './server.js';
 import { heardFatal } from './sessions-model.js';
@@ -34,6 +35,7 @@ export class Cluster implements Surroundings {
   readonly witnesses: Server[] = [];
   readonly watcher: Checkers;
   readonly flags = new Map<Branch, string>();
+  readonly pool: Pool = { paused: false };
   /** Witnesses added anew so far. */
   added = 0;
   /** Requests asked so far. */

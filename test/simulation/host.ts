@@ -11,6 +11,7 @@ import { GuardModel } from './guard-model.js';
 import { HostClock } from './host-clock.js';
 import type { Machine } from './network.js';
 import { OwnServerModel } from './own-server-model.js';
+import { PoolsModel } from './pools-model.js';
 import { ProbeModel } from './probe-model.js';
 import type { Server } from './server.js';
 import { SessionsModel } from './sessions-model.js';
@@ -150,6 +151,7 @@ export class Host implements Machine {
       },
       server: this.#ownServer,
       guard: this.guard.newLink(),
+      pools: new PoolsModel(this, guarded),
       hooks: { run: (call) => this.#hook(call, guarded) },
       log: {
         decision: (record, state) => {
@@ -161,16 +163,13 @@ export class Host implements Machine {
   }
 
   #hook(call: HookCall, emit: Emit): void {
-    if (call.hook !== 'fencing') return;
-    this.world.after(this.world.random.tail(100, 3000), () =>
-      emit({
-        kind: 'hook-done',
-        hook: 'fencing',
-        event: call.event,
-        ok: this.hookWorks,
-        detail: this.hookWorks ? '' : 'exit code 1',
-        ran: true,
-      }),
+    const { hook, event } = call;
+    if (hook === 'async') return;
+    const isFencing = hook === 'fencing';
+    const ok = !isFencing || this.hookWorks;
+    const detail = ok ? '' : 'exit code 1';
+    this.world.after(isFencing || this.settings.poolPauseMs > 0 ? this.world.random.tail(100, 3000) : 0, () =>
+      emit({ kind: 'hook-done', hook, event, ok, detail, ran: isFencing }),
     );
   }
 

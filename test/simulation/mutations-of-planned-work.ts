@@ -15,6 +15,17 @@ export const mutationsOfPlannedWork: readonly Mutation[] = [
     seeds: [25, 62, 173],
   },
   {
+    name: 'clients that somebody else paused are not resumed',
+    replacements: one('core/handover.js', "if (namesPools(k))\n        enter(k, h, 'resume');", ''),
+    caughtBy: ['L1'],
+    nodes: 3,
+    kinds: ['kill-worker', 'crash-server', 'power-off'],
+    ambushCodes: ['pools-paused'],
+    settings: { poolPauseMs: 5000 },
+    operations: ['switchover', 'switchover-to'],
+    seeds: [1],
+  },
+  {
     name: 'a pause counts before it is on a majority',
     replacements: one('core/plan.js', 'return shown.length >= needed;', 'return true;'),
     caughtBy: ['S1'],

@@ -77,12 +77,14 @@ export function topologyOf(seed: number): Topology {
   else wishes.push(`ANY 2 (${names})`);
   const quorum = random.pick(['auto', 'strict'] as const);
   const pace = random.pick([paces.quick, paces.usual, paces.usual, paces.slow]);
+  // From numbers of its own, so that the other half of the seeds stays as it was.
+  const poolPauseMs = new Random(seed, 5).pick([0, 5000]);
   return {
     nodes,
     witnesses,
     wish: random.pick(wishes),
     // While the only witness of two nodes is replaced, auto would mean: no guarantees.
-    settings: { ...defaultSettings, ...pace, quorum: nodes === 2 ? 'strict' : quorum },
+    settings: { ...defaultSettings, ...pace, quorum: nodes === 2 ? 'strict' : quorum, poolPauseMs },
     latencyMs: random.pick([0.2, 0.3, 0.5, 2, 15]),
     clockError: random.pick([0, 0.001, 0.015]),
   };
@@ -228,6 +230,7 @@ export function problemOf(cluster: Cluster): string | null {
     return `${master.name} is writable, the registry says ${row?.master}`;
   const request = openRequest(row);
   if (pauseOf(row) !== null) return 'the cluster is paused';
+  if (cluster.pool.paused) return 'PgBouncer is paused';
   if (request !== null) return `request ${request.id} is ${request.state}`;
   if (!/^master:(connected|async)$/.test(master.state)) return `${master.name} is ${master.state}`;
   const registered = new Set(row.nodes.map((node) => node.name));

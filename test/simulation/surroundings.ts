@@ -1,6 +1,7 @@
 /** What a modelled server knows of the world around it. */
 import type { Registry } from '../../src/core/types.js';
 import type { Network } from './network.js';
+import type { Pool } from './pools-model.js';
 import type { WalSender } from './replication.js';
 import type { Server } from './server.js';
 import type { Branch } from './wal.js';
@@ -21,6 +22,7 @@ export interface Surroundings {
   readonly world: World;
   readonly network: Network;
   readonly watcher: ServerWatcher;
+  readonly pool: Pool;
   serverNamed(name: string): Server | undefined;
   newBranch(tli: number, parent: Branch | null, forkLsn: number, writer: string): Branch;
   /** is_nextmaster and is_sync as last written on a branch. */

@@ -10,6 +10,7 @@ export const defaultSettings: Omit<CoreSettings, 'name' | 'seed'> = {
   priority: 100,
   startupGraceMs: 30_000,
   fencingCommand: false,
+  poolPauseMs: 0,
 };
 
 export const settingsOfN1: CoreSettings = { ...defaultSettings, name: 'n1', seed: 1 };

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Judged, judge, nodeNameProblem } from '../../src/settings/check.js';
+import { maskConsoles } from '../../src/settings/pgbouncer.js';
 import { coreSettingsOf, type SettingName } from '../../src/settings/settings.js';
 import { mergeEntries } from '../../src/settings/sources.js';
 
@@ -42,6 +43,46 @@ test('events may be kept longer than any timer counts, or for ever', () => {
   assert.equal(retention('0'), 0);
   assert.match(problemsOf({ event_retention: '40000d' })[0] ?? '', /too long; at most 36500d/);
   assert.match(problemsOf({ startup_grace: '90d' })[0] ?? '', /too long/);
+});
+
+test('PgBouncers are named by one admin console each', () => {
+  const consoles = (text: string) => judged({ node_name: 'n1', pgbouncer: text }).settings?.pgbouncer;
+  assert.deepEqual(consoles(''), []);
+  assert.deepEqual(consoles("host=a port=6432 user=k password='x;y z' ;\n host=b port=6432 user=k\n"), [
+    "host=a port=6432 user=k password='x;y z' dbname=pgbouncer",
+    'host=b port=6432 user=k dbname=pgbouncer',
+  ]);
+  assert.deepEqual(consoles('postgresql://k:p@a:6432/pgbouncer'), [
+    'user=k password=p dbname=pgbouncer host=a port=6432',
+  ]);
+  const refused = (text: string) => problemsOf({ pgbouncer: text })[0] ?? '';
+  assert.match(
+    refused('host=a user=k'),
+    /pg_keeper\.pgbouncer \(--pgbouncer\): port missing; each PgBouncer needs/,
+  );
+  assert.match(refused('host=a port=1 user=k; port=2'), /number 2: host, user missing/);
+  assert.match(refused('host=a,b port=1 user=k'), /separated by ;/);
+  assert.match(refused('host=a port=1 user=k dbname=app'), /the admin console is dbname=pgbouncer/);
+  assert.match(refused('host=a port=1 user=k; host=a port=1 user=l'), /a:1 is named twice/);
+  assert.doesNotMatch(refused('host=a password=geheim'), /geheim/);
+  assert.doesNotMatch(refused('host=a user=k port=1 password=ge heim'), /heim/);
+  assert.match(problemsOf({ pgbouncer_timeout: '2min' })[0] ?? '', /at most 1min/);
+});
+
+test('what is shown of PgBouncers holds no password', () => {
+  const shown = maskConsoles("host=a port=1 user=k password='x;y z';postgresql://k:geheim@b:2/pgbouncer");
+  assert.doesNotMatch(shown, /x;y|geheim/);
+  assert.match(shown, /host=a.*@b:2/);
+});
+
+test('the decisions know whether there is a PgBouncer', () => {
+  const core = (given: Given) => {
+    const { settings } = judged({ node_name: 'n1', ...given });
+    assert.ok(settings !== null);
+    return coreSettingsOf(settings, 1).poolPauseMs;
+  };
+  assert.equal(core({}), 0);
+  assert.equal(core({ pgbouncer: 'host=a port=1 user=k', pgbouncer_timeout: '2s' }), 2000);
 });
 
 test('a missing name is a problem that says where it belongs', () => {
