@@ -44,7 +44,8 @@ test('a run that breaks a rule is shrunk to one that breaks the same rule with f
       if (rule === undefined) continue;
       const smaller = shrink(options, rule);
       assert.ok(smaller.only.length < whole.faults.length);
-      assert.equal(run({ ...options, ...smaller, stopAtFirst: true }).violations[0]?.rule, rule);
+      const { violations } = run({ ...options, ...smaller, stopAtFirst: true });
+      assert.ok(violations.some((found) => found.rule === rule));
       return;
     }
     assert.fail('no seed broke a rule');
