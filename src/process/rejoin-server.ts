@@ -4,6 +4,7 @@
  */
 import { ballotConninfo, ballotOf } from '../core/following.js';
 import { openClient, queryWithDeadline } from '../postgres/connect.js';
+import { usableSlot } from '../postgres/observation.js';
 import { findMaster } from './known-nodes.js';
 import type { LostWal } from './lost-wal.js';
 import type { ServerControl } from './server-control.js';
@@ -49,7 +50,7 @@ async function hasSlot(source: string, slot: string): Promise<boolean> {
     try {
       const { rows } = await queryWithDeadline(
         client,
-        'select from pg_replication_slots where slot_name = $1',
+        `select from pg_replication_slots where slot_name = $1 and ${usableSlot}`,
         [slot],
         askBoundMs,
       );

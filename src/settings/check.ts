@@ -143,6 +143,7 @@ export function judge(given: ReadonlyMap<SettingName, SettingEntry>, found: Give
     startupGraceMs: read.duration('startup_grace', 0),
     eventRetentionMs: read.duration('event_retention', 0, longestRetentionMs),
     lostWalLimitBytes: read.size('lost_wal_limit'),
+    manageSlots: read.boolean('manage_slots'),
     logLevel,
     ownConninfo: conninfo,
     dataDirectory: found.dataDirectory,
