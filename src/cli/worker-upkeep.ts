@@ -3,8 +3,8 @@
  * replication slots right? Tells the log what changed. Decides nothing, and nothing waits for it.
  */
 import type { Logger } from '../logging.js';
-import { describeDone, type SlotReport, tendSlots } from '../postgres/slots.js';
 import { type InstalledSchema, judgeSchema } from '../postgres/schema-version.js';
+import { describeDone, type SlotReport, tendSlots } from '../postgres/slots.js';
 import { eventBatch, lookAfter, withUpkeepSession } from '../postgres/upkeep.js';
 import type { Settings } from '../settings/settings.js';
 import type { WorkerView } from '../worker/worker.js';
@@ -103,8 +103,7 @@ export class WorkerUpkeep {
     const text = verdict.kind === 'usable' ? '' : `${verdict.reason}; ${verdict.mend}`;
     if (text === this.#schemaSaid) return;
     this.#schemaSaid = text;
-    if (verdict.kind === 'usable')
-      logger.info(`the installed objects have version ${verdict.version} now`);
+    if (verdict.kind === 'usable') logger.info(`the installed objects have version ${verdict.version} now`);
     else logger.warn(`${text}${verdict.kind === 'differs' ? '; the worker goes on with them' : ''}`);
   }
 
@@ -112,7 +111,7 @@ export class WorkerUpkeep {
     const { logger } = this.#options;
     for (const action of done) {
       const text = describeDone(action);
-      if (text !== null) logger[action.kind === 'remake' ? 'warn' : 'info'](text);
+      if (text !== null) logger[action.kind === 'remake' && action.since === 'lost' ? 'warn' : 'info'](text);
     }
     const text = failures.join('; ');
     if (text !== '' && text !== this.#failuresSaid) logger.warn(text);

@@ -13,7 +13,7 @@ export interface Slot {
   readonly active: boolean;
   /** Its WAL was removed, since it held more than max_slot_wal_keep_size. */
   readonly lost: boolean;
-  /** Of a standby with hot_standby_feedback: rows that vacuum may not remove. */
+  /** By the word of a standby with hot_standby_feedback: rows that vacuum may not remove. */
   readonly holdsRows: boolean;
   /** null = it holds no WAL. */
   readonly restart: Lsn | null;
@@ -40,7 +40,8 @@ export interface OwnSlotLook extends SlotLook {
 }
 
 export type SlotAction =
-  | { readonly kind: 'make' | 'remake' | 'drop' | 'free-rows'; readonly slot: string }
+  | { readonly kind: 'make' | 'drop'; readonly slot: string }
+  | { readonly kind: 'remake'; readonly slot: string; readonly since: 'lost' | 'holds-rows' }
   | { readonly kind: 'advance'; readonly slot: string; readonly to: Lsn }
   /** primary_slot_name of this server; '' = none. */
   | { readonly kind: 'stream-by'; readonly slot: string };
@@ -71,14 +72,12 @@ function actionsFor(own: OwnSlotLook, master: SlotLook | null, node: string): re
   if (slot === undefined) return [{ kind: 'make', slot: name }];
   // Whoever uses it moves it.
   if (slot.active) return [];
-  if (slot.lost) return [{ kind: 'remake', slot: name }];
+  if (slot.lost) return [{ kind: 'remake', slot: name, since: 'lost' }];
+  // Left from when this server was master: nobody would ever take that word back, and the master gets it from here.
+  if (own.inRecovery && slot.holdsRows) return [{ kind: 'remake', slot: name, since: 'holds-rows' }];
   if (slot.restart === null) return [];
   const to = own.inRecovery ? positionOnMaster(own, master, node) : own.streams.get(node);
-  return [
-    // It would hold them for as long as the node is away, and on a standby for ever.
-    ...(slot.holdsRows ? [{ kind: 'free-rows', slot: name } as const] : []),
-    ...(to !== undefined && to > slot.restart ? [{ kind: 'advance', slot: name, to } as const] : []),
-  ];
+  return to !== undefined && to > slot.restart ? [{ kind: 'advance', slot: name, to }] : [];
 }
 
 /** From where on the node may want WAL; undefined = not known, so everything is kept. */

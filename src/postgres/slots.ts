@@ -91,7 +91,7 @@ export async function tendSlots(
 
 /** What was done, for a log; null where it is a matter of course. */
 export function describeDone(action: SlotAction): string | null {
-  return action.kind === 'advance' || action.kind === 'free-rows' ? null : describe(action);
+  return action.kind === 'advance' ? null : describe(action);
 }
 
 function describe(action: SlotAction): string {
@@ -99,11 +99,9 @@ function describe(action: SlotAction): string {
     case 'make':
       return `slot ${action.slot}: made`;
     case 'remake':
-      return `slot ${action.slot}: made anew, since it was lost (it held more WAL than max_slot_wal_keep_size)`;
+      return `slot ${action.slot}: made anew, since it ${action.since === 'lost' ? 'was lost (it held more WAL than max_slot_wal_keep_size)' : 'held rows from when this server was master'}`;
     case 'drop':
       return `slot ${action.slot}: dropped`;
-    case 'free-rows':
-      return `slot ${action.slot}: freed of the rows that it held`;
     case 'advance':
       return `slot ${action.slot}: moved on`;
     case 'stream-by':
@@ -167,16 +165,6 @@ async function perform(
         formatLsn(action.to),
       ]);
       return true;
-    case 'free-rows': {
-      // A copy has the WAL of its original and not the rows.
-      const copy = `'pgkeeper_copy_' || pg_backend_pid()`;
-      const copied = (from: string, to: string, temporary: boolean) =>
-        `select pg_copy_physical_replication_slot(${from}, ${to}, ${temporary})`;
-      await run(
-        `${copied(slot, copy, true)}; ${drop}; ${copied(copy, slot, false)}; select pg_drop_replication_slot(${copy})`,
-      );
-      return true;
-    }
     case 'stream-by':
       return streamBy(client, action.slot, seen, deadlineMs);
   }
