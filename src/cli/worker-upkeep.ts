@@ -2,9 +2,10 @@
  * The worker's upkeep, every 10 s: has the server reloaded its files, which objects are installed, are there old events, are the
  * replication slots right? Tells the log what changed. Decides nothing, and nothing waits for it.
  */
+import type { SlotAction } from '../core/slot-plan.js';
 import type { Logger } from '../logging.js';
 import { type InstalledSchema, judgeSchema } from '../postgres/schema-version.js';
-import { describeDone, type SlotReport, tendSlots } from '../postgres/slots.js';
+import { describeAction, type SlotReport, tendSlots } from '../postgres/slots.js';
 import { eventBatch, lookAfter, withUpkeepSession } from '../postgres/upkeep.js';
 import type { Settings } from '../settings/settings.js';
 import type { WorkerView } from '../worker/worker.js';
@@ -51,11 +52,15 @@ export class WorkerUpkeep {
     this.#timer = null;
   }
 
-  /** Something has changed that slots depend on: the next time need not be awaited. */
+  /**
+   * Something has changed that slots depend on: the next time need not be awaited. Standbys come after the master, which makes the
+   * slots they look for, and not at the same time, since each starts its WAL receiver anew.
+   */
   soon(): void {
     if (this.#timer === null) return;
     if (this.#soon !== null) clearTimeout(this.#soon);
-    this.#soon = setTimeout(() => this.#poll(), soonMs);
+    const isMaster = this.#view.state.startsWith('master:');
+    this.#soon = setTimeout(() => this.#poll(), isMaster ? soonMs : (1.5 + Math.random()) * soonMs);
   }
 
   /** A new role or another number of nodes brings the next time forward. */
@@ -109,10 +114,7 @@ export class WorkerUpkeep {
 
   #saySlots({ done, failures }: SlotReport): void {
     const { logger } = this.#options;
-    for (const action of done) {
-      const text = describeDone(action);
-      if (text !== null) logger[action.kind === 'remake' && action.since === 'lost' ? 'warn' : 'info'](text);
-    }
+    for (const action of done) logger[levelOf(action)](describeAction(action));
     const text = failures.join('; ');
     if (text !== '' && text !== this.#failuresSaid) logger.warn(text);
     this.#failuresSaid = text;
@@ -122,6 +124,11 @@ export class WorkerUpkeep {
 /** No election is near, so that nothing of its time is taken, and no slot changes under it. */
 function isCalm({ state, hasRole }: WorkerView): boolean {
   return hasRole && /^(master:.*|standby:(connected|ready))$/.test(state);
+}
+
+function levelOf(action: SlotAction): 'debug' | 'info' | 'warn' {
+  if (action.kind === 'advance') return 'debug';
+  return action.kind === 'remake' && action.since === 'lost' ? 'warn' : 'info';
 }
 
 function failed(error: unknown): SlotReport {

@@ -81,7 +81,7 @@ export async function tendSlots(
       const { code } = error as { readonly code?: string };
       // Somebody has begun to stream by it since the look.
       if (code === '55006') continue;
-      failures.push(`${describe(action)} failed: ${textOf(error)}`);
+      failures.push(`${describeAction(action)} failed: ${textOf(error)}`);
       // No answer of the server: the session is of no use any more.
       if (code === undefined) break;
     }
@@ -89,12 +89,8 @@ export async function tendSlots(
   return { done, failures };
 }
 
-/** What was done, for a log; null where it is a matter of course. */
-export function describeDone(action: SlotAction): string | null {
-  return action.kind === 'advance' ? null : describe(action);
-}
-
-function describe(action: SlotAction): string {
+/** For a log. */
+export function describeAction(action: SlotAction): string {
   switch (action.kind) {
     case 'make':
       return `slot ${action.slot}: made`;
@@ -103,7 +99,7 @@ function describe(action: SlotAction): string {
     case 'drop':
       return `slot ${action.slot}: dropped`;
     case 'advance':
-      return `slot ${action.slot}: moved on`;
+      return `slot ${action.slot}: moved to ${formatLsn(action.to)}`;
     case 'stream-by':
       return action.slot === '' ? 'streaming without a slot' : `streaming by slot ${action.slot}`;
   }

@@ -153,7 +153,7 @@ describe('replication slots of three servers', { concurrency: false }, () => {
       `the slots on ${one.name} have moved`,
       async () =>
         (await one.server.query('checkpoint')) &&
-        Number((await slotOf(two.name, one)).restart) >= before + 3 * segment &&
+        Number((await slotOf(two.name, one)).restart) >= before + 2 * segment &&
         Number((await slotOf(master.name, one)).restart) > masters,
       boundMs,
       200,
