@@ -46,6 +46,7 @@ describe('replication slots of three servers', { concurrency: false }, () => {
         max_wal_size: '32MB',
         hot_standby_feedback: 'on',
         wal_receiver_status_interval: '1s',
+        'pg_keeper.startup_grace': '1s',
       },
     });
   });
