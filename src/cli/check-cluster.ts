@@ -2,6 +2,7 @@
 import { formatDuration } from '../core/duration.js';
 import type { Reach, ServerFacts } from './check-facts.js';
 import { findingsOfQuorum } from './check-quorum.js';
+import { slotFindings } from './check-slots.js';
 import { answered, type ClusterLook, settingsOfNode } from './cluster-look.js';
 import { failureText } from './failure-text.js';
 import { about, type Finding } from './finding.js';
@@ -20,6 +21,7 @@ export function findingsOfCluster(
     ...timeFindings(cluster),
     ...clockFindings(cluster),
     ...reachFindings(cluster, reach),
+    ...slotFindings(cluster, facts),
     ...findingsOfQuorum(cluster),
   ];
 }

@@ -14,6 +14,11 @@ export interface Streaming {
   readonly state: string | null;
 }
 
+export interface ServerSlot {
+  readonly name: string;
+  readonly lost: boolean;
+}
+
 export interface ServerFacts {
   /** Registered name, or how the server is called in messages. */
   readonly name: string;
@@ -38,6 +43,8 @@ export interface ServerFacts {
     readonly name: string | null;
   } | null;
   readonly streaming: readonly Streaming[];
+  /** Replication slots of every kind. */
+  readonly slots: readonly ServerSlot[];
   readonly replayPaused: boolean;
   /** synchronous_standby_names of the user's own files, when this role may read them. */
   readonly syncWish: string | null;
@@ -52,6 +59,8 @@ const settingNames = [
   'data_checksums',
   'full_page_writes',
   'max_wal_senders',
+  'max_replication_slots',
+  'max_slot_wal_keep_size',
   'max_connections',
   'max_worker_processes',
   'max_prepared_transactions',
@@ -78,6 +87,8 @@ select current_setting('server_version') as version, current_setting('server_ver
   (select json_build_object('status', w.status, 'host', w.sender_host, 'port', w.sender_port, 'conninfo', w.conninfo)
    from pg_stat_wal_receiver w) as receiver,
   (select json_agg(json_build_object('name', application_name, 'state', state)) from pg_stat_replication) as streaming,
+  (select json_agg(json_build_object('name', slot_name, 'lost', wal_status is not distinct from 'lost')) from pg_replication_slots
+   where not temporary) as slots,
   case when pg_is_in_recovery() then pg_is_wal_replay_paused() else false end as replay_paused,
   current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
     - (select count(*)::int from pg_stat_activity where backend_type = 'client backend') as free_connections
@@ -152,6 +163,7 @@ interface FactsRow {
     conninfo: string | null;
   } | null;
   readonly streaming: readonly Streaming[] | null;
+  readonly slots: readonly ServerSlot[] | null;
   readonly replay_paused: boolean;
   readonly free_connections: number;
 }
@@ -186,6 +198,7 @@ export async function factsOf(client: pg.Client, name: string): Promise<ServerFa
     schema,
     receiver: row.receiver === null ? null : { ...row.receiver, name: receiverName(row.receiver.conninfo) },
     streaming: row.streaming ?? [],
+    slots: row.slots ?? [],
     replayPaused: row.replay_paused,
     syncWish: (wish[0]?.['setting'] as string | null | undefined) ?? null,
     freeConnections: row.free_connections,

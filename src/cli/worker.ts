@@ -8,8 +8,6 @@ import type { Emit, Ports } from '../ports.js';
 import { PostgresNotifications } from '../postgres/notifications.js';
 import { PgBouncerPools } from '../postgres/pools.js';
 import { PostgresProbe } from '../postgres/probe.js';
-import { judgeSchema } from '../postgres/schema-version.js';
-import { eventBatch, lookAfter, type Upkeep } from '../postgres/upkeep.js';
 import { PostgresVoterSessions } from '../postgres/voter-sessions.js';
 import { systemClock } from '../process/clock.js';
 import { GuardLink } from '../process/guard-link.js';
@@ -25,12 +23,8 @@ import { CommandFailure, type ExitCode, exitCodes } from './exit-codes.js';
 import { handOver } from './handover-at-stop.js';
 import { shownSettings } from './shown-settings.js';
 import { usableSettings } from './usable-settings.js';
-import { programVersion } from './version.js';
+import { WorkerUpkeep } from './worker-upkeep.js';
 
-/** How often a worker looks after its server: has it reloaded its files, does it answer at last? */
-const upkeepMs = 10_000;
-/** Between two looks for old events where there was not a whole batch of them. */
-const retentionPauseMs = 600_000;
 /** Ending sessions takes a moment; a frozen server must not hold up the end of the worker. */
 const stopBoundMs = 3000;
 /** Whatever the worker waits for then, it has started: systemd need not wait for a server that is down. */
@@ -56,15 +50,12 @@ class Daemon {
   readonly #logger: Logger;
   readonly #worker: Worker;
   readonly #service: ServiceManager;
+  readonly #upkeep: WorkerUpkeep;
   /** The name, the place and the way to the server stay as they were at the start. */
   #settings: Settings;
   #core: CoreSettings;
   #serverAsked: boolean;
-  #confLoadedAt: string | null = null;
-  #schemaSaid = '';
   #shownState = '';
-  #retentionAt = 0;
-  #polling = false;
   #stopping = false;
   readonly #handover: boolean;
   #told = false;
@@ -77,6 +68,14 @@ class Daemon {
     this.#serverAsked = loaded.server.kind === 'asked';
     this.#logger = createLogger(settings.logLevel, settings.nodeName, process.stdout.isTTY === true);
     this.#service = new ServiceManager(process.env, (message) => this.#logger.warn(message));
+    this.#upkeep = new WorkerUpkeep({
+      settings: () => this.#settings,
+      logger: this.#logger,
+      // Settings count from the server's reload on, as everywhere in PostgreSQL; a worker started first reads them late.
+      onAnswer: (reloaded) => {
+        if (reloaded || !this.#serverAsked) this.#reload();
+      },
+    });
     this.#worker = new Worker(
       this.#core,
       (emit) => this.#ports(emit),
@@ -155,7 +154,7 @@ class Daemon {
       const end = (code: ExitCode) => {
         if (this.#stopping) return;
         this.#stopping = true;
-        clearInterval(timer);
+        this.#upkeep.stop();
         endWatch();
         const bound = new Promise((done) => setTimeout(done, stopBoundMs).unref());
         Promise.race([Promise.all([this.#worker.stop(), this.#service.stopping()]), bound]).then(
@@ -163,7 +162,6 @@ class Daemon {
           () => resolve(code),
         );
       };
-      const timer = setInterval(() => this.#poll(), upkeepMs);
       for (const signal of ['SIGTERM', 'SIGINT'] as const)
         process.on(signal, () => {
           this.#logger.info({ signal }, `worker stops: ${signal}`);
@@ -187,7 +185,7 @@ class Daemon {
       process.on('unhandledRejection', crash);
       this.#logger.info(shownSettings(this.#settings), `settings: T = ${this.#failoverMs()} ms`);
       this.#worker.start();
-      this.#poll();
+      this.#upkeep.start();
       const endWatch = this.#service.watch(() => this.#worker.takesTurns());
       setTimeout(() => this.#service.ready(), readyBoundMs).unref();
     });
@@ -199,7 +197,9 @@ class Daemon {
   }
 
   /** `pg_keeper: n1 (master:connected, 3)`, as in the original; ps shows as much of it as the command line was long. */
-  #show({ state, nodes, hasRole }: WorkerView): void {
+  #show(view: WorkerView): void {
+    const { state, nodes, hasRole } = view;
+    this.#upkeep.show(view);
     this.#shownState = hasRole ? state : '';
     const text = `${this.#settings.nodeName} (${state}, ${nodes})`;
     process.title = `pg_keeper: ${text}`;
@@ -209,42 +209,6 @@ class Daemon {
 
   #failoverMs(): number {
     return this.#core.keepaliveTimeMs * this.#core.keepaliveCount;
-  }
-
-  #poll(): void {
-    if (this.#polling || this.#stopping) return;
-    this.#polling = true;
-    const { ownConninfo, eventRetentionMs } = this.#settings;
-    const tidies = this.#shownState.startsWith('master:') && performance.now() >= this.#retentionAt;
-    const retentionMs = tidies && eventRetentionMs > 0 ? eventRetentionMs : null;
-    lookAfter(ownConninfo, retentionMs, stopBoundMs)
-      .then((upkeep) => this.#takeUpkeep(upkeep, retentionMs !== null))
-      .catch(() => undefined)
-      .finally(() => {
-        this.#polling = false;
-      });
-  }
-
-  /** Settings count from the server's reload on, as everywhere in PostgreSQL; a worker started first reads them late. */
-  #takeUpkeep({ confLoadedAt, schema, deletedEvents }: Upkeep, tidied: boolean): void {
-    const changed = this.#confLoadedAt !== null && this.#confLoadedAt !== confLoadedAt;
-    this.#confLoadedAt = confLoadedAt;
-    if (changed || !this.#serverAsked) this.#reload();
-    if (tidied) {
-      this.#retentionAt = performance.now() + (deletedEvents < eventBatch ? retentionPauseMs : 0);
-      if (deletedEvents > 0) this.#logger.debug({ deletedEvents }, `${deletedEvents} old events deleted`);
-    }
-    // Nothing installed is told elsewhere: it may be meant so.
-    if (schema !== null && schema.kind !== 'missing') this.#saySchema(judgeSchema(schema, programVersion()));
-  }
-
-  #saySchema(verdict: ReturnType<typeof judgeSchema>): void {
-    const text = verdict.kind === 'usable' ? '' : `${verdict.reason}; ${verdict.mend}`;
-    if (text === this.#schemaSaid) return;
-    this.#schemaSaid = text;
-    if (verdict.kind === 'usable')
-      this.#logger.info(`the installed objects have version ${verdict.version} now`);
-    else this.#logger.warn(`${text}${verdict.kind === 'differs' ? '; the worker goes on with them' : ''}`);
   }
 
   #reload(whenDone: () => void = () => undefined): void {
@@ -281,6 +245,7 @@ class Daemon {
     this.#logger.level = next.logLevel;
     this.#logger.info(shownSettings(next), 'settings changed');
     this.#worker.changeSettings(this.#core);
+    this.#upkeep.soon();
   }
 }
 

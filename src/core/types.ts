@@ -135,7 +135,7 @@ export interface Observation {
   readonly registry: Registry | null;
   /** An operator's session here says that the pause is over although no master can write it. */
   readonly overruled: boolean;
-  /** Names of its physical replication slots. */
+  /** Names of the physical replication slots that WAL can be streamed by. */
   readonly slots?: readonly string[];
   /** wal_retrieve_retry_interval comes from the keeper's override. */
   readonly retryOverride: boolean;

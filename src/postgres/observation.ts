@@ -5,6 +5,9 @@ import { cutMark } from '../core/switchover-checks.js';
 import type { Observation, Registry, ReplicationRow, Voter, WorkerTrace } from '../core/types.js';
 import { isOperatorsLock, resumeLockClass } from './operator-lock.js';
 
+/** Slots that WAL can be streamed by; a lost one refuses it. */
+export const usableSlot = `slot_type = 'physical' and not temporary and wal_status is distinct from 'lost'`;
+
 /** The interval an election sets so that no startup process sleeps; seen again, it is the mark of our override. */
 export const shortRetryInterval = '10ms';
 
@@ -46,7 +49,7 @@ select set_config('application_name', $1, false),
   current_setting('synchronous_standby_names') as names,
   coalesce(current_setting('pg_keeper.fenced', true), '') = 'on' as fenced,
   current_setting('wal_retrieve_retry_interval') = '${shortRetryInterval}' as retry_override,
-  (select json_agg(slot_name) from pg_replication_slots where slot_type = 'physical' and not temporary) as slots,
+  (select json_agg(slot_name) from pg_replication_slots where ${usableSlot}) as slots,
   extract(epoch from clock_timestamp() - (select backend_start from pg_stat_activity where backend_type = 'checkpointer')) * 1000
     as birth_age_ms,
   current_setting('pg_keeper.priority', true) as priority,

@@ -23,30 +23,38 @@ const deleteSql = `delete from pgkeeper.events e using (
     where f.at < clock_timestamp() - $1::double precision * interval '1 millisecond' offset 0) old
   where e.id = old.id`;
 
-/** `retentionMs`: events that are older are deleted, a batch at most; null = nothing is deleted. */
-export async function lookAfter(
+/** A short session on a server, for the upkeep alone. Throws when it cannot be opened, and what `work` throws. */
+export async function withUpkeepSession<T>(
   conninfo: string,
-  retentionMs: number | null,
   deadlineMs: number,
-): Promise<Upkeep> {
+  work: (client: pg.Client) => Promise<T>,
+): Promise<T> {
   const client = await openClient(conninfo, {
     applicationName: 'pgkeeper upkeep',
     connectTimeoutMs: deadlineMs,
   });
   try {
-    const asked = await queryWithDeadline(client, 'select pg_conf_load_time()::text as at', [], deadlineMs);
-    const schema = await installedSchema(
-      async (sql) => (await queryWithDeadline(client, sql, [], deadlineMs)).rows as Record<string, unknown>[],
-    ).catch(() => null);
-    return {
-      confLoadedAt: String((asked.rows[0] as { at?: unknown } | undefined)?.at),
-      schema,
-      deletedEvents:
-        retentionMs === null ? 0 : await deleteOld(client, retentionMs, deadlineMs).catch(() => 0),
-    };
+    return await work(client);
   } finally {
     client.end().catch(() => undefined);
   }
+}
+
+/** `retentionMs`: events that are older are deleted, a batch at most; null = nothing is deleted. */
+export async function lookAfter(
+  client: pg.Client,
+  retentionMs: number | null,
+  deadlineMs: number,
+): Promise<Upkeep> {
+  const asked = await queryWithDeadline(client, 'select pg_conf_load_time()::text as at', [], deadlineMs);
+  const schema = await installedSchema(
+    async (sql) => (await queryWithDeadline(client, sql, [], deadlineMs)).rows as Record<string, unknown>[],
+  ).catch(() => null);
+  return {
+    confLoadedAt: String((asked.rows[0] as { at?: unknown } | undefined)?.at),
+    schema,
+    deletedEvents: retentionMs === null ? 0 : await deleteOld(client, retentionMs, deadlineMs).catch(() => 0),
+  };
 }
 
 /** Never waits: neither for standbys nor for somebody's lock. */

@@ -6,6 +6,7 @@
 import type { LostWal } from '../core/events.js';
 import { ballotConninfo, ballotOf } from '../core/following.js';
 import { openClient, queryWithDeadline } from '../postgres/connect.js';
+import { usableSlot } from '../postgres/observation.js';
 import { findMaster } from './known-nodes.js';
 import type { ServerControl } from './server-control.js';
 
@@ -50,7 +51,7 @@ async function hasSlot(source: string, slot: string): Promise<boolean> {
     try {
       const { rows } = await queryWithDeadline(
         client,
-        'select from pg_replication_slots where slot_name = $1',
+        `select from pg_replication_slots where slot_name = $1 and ${usableSlot}`,
         [slot],
         askBoundMs,
       );

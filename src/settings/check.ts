@@ -149,6 +149,7 @@ export function judge(given: ReadonlyMap<SettingName, SettingEntry>, found: Give
     pgbouncerTimeoutMs: read.duration('pgbouncer_timeout', shortestPauseMs, longestPauseMs),
     eventRetentionMs: read.duration('event_retention', 0, longestRetentionMs),
     lostWalLimitBytes: read.size('lost_wal_limit'),
+    manageSlots: read.boolean('manage_slots'),
     logLevel,
     ownConninfo: conninfo,
     dataDirectory: found.dataDirectory,

@@ -31,6 +31,8 @@ export interface Settings {
   readonly eventRetentionMs: number;
   /** 0 = nothing is kept. */
   readonly lostWalLimitBytes: number;
+  /** Replication slots for every other node on this server, and one for this node on every other. */
+  readonly manageSlots: boolean;
   readonly logLevel: LogLevel;
   /** How the worker reaches its own server. May hold a password. */
   readonly ownConninfo: string;
@@ -62,6 +64,7 @@ export type SettingName =
   | 'pgbouncer_timeout'
   | 'event_retention'
   | 'lost_wal_limit'
+  | 'manage_slots'
   | 'log_level'
   | 'conninfo'
   | 'data_directory'
@@ -200,6 +203,12 @@ export const definitions: readonly Definition[] = [
     fallback: '1GB',
     value: 'SIZE',
     meaning: 'how much WAL of this server that a rewind or copy throws away is kept beside it; 0 = none',
+  },
+  {
+    name: 'manage_slots',
+    fallback: 'on',
+    value: 'on|off',
+    meaning: 'keep a replication slot for every other node on this server, and stream by one',
   },
   { name: 'log_level', fallback: 'info', value: 'LEVEL', meaning: 'trace, debug, info, warn or error' },
   {

@@ -266,6 +266,7 @@ const baseSettings: Readonly<Record<string, string>> = {
   max_wal_senders: '10',
   max_connections: '60',
   wal_keep_size: '256MB',
+  max_slot_wal_keep_size: '2GB',
   shared_buffers: '16MB',
   max_wal_size: '1GB',
   log_line_prefix: '%m [%p] %a ',

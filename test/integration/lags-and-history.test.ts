@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ClusterStatus } from '../../src/cli/status.js';
-import { eventBatch, lookAfter } from '../../src/postgres/upkeep.js';
+import { eventBatch, lookAfter, withUpkeepSession } from '../../src/postgres/upkeep.js';
 import { keeperRole, type TestNode } from '../../src/testbed/cluster.js';
 import { until } from '../../src/testbed/server.js';
 import { pgkeeper } from '../support/command-line.js';
@@ -108,7 +108,11 @@ describe('lags and history', { concurrency: false }, () => {
       select now() - (case when n % 2 = 0 then 31 else 29 end) * interval '1 day', 1, 'n1', 'made-up', 'old' from generate_series(1, 1600) n`);
     assert.equal(await oldEvents(30), 800);
     const deletes = async (node: TestNode, retentionMs: number | null) =>
-      (await lookAfter(node.server.conninfo(keeperRole), retentionMs, 3000)).deletedEvents;
+      withUpkeepSession(
+        node.server.conninfo(keeperRole),
+        3000,
+        async (client) => (await lookAfter(client, retentionMs, 3000)).deletedEvents,
+      );
     assert.equal(await deletes(master, null), 0);
     assert.equal(await deletes(standby, 30 * 86_400_000), 0);
     const first = await deletes(master, 30 * 86_400_000);

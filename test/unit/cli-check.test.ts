@@ -225,3 +225,22 @@ test('a degraded cluster, and one whose lease is not held, are in danger', () =>
   const found = across(clusterOf({ n1: none, n2: none, n3: none }));
   assert.equal(only(found).topic, 'lease');
 });
+
+test('slots without a bound, without room, or lost are warned about, unless the node manages none', () => {
+  const n2 = (changes: Partial<ServerFacts>) =>
+    allFacts.map((one) => (one.name === 'n2' ? factsOfServer('n2', changes) : one));
+  const unbounded = n2(withSetting('max_slot_wal_keep_size', '-1'));
+  const finding = only(across(clusterOf(), unbounded));
+  assert.equal(finding.level, 'warning');
+  assert.match(finding.text, /until the disk is full/);
+  assert.match(finding.mend ?? '', /ALTER SYSTEM SET max_slot_wal_keep_size = '10GB'.*manage_slots = off/);
+  const off = clusterOf({ n2: { look: { keeperSettings: { manage_slots: 'off' } } } });
+  assert.deepEqual(across(off, unbounded), []);
+  assert.match(
+    only(across(clusterOf(), n2(withSetting('max_replication_slots', '2')))).text,
+    /too few for 2/,
+  );
+  assert.deepEqual(across(clusterOf(), n2(withSetting('max_replication_slots', '3'))), []);
+  const slots = [{ name: 'pgkeeper_node_n3', lost: true }];
+  assert.match(only(across(clusterOf(), n2({ slots }))).text, /the slot of n3 is lost here/);
+});

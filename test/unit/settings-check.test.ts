@@ -33,6 +33,7 @@ test('with a name alone every setting has its documented default', () => {
   assert.equal(settings?.afterCommand, '');
   assert.equal(settings?.startupGraceMs, 30_000);
   assert.equal(settings?.eventRetentionMs, 90 * 86_400_000);
+  assert.equal(settings?.manageSlots, true);
   assert.equal(settings?.binDirectory, null);
 });
 
