@@ -4,7 +4,8 @@
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { ballotOf, followConninfo } from '../core/following.js';
+import { ballotOf, ballotText } from '../core/ballot.js';
+import { followConninfo } from '../core/following.js';
 import { isOtherHistory } from '../core/ranking.js';
 import type { Observation, Voter } from '../core/types.js';
 import { targetOf } from '../postgres/connect.js';
@@ -150,7 +151,7 @@ async function bringBack(
     const detail = await rejoinServer(control, {
       source,
       mode: options.copy === true || sameNumberTwice ? 'copy' : 'rewind-or-copy',
-      follow: followConninfo(self, present, { ...self, conninfo: source }, epoch),
+      follow: followConninfo(self, present, { ...self, conninfo: source }, ballotText(epoch)),
       sameNumberTwice,
       onLost: (found) => {
         lost = found;

@@ -185,6 +185,27 @@ export const mutationsOfData: readonly Mutation[] = [
     caughtBy: ['S4', 'S2'],
   },
   {
+    name: 'two promotions of one timeline number pass for one while neither has a row',
+    schedule: 'A8',
+    replacements: one(
+      'core/ranking.js',
+      'return made.timeline === ours.timeline && made.epoch === ours.epoch;',
+      'return made.timeline === ours.timeline;',
+    ),
+    play: 'I17 two nodes are promoted one after the other',
+    caughtBy: ['S5'],
+  },
+  {
+    name: 'who followed a promotion without a row is of another history',
+    replacements: one(
+      'core/ranking.js',
+      'return made.timeline === ours.timeline && made.epoch === ours.epoch;',
+      'return false;',
+    ),
+    play: 'I17 the worker dies as its node is promoted',
+    caughtBy: ['L1'],
+  },
+  {
     name: 'a rejoin overwrites a higher ballot',
     replacements: [
       {

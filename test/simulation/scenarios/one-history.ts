@@ -1,6 +1,14 @@
 /** What an old decision or a lost epoch may still do: late statements (I5, I9), ballots (I7), rows that get nowhere (I10). */
+import { mustServe } from './circumstances.js';
 import { killWorkerAndGuard } from './guards.js';
 import type { Scenario } from './scenario.js';
+import type { Stage } from './stage.js';
+
+/** It is promoted where nobody gets anything of it, and ends before its epoch has a row. */
+function dies(stage: Stage, name: string, others: readonly string[]): void {
+  stage.at(name, 'promoting', () => stage.cut(name, others));
+  stage.at(name, 'promoted', () => stage.server(name).crash('kill -9'));
+}
 
 export const oneHistory: readonly Scenario[] = [
   {
@@ -96,6 +104,45 @@ export const oneHistory: readonly Scenario[] = [
       stage.untilDecision('n1', 'sync-change');
       stage.run(3000);
       stage.expectNotDecided('sync-changed');
+    },
+  },
+  {
+    name: 'I17 two nodes are promoted one after the other, and neither writes its row',
+    why: 'both are on the same timeline number behind the same promotion id: nothing in the registry tells their logs apart',
+    setting: { nodes: 5, names: '', neverMaster: ['n4', 'n5'] },
+    play(stage) {
+      stage.powerOff('n1');
+      const others = ['n2', 'n3', 'n4', 'n5'];
+      for (const name of ['n2', 'n3']) dies(stage, name, others);
+      stage.untilDecision('n2', 'promoted');
+      stage.untilDecision('n3', 'promoted');
+      stage.run(1000);
+      stage.heal(others, others);
+      const master = stage.untilAnyMaster(others, 300_000);
+      stage.expect('one of the promoted', ['n2', 'n3'].includes(master));
+      stage.writeThrough(master);
+      stage.run(30_000);
+    },
+  },
+  {
+    name: 'I17 the worker dies as its node is promoted, and others have followed it',
+    why: 'they are needed for what was acknowledged before, and nothing but the ballots says whose timeline it is',
+    setting: { nodes: 5, names: 'ANY 1 (n1, n2, n3)' },
+    play(stage) {
+      stage.writeAll();
+      stage.run(1000);
+      stage.at('n2', 'promoting', () =>
+        stage.cluster.world.after(2, () => killWorkerAndGuard(stage.host('n2'))),
+      );
+      stage.powerOff('n1');
+      stage.untilDecision('n2', 'promoting');
+      stage.run(5000);
+      stage.server('n2').crash('kill -9');
+      // Long enough for who followed it to be pointed nowhere.
+      stage.run(5000);
+      stage.host('n2').startWorker();
+      mustServe(stage, 60_000);
+      stage.untilAnyMaster(['n2', 'n3', 'n4', 'n5']);
     },
   },
 ];
