@@ -138,9 +138,16 @@ export function ingestVote(k: Keeper, turn: Turn, arrived: Arrived): void {
   };
 }
 
-/** Does the majority hold without that voter's vote? */
+/**
+ * Does the majority hold without that voter's vote? Where renewals go unanswered the vote is good until it runs out, and
+ * that may be soon: it is not counted.
+ */
 export function canSpare(k: Keeper, voter: Voter): boolean {
-  return heldVoters(k).filter((held) => held.name !== voter.name).length >= neededVotes(k);
+  const stay = heldVoters(k).filter(({ name }) => {
+    const vote = linkOf(k, name)?.vote ?? null;
+    return name !== voter.name && vote !== null && k.now - vote.renewedAt <= vote.ttlMs / 2;
+  });
+  return stay.length >= neededVotes(k);
 }
 
 /**

@@ -86,7 +86,13 @@ export const mutationsOfVotes: readonly Mutation[] = [
   {
     name: 'a node leaves for a rejoin while a majority counts on its vote',
     replacements: one('core/standby.js', 'if (isVoteGood(k, ownLink(k)) || ownYouthMs(k) > 0)', 'if (true)'),
-    play: 'I17 a node is to be',
+    play: 'I17 a node is to be brought back while',
+    caughtBy: ['L2'],
+  },
+  {
+    name: 'a vote that is not renewed any more counts when another is given back',
+    replacements: one('core/lease.js', 'k.now - vote.renewedAt <= vote.ttlMs / 2', 'true'),
+    play: 'I17 a node is to be brought back, and',
     caughtBy: ['L2'],
   },
   {

@@ -92,6 +92,27 @@ export const oneMaster: readonly Scenario[] = [
     },
   },
   {
+    name: 'I17 a node is to be brought back, and the vote that would do without it is about to run out',
+    why: 'a vote that is not renewed any more is none to count on when another one is given back',
+    setting: { nodes: 3, names: '' },
+    play(stage) {
+      stage.cluster.watcher.steady = true;
+      stage.cut('n1', 'n2');
+      stage.run(6000);
+      const { server } = stage.host('n3');
+      server.alterSystem({ fenced: true, primaryConninfo: '' });
+      server.reload();
+      for (let i = 0; i < 20; i++) {
+        stage.host('n1').hint();
+        stage.run(100);
+      }
+      stage.neverMaster(['n2', 'n3'], 30_000);
+      stage.expectNotDecided('lease-lapsed');
+      stage.heal('n1', 'n2');
+      stage.untilDecision('n3', 'rejoined');
+    },
+  },
+  {
     name: 'I18 a supervisor starts the server again while its worker ends it',
     why: 'between the end of its processes and the marks in its files lie some milliseconds',
     setting: { nodes: 3, names: '' },
