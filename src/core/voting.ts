@@ -1,6 +1,6 @@
 /** Second phase of an election: a majority of the votes, the own one included, or nothing. */
 import { abandon, enterPhase, isFresh } from './election-round.js';
-import { heldVoters, isGivenUpBy, neededVotes, tryVotes } from './lease.js';
+import { heldVoters, isForced, isGivenUpBy, neededVotes, tryVotes } from './lease.js';
 import { linkOf, masterLink, observe, ownLink, votersOf } from './links.js';
 import { isHandedTo } from './plan.js';
 import { mustBeRemade } from './ranking.js';
@@ -73,5 +73,7 @@ function leaseEndsAt(k: Keeper, e: Election): number {
   const isStandby = link?.session === 'open' && link.obs?.inRecovery === true;
   if (e.cause === 'claim' || registry.syncNeeded > 0 || isStandby || isGivenUpBy(k, e.oldMaster))
     return never;
-  return Math.max(link?.lastAlive ?? k.now, k.seenByPeerAt) + failoverTimeMs(k.settings);
+  // Given up by an operator's word, it is no voter any more: that it was silent for T was asked before.
+  const lastAlive = link?.lastAlive ?? (isForced(k) ? never : k.now);
+  return Math.max(lastAlive, k.seenByPeerAt) + failoverTimeMs(k.settings);
 }

@@ -141,7 +141,7 @@ export const mutationsOfData: readonly Mutation[] = [
         find: 'if (own.obs === null || !isSettled(own.obs))',
         replace: 'if (own.obs === null)',
       },
-      { file: 'core/ranking.js', find: 'return isSettled(theirs) ||', replace: 'return true ||' },
+      { file: 'core/ranking.js', find: '(isSettled(theirs) ||', replace: '(true ||' },
     ],
     play: 'A6 k was lowered',
     caughtBy: ['S2', 'S3', 'S4', 'S5'],

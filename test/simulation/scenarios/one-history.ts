@@ -53,6 +53,8 @@ export const oneHistory: readonly Scenario[] = [
       stage.powerOff('n2');
       stage.server('n1').start();
       stage.host('n1').startWorker();
+      // What it may acknowledge until its worker has looked around is a stated limit.
+      stage.run(2000);
       stage.writeAll();
       stage.run(30_000);
       stage.expect('n1 is not master', !stage.server('n1').writable);

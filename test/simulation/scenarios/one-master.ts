@@ -2,7 +2,7 @@
 import { mustServe, removeNodes, takesNobody } from './circumstances.js';
 import type { Scenario } from './scenario.js';
 import type { Stage } from './stage.js';
-import { stopsStreaming } from './streams.js';
+import { stopsStreaming, takesNoStandby } from './streams.js';
 
 function expectDead(stage: Stage, name: string, before: 'votes-held' | 'promoting'): void {
   for (const { name: other } of stage.cluster.hosts)
@@ -163,6 +163,33 @@ export const oneMaster: readonly Scenario[] = [
       stage.untilMaster('n1');
       stage.run(30_000);
       stage.expectNotDecided('server-retired');
+    },
+  },
+  {
+    name: 'I22 a promotion that waited under hold is established, and its worker hangs at once',
+    why: 'from then on it acknowledges: the guard has to be there before',
+    setting: { nodes: 5, names: '', neverMaster: ['n5'] },
+    play(stage) {
+      const others = ['n3', 'n4', 'n5'];
+      stage.writeAll();
+      let takesThem = () => {};
+      stage.at('n2', 'promoted', () => {
+        takesThem = takesNoStandby(stage.server('n2'));
+        for (const name of others) stage.resetStream(name);
+      });
+      stage.powerOff('n1');
+      stage.untilDecision('n2', 'promoted');
+      stage.untilDecision('n2', 'election-aborted');
+      stage.at('n2', 'epoch-established', () => {
+        // What it has sent takes effect; it hangs before it hears of that.
+        stage.cluster.world.after(0.1, () => stage.host('n2').stallWorker());
+        stage.cluster.world.after(50, () => stage.isolate('n2'));
+      });
+      takesThem();
+      stage.untilDecision('n2', 'epoch-established');
+      expectDead(stage, 'n2', 'promoting');
+      stage.untilAnyMaster(others);
+      stage.run(5000);
     },
   },
   {

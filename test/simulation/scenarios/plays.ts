@@ -1,4 +1,5 @@
 /** All plays, by the file they are in. */
+import { byHand } from './by-hand.js';
 import { comingBack } from './coming-back.js';
 import { freeze } from './freeze.js';
 import { liveness } from './liveness.js';
@@ -18,6 +19,7 @@ export const plays: Readonly<Record<string, readonly Scenario[]>> = {
   witnesses,
   'one-master': oneMaster,
   'one-history': oneHistory,
+  'by-hand': byHand,
 };
 
 export function playNamed(text: string): Scenario {
