@@ -206,6 +206,16 @@ export const mutationsOfData: readonly Mutation[] = [
     caughtBy: ['L1'],
   },
   {
+    name: 'a node stays behind a promotion that never got its row',
+    replacements: one(
+      'core/standby.js',
+      'else if (followsDeadEnd(k, turn, role, obs)) {',
+      'else if (false) {',
+    ),
+    play: 'I17 a node followed a promotion',
+    caughtBy: ['S5'],
+  },
+  {
     name: 'a rejoin overwrites a higher ballot',
     replacements: [
       {

@@ -147,4 +147,34 @@ export const oneHistory: readonly Scenario[] = [
       stage.untilAnyMaster(['n2', 'n3', 'n4', 'n5']);
     },
   },
+  {
+    name: 'I17 a node followed a promotion that never got its row, and the promoted server is copied from another master',
+    why: 'that master may have the same timeline number, and the node would stream on through the server it points at',
+    setting: { nodes: 5, names: 'ANY 1 (n1, n2, n3)', neverMaster: ['n3', 'n4', 'n5'] },
+    play(stage) {
+      stage.at('n2', 'promoting', () => {
+        stage.cut(['n2', 'n3'], ['n1', 'n4', 'n5']);
+        stage.cluster.world.after(2, () => killWorkerAndGuard(stage.host('n2')));
+      });
+      stage.powerOff('n1');
+      stage.untilDecision('n2', 'promoting');
+      stage.until('n3 has something of it', () => stage.server('n3').branch.tli === 2);
+      stage.powerOff('n2');
+      stage.boot('n1');
+      stage.untilMaster('n1');
+      stage.run(5000);
+      stage.server('n1').crash('kill -9');
+      stage.untilDecision('n1', 'promoted');
+      stage.untilMaster('n1');
+      // What went on since then is there before n2 and n3 see each other.
+      for (let i = 0; i < 20; i++) stage.write('n1');
+      stage.cut('n2', 'n3');
+      stage.heal('n2', ['n1', 'n4', 'n5']);
+      stage.boot('n2');
+      stage.untilDecision('n2', 'rejoined');
+      stage.heal('n2', 'n3');
+      stage.run(20_000);
+      stage.heal('n3', ['n1', 'n4', 'n5']);
+    },
+  },
 ];
