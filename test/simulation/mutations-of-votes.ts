@@ -200,6 +200,12 @@ export const mutationsOfVotes: readonly Mutation[] = [
     caughtBy: ['S1'],
   },
   {
+    name: 'of two masters that see each other none gives way',
+    replacements: one('core/master.js', 'if (isOverruled(k, own.obs)) {', 'if (false) {'),
+    play: 'I25 two nodes alone',
+    caughtBy: ['L1'],
+  },
+  {
     name: 'two nodes are a pair while their only witness is replaced',
     replacements: one('core/lease.js', 'hasWitness ?', 'false ?'),
     play: 'I1 the only witness',

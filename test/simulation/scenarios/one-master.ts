@@ -239,4 +239,17 @@ export const oneMaster: readonly Scenario[] = [
       stage.expect('the commit is there', stage.has(master, commit));
     },
   },
+  {
+    name: 'I25 two nodes alone have both become master, and see each other again',
+    why: 'no majority decides between them: the newer epoch does',
+    setting: { nodes: 2, names: '' },
+    play(stage) {
+      stage.cut('n1', 'n2');
+      stage.until('both take writes', () => stage.cluster.writable.length === 2);
+      stage.run(5000);
+      stage.heal('n1', 'n2');
+      stage.untilDecision('n1', 'newer-master');
+      stage.untilMaster('n2');
+    },
+  },
 ];
