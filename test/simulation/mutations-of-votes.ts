@@ -167,16 +167,19 @@ export const mutationsOfVotes: readonly Mutation[] = [
   },
   {
     name: 'a master with sync on goes on without the lease',
-    replacements: one(
-      'core/master.js',
-      'if (until <= k.now && !goesOnPaused(k, turn, m))',
-      'if (until <= k.now && (k.registry?.syncNeeded ?? 0) === 0 && !goesOnPaused(k, turn, m))',
-    ),
+    replacements: [
+      ...one(
+        'core/master.js',
+        'if (until <= k.now && !goesOnPaused(k, turn, m))',
+        'if (until <= k.now && (k.registry?.syncWished ?? 0) === 0 && !goesOnPaused(k, turn, m))',
+      ),
+      ...one('core/master.js', 'if (isOverruled(k, own.obs)) {', 'if (false) {'),
+    ],
+    hiddenBy:
+      'a master that sees the row of a newer epoch ends its server; both are kept, since until then it would change what it holds no lease for',
     unguarded: true,
-    seeds: [467],
+    play: 'I20 the master is cut off',
     caughtBy: ['S1', 'S2', 'S3', 'S4', 'L1'],
-    wish: 'one',
-    kinds: cuts,
   },
   {
     name: 'a vote is forgotten and not given back while a statement runs',

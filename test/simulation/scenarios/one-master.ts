@@ -134,6 +134,21 @@ export const oneMaster: readonly Scenario[] = [
     },
   },
   {
+    name: 'I20 the master is cut off with sync in effect',
+    why: 'what was not acknowledged waits, and it is fenced before it sees the others again',
+    setting: { nodes: 3, names: 'ANY 1 (n1, n2, n3)' },
+    play(stage) {
+      stage.writeAll();
+      stage.isolate('n1');
+      stage.untilDecision('n1', 'lease-lapsed');
+      stage.untilAnyMaster(['n2', 'n3']);
+      stage.run(5000);
+      stage.expect('n1 is fenced', !stage.server('n1').writable);
+      stage.heal('n1');
+      stage.run(20_000);
+    },
+  },
+  {
     name: 'I21 one standby has long lost the master, another one saw it until now',
     why: 'the lease was renewed as long as somebody saw it',
     setting: { nodes: 3, names: '' },
