@@ -71,6 +71,7 @@ const settingNames = [
   'recovery_min_apply_delay',
   'wal_retrieve_retry_interval',
   'allow_alter_system',
+  'log_statement',
 ] as const;
 
 const factsSql = `

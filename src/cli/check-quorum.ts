@@ -2,6 +2,7 @@
 import { isForeign } from '../core/foreign-server.js';
 import { pauseOf, priorityOf } from '../core/plan.js';
 import { compareRegistry } from '../core/types.js';
+import type { Neighbours } from '../postgres/witness.js';
 import { answered, type ClusterLook, workerStateOf } from './cluster-look.js';
 import { about, type Finding } from './finding.js';
 import { forecastOf } from './forecast.js';
@@ -115,6 +116,7 @@ function witnessFindings(cluster: ClusterLook): readonly Finding[] {
     const row = kept === null ? 'nothing yet' : `row ${kept.epoch}.${kept.version} of the registry`;
     const isPresent = kept !== null && compareRegistry(kept, registry) >= 0;
     return [
+      ...neighbourFindings(cluster, name, look.neighbours),
       isPresent
         ? about('ok', name, 'witness', `lends its vote and keeps ${row}`)
         : about(
@@ -126,6 +128,36 @@ function witnessFindings(cluster: ClusterLook): readonly Finding[] {
           ),
     ];
   });
+}
+
+/** A copy of this cluster takes the lock from it; another cluster with the same role can read this one's conninfos. */
+function neighbourFindings(
+  { registry }: ClusterLook,
+  witness: string,
+  neighbours: Neighbours | undefined,
+): readonly Finding[] {
+  const found: Finding[] = [];
+  const strangers = (neighbours?.workers ?? []).filter(
+    ({ name, places }) => places > 1 || !registry.nodes.some((node) => node.name === name),
+  );
+  if (strangers.length > 0) {
+    const who = strangers.map(({ name, places }) => (places > 1 ? `${name} from ${places} addresses` : name));
+    const said = `workers that are not of this cluster use it under the same system identifier (${who.join(', ')}): a copy of this cluster takes its lock`;
+    const mend = `give the copy a witness of its own: on its master pgkeeper del-witness ${witness}`;
+    found.push(about('warning', witness, 'witness', said, mend));
+  }
+  const clusters = neighbours?.clusters ?? 0;
+  if (clusters > 0)
+    found.push(
+      about(
+        'warning',
+        witness,
+        'witness',
+        `the role and database of its conninfo are shared with ${clusters} other ${clusters === 1 ? 'cluster' : 'clusters'}: each can read the conninfos of the other, passwords included`,
+        'on the witness: a database and a role for each cluster, then del-witness and add-witness',
+      ),
+    );
+  return found;
 }
 
 function quorumFindings(cluster: ClusterLook): readonly Finding[] {

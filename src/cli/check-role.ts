@@ -50,6 +50,17 @@ export function roleFindings(
         `register the node with password=... in its conninfo; or: psql -v role=${facts.role} -v without_password=1 -f deploy/grants.sql`,
       ),
     );
+  const logged = facts.settings['log_statement']?.value ?? 'none';
+  if (logged !== 'none' && context.hasPassword)
+    found.push(
+      finding(
+        'warning',
+        facts,
+        'log_statement',
+        `log_statement = ${logged}: a worker with role ${facts.role} points standbys by ALTER SYSTEM, and the log shows the passwords in their conninfos`,
+        `as a superuser: ALTER ROLE "${facts.role}" SET log_statement = 'none';`,
+      ),
+    );
   return found.length > 0
     ? found
     : [finding('ok', facts, 'rights', `role ${facts.role} has the rights a worker needs`)];

@@ -4,8 +4,9 @@
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { ballotOf, ballotText } from '../core/ballot.js';
 import type { LostWal } from '../core/events.js';
-import { ballotOf, followConninfo } from '../core/following.js';
+import { followConninfo } from '../core/following.js';
 import { isOtherHistory } from '../core/ranking.js';
 import type { ReasonRecord } from '../core/reasons.js';
 import { tellingOf } from '../core/rejoin.js';
@@ -177,7 +178,7 @@ async function bringBack(
     const detail = await rejoinServer(control, {
       source,
       mode: options.copy === true || sameNumberTwice ? 'copy' : 'rewind-or-copy',
-      follow: followConninfo(self, present, { ...self, conninfo: source }, epoch),
+      follow: followConninfo(self, present, { ...self, conninfo: source }, ballotText(epoch)),
       sameNumberTwice,
       onLost: (found) => {
         lost = found;

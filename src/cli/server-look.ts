@@ -5,6 +5,9 @@ import type { Observation } from '../core/types.js';
 import { queryWithDeadline } from '../postgres/connect.js';
 import { type ObservationRow, observationOf, observeSql } from '../postgres/observation.js';
 import {
+  type Neighbours,
+  neighboursSql,
+  neighboursValues,
   type WitnessRow,
   witnessObservation,
   witnessSql,
@@ -35,6 +38,8 @@ export interface RegisteredNode {
 export interface Answered {
   readonly kind: 'answered';
   readonly observation: Observation;
+  /** Of a witness: who else uses it. */
+  readonly neighbours?: Neighbours;
   readonly registered: readonly RegisteredNode[];
   readonly workers: readonly WorkerSession[];
   /** Name of the node whose worker holds this server's vote. */
@@ -93,16 +98,23 @@ async function observe(
   withRegistry: boolean,
   witness: WitnessKey | null,
   deadlineMs: number,
-): Promise<Observation> {
+): Promise<Pick<Answered, 'observation' | 'neighbours'>> {
   if (witness === null) {
     const { rows } = await queryWithDeadline(client, observeSql(withRegistry), ['pgkeeper'], deadlineMs);
-    return observationOf(rows[0] as ObservationRow);
+    return { observation: observationOf(rows[0] as ObservationRow) };
   }
   const known = await queryWithDeadline(client, witnessTableSql, [], deadlineMs);
   const withRow = (known.rows[0] as { readonly known: boolean }).known;
   const values = witnessValues('pgkeeper', witness, withRow);
   const { rows } = await queryWithDeadline(client, witnessSql(withRow), values, deadlineMs);
-  return witnessObservation(rows[0] as WitnessRow);
+  const observation = witnessObservation(rows[0] as WitnessRow);
+  const beside = await queryWithDeadline(
+    client,
+    neighboursSql(withRow),
+    neighboursValues(witness),
+    deadlineMs,
+  );
+  return { observation, neighbours: beside.rows[0] as Neighbours };
 }
 
 /** What one server tells on an open session. */
@@ -112,7 +124,7 @@ export async function lookAt(
   witness: WitnessKey | null,
   deadlineMs: number,
 ): Promise<Answered> {
-  const observation = await observe(client, withRegistry, witness, deadlineMs);
+  const seen = await observe(client, withRegistry, witness, deadlineMs);
   const sentAt = Date.now();
   const values = [settingNames, witness?.systemIdentifier ?? null];
   const result = await queryWithDeadline(client, detailsSql(withRegistry), values, deadlineMs);
@@ -120,7 +132,7 @@ export async function lookAt(
   const details = result.rows[0] as DetailsRow;
   return {
     kind: 'answered',
-    observation,
+    ...seen,
     registered: details.registered ?? [],
     workers: (details.workers ?? []).flatMap(({ name, silentMs }) => {
       const worker = workerOf(name);

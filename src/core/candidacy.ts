@@ -37,7 +37,13 @@ export function walkGather(k: Keeper, turn: Turn, e: Election): void {
   }
   const needed = neededVotes(k);
   if (reachable.length < needed) {
-    if (e.cause === 'claim' && isOpening(k) && !due(k, turn, e.phaseAt + pollDeadlineMs(k.settings))) return;
+    if (
+      e.cause === 'claim' &&
+      e.round === 0 &&
+      isOpening(k) &&
+      !due(k, turn, e.phaseAt + pollDeadlineMs(k.settings))
+    )
+      return;
     if (e.round === 0)
       note(k, turn, 'no-majority', { reachable: reachable.length, voters: voters.length, needed });
     return abandon(k, turn, e, randomBetween(k, 200, 500));

@@ -1,9 +1,10 @@
 /** A held node has more than the candidate: it goes first if it can, else the candidate streams the difference from it. */
+import { ballotText } from './ballot.js';
 import { abandon, enterPhase, failClaim } from './election-round.js';
 import { followConninfo } from './following.js';
 import { linkOf, observe, ownLink, seenSince, voterNamed, votersOf } from './links.js';
 import { formatLsn } from './lsn.js';
-import { compareWal, isOtherHistory, isSettled, logEndOf } from './ranking.js';
+import { compareWal, isOtherHistory, isSettled, logEndOf, unfinishedOf } from './ranking.js';
 import type { Election, Keeper, Link } from './state.js';
 import { due, note, randomBetween, send, type Turn } from './turn.js';
 
@@ -42,7 +43,13 @@ export function walkCatchUp(k: Keeper, turn: Turn, e: Election): void {
     if (
       send(k, turn, own, {
         kind: 'follow',
-        conninfo: followConninfo(self, own.obs.primaryConninfo, source, e.epoch, sourceObs.primaryConninfo),
+        conninfo: followConninfo(
+          self,
+          own.obs.primaryConninfo,
+          source,
+          ballotText(e.epoch, unfinishedOf(sourceObs)),
+          sourceObs.primaryConninfo,
+        ),
         slots: sourceObs.slots ?? [],
       })
     )

@@ -16,7 +16,7 @@ const keywords: ReadonlySet<string> = new Set(
   ),
 );
 
-const secretKeywords: readonly string[] = [
+export const secretKeywords: readonly string[] = [
   'password',
   'sslpassword',
   'oauth_client_secret',

@@ -31,7 +31,8 @@ export type Command =
   | { readonly kind: 'clear-fence' }
   | { readonly kind: 'end-sessions' }
   | { readonly kind: 'resume-replay' }
-  | { readonly kind: 'promote' }
+  /** primary_conninfo for its own file first: whose promotion this is. */
+  | { readonly kind: 'promote'; readonly conninfo: string }
   /** Is the hold really in effect: fresh session, every walsender, a marker commit seen waiting? */
   | { readonly kind: 'prove-hold' }
   /** `promoted`: a new timeline, so a fresh promotion id; a master that keeps its place keeps its id. */

@@ -1,23 +1,13 @@
 /**
- * Pointing a standby at a server. The conninfo written carries a ballot: the epoch for which it was written, in
- * fallback_application_name. primary_conninfo is the one durable thing a standby lets us write, so a later election,
+ * Pointing a standby at a server. The conninfo written carries a ballot (ballot.ts). primary_conninfo is the one durable thing a standby lets us write, so a later election,
  * whose majority overlaps this one's, sees that this epoch was fought for and takes a higher one.
  */
-import { formatConninfo, parseConninfo, withKeywords } from './conninfo.js';
-import { remembering } from './recent.js';
+import { ballotTextOf } from './ballot.js';
+import { formatConninfo, withKeywords } from './conninfo.js';
 import { addressOf } from './suspicion.js';
 import type { Observation, Voter } from './types.js';
 
-const ballotPrefix = 'pgkeeper:';
 const noServer = '/pgkeeper-no-server';
-
-export const ballotOf = remembering((primaryConninfo: string): number => {
-  const parsed = parseConninfo(primaryConninfo);
-  const value = parsed.kind === 'parsed' ? parsed.keywords.get('fallback_application_name') : undefined;
-  if (value === undefined || !value.startsWith(ballotPrefix)) return 0;
-  const epoch = Number(value.slice(ballotPrefix.length));
-  return Number.isSafeInteger(epoch) && epoch > 0 ? epoch : 0;
-});
 
 /**
  * The node's own credentials where it has some, else those the target once streamed with, else the registry's; the
@@ -27,7 +17,7 @@ export function followConninfo(
   node: Voter,
   present: string,
   target: Voter,
-  epoch: number,
+  ballot: string,
   targetsOwn = '',
 ): string {
   const address = addressOf(target.conninfo);
@@ -39,17 +29,35 @@ export function followConninfo(
     dbname: null,
     target_session_attrs: null,
     application_name: node.name,
-    fallback_application_name: `${ballotPrefix}${epoch}`,
+    fallback_application_name: ballot,
   });
 }
 
 /** The ballot alone, for a server that must not stream from anybody: no server listens at that address. */
-export function ballotConninfo(node: Voter, epoch: number): string {
+export function ballotConninfo(node: Pick<Voter, 'name'>, ballot: string): string {
   return formatConninfo(
     new Map([
       ['host', noServer],
       ['application_name', node.name],
-      ['fallback_application_name', `${ballotPrefix}${epoch}`],
+      ['fallback_application_name', ballot],
+    ]),
+  );
+}
+
+/** What a candidate has in its own file when it is promoted: whose promotion its log is of, should no row tell. */
+export function promotedConninfo(node: Pick<Voter, 'name'>, present: string, ballot: string): string {
+  if (present.trim() === '') return ballotConninfo(node, ballot);
+  return withKeywords(present, { fallback_application_name: ballot });
+}
+
+/** And when it is fenced: the ballot stays, and it follows nobody. */
+export function fencedConninfo(present: string): string {
+  const ballot = ballotTextOf(present);
+  if (ballot === null) return '';
+  return formatConninfo(
+    new Map([
+      ['host', noServer],
+      ['fallback_application_name', ballot],
     ]),
   );
 }

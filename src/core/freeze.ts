@@ -3,25 +3,22 @@
  * acknowledged commit could be missing. Nothing here can be undone by an old decision: all goes through vote sessions.
  */
 import { yieldOrCatchUp } from './catch-up.js';
-import { abandon, enterPhase, failClaim, formerMasterIsHere, isFresh, isFrozen } from './election-round.js';
-import { ballotConninfo, followConninfo } from './following.js';
+import { abandon, enterPhase, failClaim, formerMasterIsHere, isFresh } from './election-round.js';
+import { freezeOne, resumeAfterMs } from './freeze-node.js';
 import { heldVoters, neededVotes } from './lease.js';
 import { linkOf, observe, ownLink, seenSince, voterNamed, votersOf } from './links.js';
 import { formatLsn } from './lsn.js';
 import { forbidsPromotion } from './plan.js';
 import { firstOfPromotion, won } from './promotion.js';
-import { compareWal, isComparable, isOtherHistory, isSettled, logEndOf, restriction } from './ranking.js';
+import { compareWal, isComparable, isSettled, logEndOf, restriction } from './ranking.js';
 import { awaitRivals } from './rivals.js';
 import type { Arrived, Election, Keeper, Link } from './state.js';
-import { addressOf } from './suspicion.js';
 import { due, note, randomBetween, send, type Turn } from './turn.js';
 import { holdNames, type Observation, pollDeadlineMs, type Registry, type Voter } from './types.js';
 import { ballotWitnesses, isPromiseSeen, rowInForce, witnessAhead } from './witness.js';
 
 /** After that long, nodes that will not freeze are left out when the others suffice. */
 const freezeBoundMs = 1500;
-/** Replay that blocks the switch of the stream is helped along after that. */
-const resumeAfterMs = 300;
 const catchUpBoundMs = 10_000;
 
 export function walkFreeze(k: Keeper, turn: Turn, e: Election): void {
@@ -78,59 +75,6 @@ function keepMaster(k: Keeper, turn: Turn, e: Election, held: number): void {
   const epoch = k.registry?.epoch ?? 0;
   note(k, turn, 'lease-kept', { held, voters: votersOf(k).length, epoch });
   won(k, turn, e);
-}
-
-function freezeOne(k: Keeper, turn: Turn, e: Election, voter: Voter, self: Voter): void {
-  const link = linkOf(k, voter.name);
-  const own = ownLink(k).obs;
-  if (link?.obs === undefined || link.obs === null || own === null || e.frozen.has(voter.name)) return;
-  if (!link.obs.inRecovery) return holdLeftover(k, turn, e, link);
-  if (!e.sent.has(voter.name)) return pointAtSelf(k, turn, e, link, link.obs, own, voter, self);
-  if (link.obs.ballot === e.epoch) e.balloted.add(voter.name);
-  if (isFrozen(link, self, e.epoch)) {
-    e.frozen.add(voter.name);
-    return;
-  }
-  if (helpReplay(k, turn, e, link)) return;
-  const address = addressOf(self.conninfo);
-  observe(k, turn, link, 3, address === null ? undefined : { kind: 'streaming', ...address });
-}
-
-/** Another history gets the ballot alone: it must not stream from here, and later elections must see this one. */
-function pointAtSelf(
-  k: Keeper,
-  turn: Turn,
-  e: Election,
-  link: Link,
-  obs: Observation,
-  own: Observation,
-  voter: Voter,
-  self: Voter,
-): void {
-  const other = isOtherHistory(obs, own);
-  if (other && !isSettled(obs)) {
-    if (!helpReplay(k, turn, e, link)) observe(k, turn, link, 20);
-    return;
-  }
-  const conninfo = other
-    ? ballotConninfo(voter, e.epoch)
-    : followConninfo(voter, obs.primaryConninfo, self, e.epoch, own.primaryConninfo);
-  if (!send(k, turn, link, { kind: 'follow', conninfo, slots: own.slots ?? [] })) return;
-  link.foughtFor = e.epoch;
-  e.sent.add(voter.name);
-}
-
-function helpReplay(k: Keeper, turn: Turn, e: Election, link: Link): boolean {
-  const mark = `${link.voter} resumed`;
-  if (k.now - e.phaseAt <= resumeAfterMs || e.sent.has(mark)) return false;
-  if (send(k, turn, link, { kind: 'resume-replay' })) e.sent.add(mark);
-  return true;
-}
-
-/** A writable leftover of an older epoch: its commits wait from now on; it follows nobody and counts for nothing. */
-function holdLeftover(k: Keeper, turn: Turn, e: Election, link: Link): void {
-  if (link.obs?.names === holdNames || e.sent.has(link.voter)) return;
-  if (send(k, turn, link, { kind: 'set-names', names: holdNames })) e.sent.add(link.voter);
 }
 
 /** All frozen: own replay done, registry read after it, the old master silent, nobody missing. */

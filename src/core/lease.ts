@@ -13,12 +13,17 @@ export function majorityOf(voters: readonly Voter[], quorum: 'auto' | 'strict'):
   return Math.floor(voters.length / 2) + 1;
 }
 
+/** The voters are those that an operator's word goes on with. */
+export function isForced(k: Keeper): boolean {
+  return k.forced !== null && k.registry === k.forced.forced;
+}
+
 export function neededVotes(k: Keeper): number {
-  // Of voters that were given up by an operator's word two may be left: each of them may have been lent the word.
-  const isForced = k.forced !== null && k.registry === k.forced.forced;
+  // Of voters that were given up two may be left: each of them may have been lent the word.
+  if (isForced(k)) return majorityOf(votersOf(k), 'strict');
   // A witness that is to be replaced: two nodes for a moment only, and no moment without guarantees.
   const hasWitness = k.registry?.nodes.some(({ kind }) => kind === 'witness') === true;
-  return majorityOf(votersOf(k), isForced || hasWitness ? 'strict' : k.settings.quorum);
+  return majorityOf(votersOf(k), hasWitness ? 'strict' : k.settings.quorum);
 }
 
 function goodUntil(k: Keeper, link: Link): number {
@@ -138,9 +143,16 @@ export function ingestVote(k: Keeper, turn: Turn, arrived: Arrived): void {
   };
 }
 
-/** Does the majority hold without that voter's vote? */
+/**
+ * Does the majority hold without that voter's vote? Where renewals go unanswered the vote is good until it runs out, and
+ * that may be soon: it is not counted.
+ */
 export function canSpare(k: Keeper, voter: Voter): boolean {
-  return heldVoters(k).filter((held) => held.name !== voter.name).length >= neededVotes(k);
+  const stay = heldVoters(k).filter(({ name }) => {
+    const vote = linkOf(k, name)?.vote ?? null;
+    return name !== voter.name && vote !== null && k.now - vote.renewedAt <= vote.ttlMs / 2;
+  });
+  return stay.length >= neededVotes(k);
 }
 
 /**

@@ -3,6 +3,7 @@
  * majority. The synchronous set is master-sync.ts, membership is membership.ts.
  */
 
+import { ballotText } from './ballot.js';
 import { enterReclaim, startElection } from './election-round.js';
 import { isEstablished } from './established.js';
 import type { KeeperEvent } from './events.js';
@@ -32,7 +33,7 @@ import { decideSync, ingestSync } from './master-sync.js';
 import { decideMembership, ingestMembership } from './membership.js';
 import { enterDown, probeOwnServer, retire } from './own-server.js';
 import { endPause, goesOnPaused, isLeftAlone } from './pause.js';
-import { isOtherHistory, isSettled } from './ranking.js';
+import { isOtherHistory, isSettled, unfinishedOf } from './ranking.js';
 import type { Arrived, Keeper, Link, Master } from './state.js';
 import { streamsFrom } from './suspicion.js';
 import { due, isIdle, note, send, type Turn, wake } from './turn.js';
@@ -161,7 +162,7 @@ function tend(k: Keeper, turn: Turn, link: Link): void {
     // Its own worker checks its history first; until then it follows nobody. It must not wait for an election that failed.
     if (streamsFrom(obs, self) && isSettled(obs) && !isOtherHistory(obs, ours))
       obsStale(link, send(k, turn, link, { kind: 'clear-fence' }));
-    else if (isOutvoted(k, obs)) pointNowhere(k, turn, link, voter, registry.epoch);
+    else if (isOutvoted(k, obs)) pointNowhere(k, turn, link, obs, voter, registry.epoch);
   } else if (!isPointedAt(obs, self)) {
     pointHere(k, turn, link, obs, voter, self, ours);
   } else if (obs.retryOverride && streamsFrom(obs, self)) {
@@ -187,11 +188,19 @@ function isOutvoted(k: Keeper, obs: Observation): boolean {
 /** Until it is copied afresh a lost branch may stream from nobody: PostgreSQL would not tell its history from this one. */
 function keepAway(k: Keeper, turn: Turn, link: Link, obs: Observation, voter: Voter, epoch: number): void {
   if (obs.primaryConninfo.trim() === '' || !isSettled(obs)) return;
-  if (!followsNobody(obs) || isOutvoted(k, obs)) pointNowhere(k, turn, link, voter, epoch);
+  if (!followsNobody(obs) || isOutvoted(k, obs)) pointNowhere(k, turn, link, obs, voter, epoch);
 }
 
-function pointNowhere(k: Keeper, turn: Turn, link: Link, voter: Voter, epoch: number): void {
-  obsStale(link, send(k, turn, link, { kind: 'follow', conninfo: ballotConninfo(voter, epoch) }));
+function pointNowhere(
+  k: Keeper,
+  turn: Turn,
+  link: Link,
+  obs: Observation,
+  voter: Voter,
+  epoch: number,
+): void {
+  const conninfo = ballotConninfo(voter, ballotText(epoch, unfinishedOf(obs)));
+  obsStale(link, send(k, turn, link, { kind: 'follow', conninfo }));
 }
 
 /** The same timeline number without this promotion is another history: its worker must copy it afresh first. */
@@ -207,7 +216,8 @@ function pointHere(
   const { registry } = k;
   if (registry === null) return;
   if (isOtherHistory(obs, ours)) return keepAway(k, turn, link, obs, voter, registry.epoch);
-  const conninfo = followConninfo(voter, obs.primaryConninfo, self, registry.epoch, ours.primaryConninfo);
+  const ballot = ballotText(registry.epoch);
+  const conninfo = followConninfo(voter, obs.primaryConninfo, self, ballot, ours.primaryConninfo);
   if (!send(k, turn, link, { kind: 'follow', conninfo, slots: ours.slots ?? [] })) return;
   note(k, turn, 'node-following', { voter: voter.name });
   obsStale(link, true);

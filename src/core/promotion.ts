@@ -3,8 +3,10 @@
  * until it is established, only then the real names. After pg_promote was sent there is no way back but fencing.
  */
 
+import { ballotText } from './ballot.js';
 import { abandon, enterPhase, isFrozen } from './election-round.js';
 import type { KeeperEvent } from './events.js';
+import { promotedConninfo } from './following.js';
 import { hasLease, heldVoters, isGivenUpBy, neededVotes } from './lease.js';
 import { linkOf, observe, ownLink, seenSince, voterNamed, votersOf } from './links.js';
 import { formatLsn } from './lsn.js';
@@ -117,7 +119,12 @@ function walkPromote(k: Keeper, turn: Turn, e: Election): void {
     members: `{${registry?.syncMembers.join(', ') ?? ''}}`,
     needed: registry?.syncNeeded ?? 0,
   };
-  if (!send(k, turn, own, { kind: 'promote' })) return;
+  const conninfo = promotedConninfo(
+    { name: k.settings.name },
+    own.obs?.primaryConninfo ?? '',
+    ballotText(e.epoch),
+  );
+  if (!send(k, turn, own, { kind: 'promote', conninfo })) return;
   e.sent.add('promote');
   note(k, turn, 'promoting', details);
 }

@@ -1,4 +1,5 @@
 /** Who goes first in an election, who is ahead of whom, and whether acknowledged commits could be missing. Pure values. */
+import { type Origin, originOf } from './ballot.js';
 import { formatLsn, type Lsn } from './lsn.js';
 import { isHandedTo, isInMaintenance, priorityOf } from './plan.js';
 import type { Observation, Registry, Voter } from './types.js';
@@ -76,9 +77,15 @@ export function isSettled(obs: Observation): boolean {
   return !obs.inRecovery || (obs.readToEnd && obs.replayed >= obs.received);
 }
 
-/** May `theirs` be compared with a log of which everything is known? */
+/**
+ * May `theirs` be compared with a log of which everything is known? Two that end with a promotion without a row pass for
+ * one reign by their numbers and are not: what is not replayed may hold that row.
+ */
 export function isComparable(theirs: Observation, ours: Observation): boolean {
-  return isSettled(theirs) || (theirs.readToEnd && isSameReign(logEndOf(theirs), logEndOf(ours)));
+  return (
+    isSettled(theirs) ||
+    (theirs.readToEnd && !isRowless(theirs) && isSameReign(logEndOf(theirs), logEndOf(ours)))
+  );
 }
 
 /**
@@ -98,13 +105,26 @@ export function isRowless(obs: Observation): boolean {
 export function isOtherHistory(obs: Observation, target: Observation): boolean {
   if (obs.timeline > target.timeline) return true;
   if (obs.registry === null || target.registry === null) return false;
-  // Nothing tells another promotion of that number from this one yet, but whoever follows this one is of its history.
-  if (!target.inRecovery && isRowless(target) && obs.timeline === target.timeline)
-    return obs.walReceiver?.status !== 'streaming' || obs.fenced;
   const { promotions, promotionId } = target.registry;
-  const known = promotions.find((promotion) => promotion.timeline === obs.timeline)?.id;
-  const expected = known ?? (obs.timeline === target.timeline ? promotionId : undefined);
+  const told = promotions.find((promotion) => promotion.timeline === obs.timeline);
+  const isLast = obs.timeline === target.timeline;
+  if (isRowless(obs) || (isLast && isRowless(target)))
+    return !isSameElection(obs, told ?? unfinishedOf(target));
+  const expected = told?.id ?? (isLast ? promotionId : undefined);
   return expected !== undefined && obs.registry.promotionId !== expected;
+}
+
+/** An end without a row is of that promotion's history if both tell of the same election: its epoch was fought for once. */
+function isSameElection(obs: Observation, made: { timeline: number; epoch?: number } | null): boolean {
+  const ours = unfinishedOf(obs);
+  if (ours === null || ours.epoch === 0 || made === null) return false;
+  return made.timeline === ours.timeline && made.epoch === ours.epoch;
+}
+
+/** Which election's promotion the end of that log is of, while no row tells. */
+export function unfinishedOf(obs: Observation): Origin | null {
+  if (!isRowless(obs)) return null;
+  return { timeline: obs.timeline, epoch: originOf(obs.primaryConninfo, obs.timeline) };
 }
 
 /** Only its own worker can bring it back: by a rewind, or by a copy of `target`. */

@@ -1,5 +1,6 @@
 /** The own server is brought back to the master's history: tried anew after growing pauses, what it loses is told. */
 
+import { ballotText } from './ballot.js';
 import type { KeeperEvent, LostWal } from './events.js';
 import { followConninfo } from './following.js';
 import { linkOf, ownLink, voterNamed } from './links.js';
@@ -43,7 +44,7 @@ export function enterRejoin(
     self,
     ours?.primaryConninfo ?? '',
     master,
-    ballot,
+    ballotText(ballot),
     source.obs?.primaryConninfo ?? '',
   );
   note(k, turn, 'rejoin-started', { master: source.voter, why, mode });

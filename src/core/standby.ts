@@ -1,4 +1,5 @@
 /** A standby's decisions: whom it hears, whether it strayed, when the master is gone, when to come back. */
+import { ballotText } from './ballot.js';
 import { startElection } from './election-round.js';
 import { ballotConninfo, isPointedAt } from './following.js';
 import { isVoteGood, ownYouthMs, releaseVotes, tryVotes } from './lease.js';
@@ -15,7 +16,7 @@ import {
 import { heedOperator } from './operator-word.js';
 import { enterDown } from './own-server.js';
 import { isInMaintenance, priorityOf } from './plan.js';
-import { isOtherHistory, isRowless, isSettled } from './ranking.js';
+import { isOtherHistory, isRowless, isSettled, unfinishedOf } from './ranking.js';
 import { enterRejoin } from './rejoin.js';
 import type { Keeper, Link, Role } from './state.js';
 import { isMyTurn, isOutOfTurn, yieldsUntil } from './succession.js';
@@ -119,7 +120,7 @@ function followsDeadEnd(k: Keeper, turn: Turn, role: Standby, ours: Observation)
 function leaveDeadEnd(k: Keeper, turn: Turn, ours: Observation): void {
   const self = votersOf(k).find((voter) => voter.name === k.settings.name);
   if (self === undefined || !mayLeave(k, turn)) return;
-  const conninfo = ballotConninfo(self, ours.ballot);
+  const conninfo = ballotConninfo(self, ballotText(ours.ballot, unfinishedOf(ours)));
   if (send(k, turn, ownLink(k), { kind: 'follow', conninfo })) ownLink(k).obsAt = Number.NEGATIVE_INFINITY;
 }
 

@@ -48,6 +48,8 @@ export interface WitnessIdentity {
 export interface Promotion {
   readonly timeline: number;
   readonly id: string;
+  /** In which epoch it was fought for; not known of a timeline that a master kept, or of earlier releases. */
+  readonly epoch?: number;
 }
 
 /** The one-row table `pgkeeper.cluster_state`. */

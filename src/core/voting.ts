@@ -1,7 +1,7 @@
 /** Second phase of an election: a majority of the votes, the own one included, or nothing. */
 import { abandon, enterPhase, isFresh } from './election-round.js';
-import { heldVoters, isGivenUpBy, neededVotes, tryVotes } from './lease.js';
-import { linkOf, masterLink, observe, ownLink, votersOf } from './links.js';
+import { heldVoters, isForced, isGivenUpBy, neededVotes, tryVotes } from './lease.js';
+import { linkOf, masterLink, observe, ownLink, seenSince, votersOf } from './links.js';
 import { isHandedTo } from './plan.js';
 import { mustBeRemade } from './ranking.js';
 import type { Election, Keeper } from './state.js';
@@ -70,8 +70,11 @@ function leaseEndsAt(k: Keeper, e: Election): number {
   const never = Number.NEGATIVE_INFINITY;
   if (e.oldMaster === null || e.oldMaster === k.settings.name || registry === null) return never;
   const link = masterLink(k);
-  const isStandby = link?.session === 'open' && link.obs?.inRecovery === true;
+  // By a look of this round: what it was before says nothing of a server that was promoted since.
+  const isStandby = link !== undefined && seenSince(link, e.startedAt) && link.obs?.inRecovery === true;
   if (e.cause === 'claim' || registry.syncNeeded > 0 || isStandby || isGivenUpBy(k, e.oldMaster))
     return never;
-  return Math.max(link?.lastAlive ?? k.now, k.seenByPeerAt) + failoverTimeMs(k.settings);
+  // Given up by an operator's word, it is no voter any more: that it was silent for T was asked before.
+  const lastAlive = link?.lastAlive ?? (isForced(k) ? never : k.now);
+  return Math.max(lastAlive, k.seenByPeerAt) + failoverTimeMs(k.settings);
 }

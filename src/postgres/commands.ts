@@ -58,7 +58,7 @@ export async function runCommand(
     case 'resume-replay':
       return resumeReplay(session);
     case 'promote':
-      return promote(session);
+      return promote(session, command.conninfo);
     case 'prove-hold':
       return proveHold(session, deadlineMs);
     case 'write-epoch':
@@ -243,8 +243,10 @@ async function resumeReplay(session: SessionContext): Promise<Answer> {
   return done;
 }
 
-async function promote(session: SessionContext): Promise<Answer> {
+async function promote(session: SessionContext, conninfo: string): Promise<Answer> {
   await requireRecovery(session, true);
+  await alterSystem(session, 'primary_conninfo', conninfo);
+  await reload(session);
   await session.client.query('select pg_promote(false)');
   return done;
 }

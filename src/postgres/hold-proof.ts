@@ -10,6 +10,9 @@ import { holdNames } from '../core/types.js';
 import { discardClient, openClient } from './connect.js';
 import type { SessionContext } from './session-context.js';
 
+/** It is asked for again at once, each time by a new connection and a commit. */
+const againMs = 20;
+
 export async function proveHold(session: SessionContext, deadlineMs: number): Promise<Answer> {
   const until = performance.now() + deadlineMs * 0.7;
   const { rows: database } = await session.client.query<{ name: string }>(
@@ -26,8 +29,10 @@ export async function proveHold(session: SessionContext, deadlineMs: number): Pr
     const { rows } = await marker.query<{ names: string; pid: number }>(
       `select current_setting('synchronous_standby_names') as names, pg_backend_pid() as pid`,
     );
-    if (rows[0]?.names !== holdNames)
+    if (rows[0]?.names !== holdNames) {
+      await delay(againMs);
       return { kind: 'proven', proven: false, detail: 'the postmaster has not reloaded yet' };
+    }
     let finished = false;
     marker
       .query(`set synchronous_commit = on; select pg_logical_emit_message(true, 'pgkeeper', 'marker')`)
@@ -59,7 +64,10 @@ async function watch(
         (select count(*)::int from pg_stat_replication where sync_priority > 0) as prioritised`,
       [pid],
     );
-    if (finished()) return { kind: 'proven', proven: false, detail: 'the marker commit did not wait' };
+    if (finished()) {
+      await delay(againMs);
+      return { kind: 'proven', proven: false, detail: 'the marker commit did not wait' };
+    }
     const waits = rows[0]?.waits === true;
     const prioritised = rows[0]?.prioritised ?? 0;
     if (waits && prioritised === 0)

@@ -1,5 +1,5 @@
 /** One look at a server: the statement, and how its row becomes an Observation. */
-import { ballotOf } from '../core/following.js';
+import { ballotOf } from '../core/ballot.js';
 import { parseLsn } from '../core/lsn.js';
 import { cutMark } from '../core/switchover-checks.js';
 import type { Observation, Registry, ReplicationRow, Voter, WorkerTrace } from '../core/types.js';

@@ -3,7 +3,7 @@
  * Types only. Selected bigints are strings, as pg delivers them; names carry no schema: use `withSchema('pgkeeper')`.
  */
 import type { ColumnType, Generated } from 'kysely';
-import type { OpenRequest, WitnessIdentity } from '../core/types.js';
+import type { OpenRequest, Promotion, WitnessIdentity } from '../core/types.js';
 
 /** bigint: read as text, written as either. */
 type BigintColumn = ColumnType<string, string | number | bigint | undefined, string | number | bigint>;
@@ -70,7 +70,7 @@ export interface ClusterStateTable {
   readonly epoch: BigintColumn;
   readonly version: BigintColumn;
   readonly promotion_id: string | null;
-  readonly promotions: JsonColumn<readonly { readonly timeline: number; readonly id: string }[]>;
+  readonly promotions: JsonColumn<readonly Promotion[]>;
   readonly system_identifier: string | null;
   readonly master: string | null;
   readonly sync_wish: Generated<string>;

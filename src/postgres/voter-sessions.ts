@@ -30,6 +30,12 @@ interface Session {
 }
 
 /**
+ * ALTER SYSTEM with a primary_conninfo may carry a password, and log_statement = ddl would write it to the log. Only a
+ * superuser may say so here; for other roles `check` tells of ALTER ROLE ... SET.
+ */
+const unloggedSql = `select set_config('log_statement', 'none', false) from pg_roles where rolname = current_user and rolsuper;`;
+
+/**
  * What every session sets: no surprise may end it before its lease does, nothing may hang in it (protocol 1.2). Where a
  * voter's clock is set back idle_session_timeout does not come (PostgreSQL waits by the wall clock): then few keepalives
  * end the session of a holder that is gone.
@@ -47,7 +53,8 @@ set client_connection_check_interval = 0;
 set synchronous_commit = local;
 set default_transaction_read_only = off;
 set search_path = pg_catalog;
-set jit = off;`;
+set jit = off;
+${unloggedSql}`;
 }
 
 export class PostgresVoterSessions implements VoterSessions {

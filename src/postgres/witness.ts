@@ -85,6 +85,25 @@ export async function knowsWitnessTable(session: SessionContext): Promise<boolea
   return rows[0]?.known === true;
 }
 
+export interface Neighbours {
+  /** Rows of other clusters that this role reads there. */
+  readonly clusters: number;
+  /** Workers of this system identifier with a session there, and from how many addresses. */
+  readonly workers: readonly { readonly name: string; readonly places: number }[];
+}
+
+/** Who else uses that witness. $1 = the cluster's system identifier, $2 = the pattern of its workers. */
+export const neighboursSql = (withRow: boolean): string => `
+select ${withRow ? '(select count(distinct system_identifier)::int from pgkeeper_witness.kept where system_identifier <> $1)' : '($1::text is null)::int'} as clusters,
+  coalesce((select json_agg(json_build_object('name', s.name, 'places', s.places)) from
+    (select w.name, count(distinct coalesce(host(a.client_addr), ''))::int as places
+     from pg_stat_activity a, substring(a.application_name from $2) as w(name) where w.name is not null group by w.name) s),
+    '[]'::json) as workers`;
+
+export function neighboursValues(key: WitnessKey): string[] {
+  return [key.systemIdentifier, `^${witnessSessionPrefix(key)}(.*)$`];
+}
+
 const tableSql = `create schema if not exists pgkeeper_witness;
 create table if not exists pgkeeper_witness.kept (
   system_identifier text not null, token text not null,

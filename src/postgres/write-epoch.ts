@@ -35,7 +35,7 @@ export function writeEpoch(
       .set({
         epoch: String(epoch),
         version: nextVersion,
-        ...(await promotionColumns(trx, promoted)),
+        ...(await promotionColumns(trx, promoted ? epoch : null)),
         master,
         ...syncColumns(sync),
         changed_at: sql`clock_timestamp()`,
@@ -51,14 +51,15 @@ const keptPromotions = 50;
  * A fresh id for the timeline this server writes, at the end of the list. Also for a master that asks to stay on a timeline
  * of which no row tells yet: its promotion was cut off before the row.
  */
-async function promotionColumns(trx: Transaction<Database>, promoted: boolean) {
+async function promotionColumns(trx: Transaction<Database>, promotedIn: number | null) {
   const { rows } = await sql<{ id: string; timeline: number }>`select gen_random_uuid()::text as id,
     ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int as timeline`.execute(trx);
   const fresh = rows[0];
   if (fresh === undefined) throw new CommandError('speaks', 'the timeline is not known');
   const { promotions } = await readRow(trx);
-  if (!promoted && promotions.at(-1)?.timeline === fresh.timeline) return {};
-  const list = [...promotions, fresh].slice(-keptPromotions);
+  if (promotedIn === null && promotions.at(-1)?.timeline === fresh.timeline) return {};
+  const promotion = promotedIn === null ? fresh : { ...fresh, epoch: promotedIn };
+  const list = [...promotions, promotion].slice(-keptPromotions);
   return { promotion_id: fresh.id, promotions: sql<string>`${JSON.stringify(list)}::jsonb` };
 }
 

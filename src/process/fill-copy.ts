@@ -6,7 +6,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { copyThroughFunctions } from './backup-functions.js';
 import { describeFailure, runProgram } from './run-command.js';
-import { programConninfo, secretEnvironment } from './secrets.js';
+import { type ProgramAccess, withProgramAccess } from './secrets.js';
 import { whileAnswering } from './source-watch.js';
 
 export interface CopyProgress {
@@ -44,15 +44,22 @@ export function fillCopy(options: FillOptions, folder: string): Promise<string> 
 }
 
 async function fill(options: FillOptions, folder: string): Promise<string> {
-  const { source, signal } = options;
+  const { source } = options;
   if (!hasBaseBackup(options.binDirectory)) {
     await copyThroughFunctions(source, folder, options);
     return 'backup functions';
   }
-  const result = await runProgram(join(options.binDirectory, 'pg_basebackup'), argumentsOf(options, folder), {
+  await withProgramAccess(source, folder, (access) => baseBackup(options, folder, access));
+  return 'pg_basebackup';
+}
+
+async function baseBackup(options: FillOptions, folder: string, access: ProgramAccess): Promise<void> {
+  const { signal } = options;
+  const program = join(options.binDirectory, 'pg_basebackup');
+  const result = await runProgram(program, argumentsOf(options, folder, access.conninfo), {
     deadlineMs: copyBoundMs,
     asOwnerOf: folder,
-    environment: { ...secretEnvironment(source), LC_ALL: 'C' },
+    environment: { ...access.environment, LC_ALL: 'C' },
     ...(signal === undefined ? {} : { signal }),
     readsAll: true,
     onOutput: (text) => reportProgress(text, options.onProgress),
@@ -62,11 +69,10 @@ async function fill(options: FillOptions, folder: string): Promise<string> {
     const words = { ...result, output: withoutProgress(result.output) };
     throw new Error(describeFailure('pg_basebackup', words, copyBoundMs));
   }
-  return 'pg_basebackup';
 }
 
-function argumentsOf(options: FillOptions, folder: string): readonly string[] {
-  const { source, rateLimit, slot, tablespaces } = options;
+function argumentsOf(options: FillOptions, folder: string, source: string): readonly string[] {
+  const { rateLimit, slot, tablespaces } = options;
   return [
     '-D',
     folder,
@@ -80,7 +86,7 @@ function argumentsOf(options: FillOptions, folder: string): readonly string[] {
     ...(slot === undefined ? [] : ['--slot', slot]),
     ...(tablespaces ?? []).flatMap((one) => ['--tablespace-mapping', one]),
     '-d',
-    programConninfo(source),
+    source,
   ];
 }
 

@@ -2,9 +2,9 @@
  * A server brought back as a standby: stopped, what only it had set aside, rewound or else copied, pointed at the master,
  * started. Fenced all the way: the mark goes only when the data are on the master's history.
  */
-
+import { ballotOf, ballotText } from '../core/ballot.js';
 import type { LostWal } from '../core/events.js';
-import { ballotConninfo, ballotOf } from '../core/following.js';
+import { ballotConninfo } from '../core/following.js';
 import { openClient, queryWithDeadline } from '../postgres/connect.js';
 import { usableSlot } from '../postgres/observation.js';
 import { findMaster } from './known-nodes.js';
@@ -108,7 +108,7 @@ export async function finishUnfinished(control: ServerControl, nodeName: string)
     await control.copy(master.conninfo);
     control.markFenced(null);
     const nobody = { name: nodeName, kind: 'node', conninfo: '', database: '', seqno: 0 } as const;
-    if (ballot > 0) control.follow(ballotConninfo(nobody, ballot));
+    if (ballot > 0) control.follow(ballotConninfo(nobody, ballotText(ballot)));
     return `fresh copy of ${master.name}, since ${broken}`;
   } catch (error) {
     throw new Error(

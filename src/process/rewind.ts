@@ -10,7 +10,7 @@ import { replaceFile } from './configuration-change.js';
 import { lastValue, readConfigurationFile } from './configuration-file.js';
 import { forgetAside, keepAside, restoreConfiguration, saveConfiguration } from './kept-files.js';
 import { describeFailure, runProgram } from './run-command.js';
-import { programConninfo, secretEnvironment } from './secrets.js';
+import { type ProgramAccess, withProgramAccess } from './secrets.js';
 import { whileAnswering } from './source-watch.js';
 import { clearUnfinished, endOrphans, markUnfinished } from './unfinished-data.js';
 
@@ -58,14 +58,22 @@ type Ran =
   | Exclude<RewindOutcome, { kind: 'failed' }>
   | { readonly kind: 'failed'; readonly reason: string; readonly changed: boolean };
 
-async function run({ source, dataDirectory, program }: RewindRequest): Promise<Ran> {
+function run(request: RewindRequest): Promise<Ran> {
+  const { source, dataDirectory } = request;
+  return withProgramAccess(source, dataDirectory, (access) => runWith(request, access));
+}
+
+async function runWith(
+  { source, dataDirectory, program }: RewindRequest,
+  access: ProgramAccess,
+): Promise<Ran> {
   // -R: never without standby.signal, also when this program dies right after.
   const args = [
     '-R',
     '--progress',
     '-D',
     dataDirectory,
-    `--source-server=${programConninfo(source)}`,
+    `--source-server=${access.conninfo}`,
     ...restoreOption(dataDirectory),
   ];
   let changed = false;
@@ -75,7 +83,7 @@ async function run({ source, dataDirectory, program }: RewindRequest): Promise<R
       const ran = await runProgram(program, args, {
         deadlineMs: rewindBoundMs,
         asOwnerOf: dataDirectory,
-        environment: { ...secretEnvironment(source), LC_ALL: 'C' },
+        environment: { ...access.environment, LC_ALL: 'C' },
         signal,
         readsAll: true,
         onOutput: (text) => {

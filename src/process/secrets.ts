@@ -1,16 +1,17 @@
-/** Handing a conninfo to a PostgreSQL program without showing its secrets in the process list. */
-import { formatConninfo, parseConninfo, withKeywords } from '../core/conninfo.js';
+/**
+ * Handing a conninfo to a PostgreSQL program without showing its secrets in the process list: a command line is for everybody
+ * to read. Passwords go by environment. What has no variable there (sslpassword) goes by a service file that only the
+ * program's user may read, and that is gone when the program has ended.
+ */
+import { chownSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { formatConninfo, parseConninfo, secretKeywords } from '../core/conninfo.js';
 
-/** Passwords go by environment: a command line is for everybody to read. */
-export function secretEnvironment(conninfo: string): Readonly<Record<string, string>> {
-  const parsed = parseConninfo(conninfo);
-  const password = parsed.kind === 'parsed' ? parsed.keywords.get('password') : undefined;
-  return password === undefined ? {} : { PGPASSWORD: password };
-}
-
-export function withoutSecrets(conninfo: string): string {
-  const parsed = parseConninfo(withKeywords(conninfo, { password: null }));
-  return parsed.kind === 'parsed' ? formatConninfo(parsed.keywords) : '';
+export interface ProgramAccess {
+  /** What the program is given to connect with. */
+  readonly conninfo: string;
+  readonly environment: Readonly<Record<string, string>>;
 }
 
 /**
@@ -26,11 +27,56 @@ const lifeSigns: Readonly<Record<string, string>> = {
   tcp_user_timeout: '25000',
 };
 
-/** What pg_rewind and pg_basebackup are given to connect with. */
-export function programConninfo(conninfo: string): string {
-  const open = withoutSecrets(conninfo);
-  const parsed = parseConninfo(open);
-  return parsed.kind === 'parsed'
-    ? formatConninfo(new Map([...Object.entries(lifeSigns), ...parsed.keywords]))
-    : open;
+const serviceName = 'pgkeeper';
+
+/** Runs `work` with what a program needs that runs as the owner of that path. */
+export async function withProgramAccess<T>(
+  conninfo: string,
+  asOwnerOf: string,
+  work: (access: ProgramAccess) => Promise<T>,
+): Promise<T> {
+  const parsed = parseConninfo(conninfo);
+  if (parsed.kind !== 'parsed') throw new Error(parsed.message);
+  const open = new Map([...Object.entries(lifeSigns), ...parsed.keywords]);
+  const secrets = secretKeywords.flatMap((keyword) => {
+    const value = open.get(keyword);
+    open.delete(keyword);
+    return value === undefined ? [] : [[keyword, value] as const];
+  });
+  const password = secrets.find(([keyword]) => keyword === 'password')?.[1];
+  const environment = password === undefined ? {} : { PGPASSWORD: password };
+  const others = secrets.filter(([keyword]) => keyword !== 'password');
+  if (others.length === 0) return work({ conninfo: formatConninfo(open), environment });
+  const folder = mkdtempSync(join(tmpdir(), 'pgkeeper-'));
+  try {
+    const file = writeServiceFile(folder, others, asOwnerOf);
+    open.set('service', serviceName);
+    return await work({
+      conninfo: formatConninfo(open),
+      environment: { ...environment, PGSERVICEFILE: file },
+    });
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Such a file knows no quotes: each line is taken as it is, without the spaces at its ends. */
+function writeServiceFile(
+  folder: string,
+  secrets: readonly (readonly [string, string])[],
+  asOwnerOf: string,
+): string {
+  const unfit = secrets.find(([, value]) => value !== value.trim() || /[\r\n]/.test(value));
+  if (unfit !== undefined)
+    throw new Error(
+      `${unfit[0]} begins or ends with a space, or has a line break: it cannot be handed to PostgreSQL's programs; use another one`,
+    );
+  const file = join(folder, 'service.conf');
+  const lines = secrets.map(([keyword, value]) => `${keyword}=${value}\n`);
+  writeFileSync(file, `[${serviceName}]\n${lines.join('')}`, { mode: 0o600 });
+  if (process.getuid?.() === 0) {
+    const { uid, gid } = statSync(asOwnerOf);
+    for (const path of [file, folder]) chownSync(path, uid, gid);
+  }
+  return file;
 }

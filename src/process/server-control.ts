@@ -5,6 +5,7 @@
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { LostWal } from '../core/events.js';
+import { fencedConninfo } from '../core/following.js';
 import { copyFrom } from './base-copy.js';
 import { forgetHandover, stopCleanly, wasHandingOver } from './clean-stop.js';
 import { changeConfiguration, replaceFile } from './configuration-change.js';
@@ -118,7 +119,7 @@ class LocalServerControl implements ServerControl {
   markFenced(names: string | null): void {
     this.forbidWritableStart();
     changeConfiguration(this.#autoConf, {
-      primary_conninfo: '',
+      primary_conninfo: fencedConninfo(this.followed()),
       'pg_keeper.fenced': 'on',
       ...(names === null ? {} : { synchronous_standby_names: names }),
     });

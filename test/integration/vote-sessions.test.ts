@@ -162,7 +162,7 @@ describe('a standby whose master is gone', { concurrency: false }, () => {
     assert.equal(await isBehind(), true);
     const session = await sessionTo('n2', 'n2');
     await session.answer({ kind: 'end-sessions' });
-    await session.answer({ kind: 'promote' });
+    await session.answer({ kind: 'promote', conninfo: 'fallback_application_name=pgkeeper:2' });
     const look = () => session.answer({ kind: 'observe', wait: { kind: 'writable' } });
     await until('it is writable', async () => {
       const answer = await look();

@@ -92,6 +92,9 @@ export function* runCommand(session: Session, command: Command, context: Backend
     case 'promote':
       requireRecovery(server, true);
       yield null;
+      server.alterSystem({ primaryConninfo: command.conninfo });
+      yield null;
+      server.reload();
       server.say('is asked to promote');
       server.recovery.requestPromotion();
       return done;
@@ -242,7 +245,14 @@ function withEpoch(
   const promotionId = isNew ? `promotion ${server.branch.id} ${server.end}` : row.promotionId;
   const promotions =
     isNew && promotionId !== null
-      ? [...row.promotions, { timeline: server.branch.tli, id: promotionId }]
+      ? [
+          ...row.promotions,
+          {
+            timeline: server.branch.tli,
+            id: promotionId,
+            ...(command.promoted ? { epoch: command.epoch } : {}),
+          },
+        ]
       : row.promotions;
   const { epoch, basis } = command;
   // What a witness alone knew is taken over, as in src/postgres/write-epoch.ts.

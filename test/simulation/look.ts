@@ -1,5 +1,5 @@
 /** One look of a worker at a modelled server, as src/postgres/observation.ts and witness.ts take it. */
-import { ballotOf } from '../../src/core/following.js';
+import { ballotOf } from '../../src/core/ballot.js';
 import type { Lsn } from '../../src/core/lsn.js';
 import type { Observation, WorkerTrace } from '../../src/core/types.js';
 import { namesOf } from './configuration.js';

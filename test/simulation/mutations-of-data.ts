@@ -141,7 +141,7 @@ export const mutationsOfData: readonly Mutation[] = [
         find: 'if (own.obs === null || !isSettled(own.obs))',
         replace: 'if (own.obs === null)',
       },
-      { file: 'core/ranking.js', find: 'return isSettled(theirs) ||', replace: 'return true ||' },
+      { file: 'core/ranking.js', find: '(isSettled(theirs) ||', replace: '(true ||' },
     ],
     play: 'A6 k was lowered',
     caughtBy: ['S2', 'S3', 'S4', 'S5'],
@@ -183,6 +183,37 @@ export const mutationsOfData: readonly Mutation[] = [
     ),
     play: 'A1 a member that alone',
     caughtBy: ['S4', 'S2'],
+  },
+  {
+    name: 'two promotions of one timeline number pass for one while neither has a row',
+    schedule: 'A8',
+    replacements: one(
+      'core/ranking.js',
+      'return made.timeline === ours.timeline && made.epoch === ours.epoch;',
+      'return made.timeline === ours.timeline;',
+    ),
+    play: 'I17 two nodes are promoted one after the other',
+    caughtBy: ['S5'],
+  },
+  {
+    name: 'who followed a promotion without a row is of another history',
+    replacements: one(
+      'core/ranking.js',
+      'return made.timeline === ours.timeline && made.epoch === ours.epoch;',
+      'return false;',
+    ),
+    play: 'I17 the worker dies as its node is promoted',
+    caughtBy: ['L1'],
+  },
+  {
+    name: 'a node stays behind a promotion that never got its row',
+    replacements: one(
+      'core/standby.js',
+      'else if (followsDeadEnd(k, turn, role, obs)) {',
+      'else if (false) {',
+    ),
+    play: 'I17 a node followed a promotion',
+    caughtBy: ['S5'],
   },
   {
     name: 'a rejoin overwrites a higher ballot',

@@ -50,11 +50,7 @@ export const mutationsOfRest: readonly Mutation[] = [
   },
   {
     name: 'what a peer saw of the master delays nothing',
-    replacements: one(
-      'core/voting.js',
-      'Math.max(link?.lastAlive ?? k.now, k.seenByPeerAt)',
-      '(link?.lastAlive ?? k.now)',
-    ),
+    replacements: one('core/voting.js', 'Math.max(lastAlive, k.seenByPeerAt)', 'lastAlive'),
     unguarded: true,
     play: 'I21 one standby',
     caughtBy: ['S1'],
@@ -118,5 +114,12 @@ export const mutationsOfRest: readonly Mutation[] = [
     ),
     play: 'I14 with sync off',
     caughtBy: ['S3'],
+  },
+  {
+    name: 'a witness is told a promise that nobody has seen to hold',
+    schedule: 'A1',
+    replacements: one('core/freeze.js', 'isPromiseSeen(k) &&', ''),
+    play: 'I15 the worker of a new master',
+    caughtBy: ['S2', 'S3'],
   },
 ];

@@ -47,7 +47,7 @@ export const mutationsOfVotes: readonly Mutation[] = [
   {
     name: 'majority is one less',
     replacements: one('core/lease.js', 'Math.floor(voters.length / 2) + 1', 'Math.floor(voters.length / 2)'),
-    seeds: [11, 6],
+    seeds: [15, 21],
     caughtBy: ['S1', 'S2', 'S3'],
     kinds: cuts,
   },
@@ -86,7 +86,13 @@ export const mutationsOfVotes: readonly Mutation[] = [
   {
     name: 'a node leaves for a rejoin while a majority counts on its vote',
     replacements: one('core/standby.js', 'if (isVoteGood(k, ownLink(k)) || ownYouthMs(k) > 0)', 'if (true)'),
-    play: 'I17 a node is to be',
+    play: 'I17 a node is to be brought back while',
+    caughtBy: ['L2'],
+  },
+  {
+    name: 'a vote that is not renewed any more counts when another is given back',
+    replacements: one('core/lease.js', 'k.now - vote.renewedAt <= vote.ttlMs / 2', 'true'),
+    play: 'I17 a node is to be brought back, and',
     caughtBy: ['L2'],
   },
   {
@@ -124,7 +130,7 @@ export const mutationsOfVotes: readonly Mutation[] = [
     name: 'wall time that runs ahead of monotonic time is not noticed',
     replacements: one('worker/worker.js', 'if (offset - this.#offsetMs > jumpMs)', 'if (false)'),
     unguarded: true,
-    seeds: [24, 70],
+    seeds: [31],
     caughtBy: ['S1'],
     wish: 'off',
     kinds: ['pause-machine', 'isolate'],
@@ -161,16 +167,19 @@ export const mutationsOfVotes: readonly Mutation[] = [
   },
   {
     name: 'a master with sync on goes on without the lease',
-    replacements: one(
-      'core/master.js',
-      'if (until <= k.now && !goesOnPaused(k, turn, m))',
-      'if (until <= k.now && (k.registry?.syncNeeded ?? 0) === 0 && !goesOnPaused(k, turn, m))',
-    ),
+    replacements: [
+      ...one(
+        'core/master.js',
+        'if (until <= k.now && !goesOnPaused(k, turn, m))',
+        'if (until <= k.now && (k.registry?.syncWished ?? 0) === 0 && !goesOnPaused(k, turn, m))',
+      ),
+      ...one('core/master.js', 'if (isOverruled(k, own.obs)) {', 'if (false) {'),
+    ],
+    hiddenBy:
+      'a master that sees the row of a newer epoch ends its server; both are kept, since until then it would change what it holds no lease for',
     unguarded: true,
-    seeds: [21, 3],
+    play: 'I20 the master is cut off',
     caughtBy: ['S1', 'S2', 'S3', 'S4', 'L1'],
-    wish: 'one',
-    kinds: cuts,
   },
   {
     name: 'a vote is forgotten and not given back while a statement runs',
@@ -182,5 +191,43 @@ export const mutationsOfVotes: readonly Mutation[] = [
     ),
     play: 'A4 the former master',
     caughtBy: ['L1', 'L2'],
+  },
+  {
+    name: 'a claim that waited under hold has no guard when it is established',
+    replacements: one(
+      'core/guard-deadline.js',
+      "role.phase !== 'establish' &&\n                role.phase !== 'names'",
+      'true',
+    ),
+    play: 'I22 a promotion that waited',
+    caughtBy: ['S1'],
+  },
+  {
+    name: 'of two masters that see each other none gives way',
+    replacements: one('core/master.js', 'if (isOverruled(k, own.obs)) {', 'if (false) {'),
+    play: 'I25 two nodes alone',
+    caughtBy: ['L1'],
+  },
+  {
+    name: 'two nodes are a pair while their only witness is replaced',
+    replacements: one('core/lease.js', 'hasWitness ?', 'false ?'),
+    play: 'I1 the only witness',
+    caughtBy: ['S1', 'S3'],
+  },
+  {
+    name: 'an operator gives up voters that were seen a moment ago',
+    replacements: one(
+      'core/operator-word.js',
+      'givesUp && !without.every((voter) => isSilent(k, turn, voter))',
+      'false',
+    ),
+    play: 'I6 an operator accepts',
+    caughtBy: ['S1', 'S2'],
+  },
+  {
+    name: 'of two nodes that an operator goes on with each is a majority',
+    replacements: one('core/lease.js', 'if (isForced(k))', 'if (false)'),
+    play: 'I6 two operators',
+    caughtBy: ['S1', 'S5'],
   },
 ];

@@ -1,5 +1,6 @@
 /** The server beside a worker as processes and files, as src/process/own-server.ts drives it. */
-import { ballotOf } from '../../src/core/following.js';
+import { ballotOf } from '../../src/core/ballot.js';
+import { fencedConninfo } from '../../src/core/following.js';
 import type { Emit, OwnServer } from '../../src/ports.js';
 import { targetOf } from './configuration.js';
 import type { Host } from './host.js';
@@ -195,7 +196,7 @@ export function markFenced(server: Server, names: string | null): void {
   server.standbySignal = true;
   server.handingOver = false;
   server.alterSystem({
-    primaryConninfo: '',
+    primaryConninfo: fencedConninfo(server.configuration.primaryConninfo),
     fenced: true,
     ...(names === null ? {} : { autoNames: names }),
   });

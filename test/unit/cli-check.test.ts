@@ -217,6 +217,24 @@ test('two nodes without a witness: a warning, and with quorum = strict a problem
   assert.equal(found.find((one) => one.topic === 'quorum')?.level, 'problem');
 });
 
+test('a witness that a copy of the cluster or another cluster uses too', () => {
+  const identity = { token: 't', systemIdentifier: '9', timeline: 1, address: 'x:1' };
+  const witness = { ...voterOf('w', 4), kind: 'witness' as const, identity };
+  const voters = [voterOf('n1', 1), voterOf('n2', 2), witness];
+  const observation = { systemIdentifier: '9', timeline: 1, address: 'x:1', inRecovery: false };
+  const beside = (workers: { name: string; places: number }[], clusters = 0) => {
+    const look = { neighbours: { workers, clusters } };
+    const of = { voters, nodes: voters, syncMembers: ['n2'] };
+    const found = across(clusterOf({ w: { observation, look } }, of), allFacts.slice(0, 2), []);
+    return found.filter((one) => one.topic === 'witness' && one.level === 'warning').map(({ text }) => text);
+  };
+  const usual = [{ name: 'n1', places: 1 }];
+  assert.equal(beside(usual).filter((text) => /copy|shared/.test(text)).length, 0);
+  assert.match(beside([{ name: 'n1', places: 2 }]).join(' '), /n1 from 2 addresses/);
+  assert.match(beside([...usual, { name: 'x', places: 1 }]).join(' '), /\(x\): a copy of this cluster/);
+  assert.match(beside(usual, 2).join(' '), /shared with 2 other clusters/);
+});
+
 test('a degraded cluster, and one whose lease is not held, are in danger', () => {
   assert.ok(
     across(clusterOf({}, { syncNeeded: 0 })).some((one) => one.topic === 'sync' && one.level === 'problem'),

@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { ballotOf, ballotText, originOf } from '../../src/core/ballot.js';
 import { formatConninfo, maskConninfo, parseConninfo, withKeywords } from '../../src/core/conninfo.js';
-import { ballotOf, followConninfo } from '../../src/core/following.js';
+import { fencedConninfo, followConninfo, promotedConninfo } from '../../src/core/following.js';
 import { formatLsn, parseLsn } from '../../src/core/lsn.js';
 
 function keywords(text: string): Readonly<Record<string, string>> {
@@ -85,7 +86,12 @@ test('a re-pointed standby keeps its own credentials and carries the ballot', ()
     database: 'd',
     seqno: 1,
   });
-  const text = followConninfo(voter('n2'), "host=old user=rep password='a b' dbname=x", voter('n3'), 7);
+  const text = followConninfo(
+    voter('n2'),
+    "host=old user=rep password='a b' dbname=x",
+    voter('n3'),
+    ballotText(7),
+  );
   assert.deepEqual(keywords(text), {
     host: 'n3.example',
     port: '6000',
@@ -96,6 +102,21 @@ test('a re-pointed standby keeps its own credentials and carries the ballot', ()
   });
   assert.equal(ballotOf(text), 7);
   assert.equal(ballotOf(withKeywords(text, { fallback_application_name: 'psql' })), 0);
+});
+
+test('a ballot tells of which promotion a timeline without a row is', () => {
+  const marked = `host=/x fallback_application_name=${ballotText(7, { timeline: 2, epoch: 5 })}`;
+  assert.deepEqual([ballotOf(marked), originOf(marked, 2), originOf(marked, 3)], [7, 5, 7]);
+  const plain = `host=n3 fallback_application_name=${ballotText(7)}`;
+  assert.deepEqual([ballotOf(plain), originOf(plain, 2), originOf('host=n3', 2)], [7, 7, 0]);
+  assert.equal(ballotOf(fencedConninfo(marked)), 7);
+  assert.equal(originOf(fencedConninfo(marked), 2), 5);
+  assert.equal(fencedConninfo('host=n3 user=u'), '');
+  assert.deepEqual(keywords(promotedConninfo({ name: 'n2' }, 'host=n1 user=u', ballotText(8))), {
+    host: 'n1',
+    user: 'u',
+    fallback_application_name: 'pgkeeper:8',
+  });
 });
 
 test('WAL positions are 64 bit and come back as PostgreSQL writes them', () => {

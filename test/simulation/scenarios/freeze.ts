@@ -153,7 +153,7 @@ export const freeze: readonly Scenario[] = [
           find: 'if (own.obs === null || !isSettled(own.obs))',
           replace: 'if (own.obs === null)',
         },
-        { file: 'core/ranking.js', find: 'return isSettled(theirs) ||', replace: 'return true ||' },
+        { file: 'core/ranking.js', find: '(isSettled(theirs) ||', replace: '(true ||' },
       ],
       shows: /^S2: |becomes master/,
     },

@@ -1,6 +1,14 @@
 /** What an old decision or a lost epoch may still do: late statements (I5, I9), ballots (I7), rows that get nowhere (I10). */
+import { mustServe } from './circumstances.js';
 import { killWorkerAndGuard } from './guards.js';
 import type { Scenario } from './scenario.js';
+import type { Stage } from './stage.js';
+
+/** It is promoted where nobody gets anything of it, and ends before its epoch has a row. */
+function dies(stage: Stage, name: string, others: readonly string[]): void {
+  stage.at(name, 'promoting', () => stage.cut(name, others));
+  stage.at(name, 'promoted', () => stage.server(name).crash('kill -9'));
+}
 
 export const oneHistory: readonly Scenario[] = [
   {
@@ -45,6 +53,8 @@ export const oneHistory: readonly Scenario[] = [
       stage.powerOff('n2');
       stage.server('n1').start();
       stage.host('n1').startWorker();
+      // What it may acknowledge until its worker has looked around is a stated limit.
+      stage.run(2000);
       stage.writeAll();
       stage.run(30_000);
       stage.expect('n1 is not master', !stage.server('n1').writable);
@@ -96,6 +106,75 @@ export const oneHistory: readonly Scenario[] = [
       stage.untilDecision('n1', 'sync-change');
       stage.run(3000);
       stage.expectNotDecided('sync-changed');
+    },
+  },
+  {
+    name: 'I17 two nodes are promoted one after the other, and neither writes its row',
+    why: 'both are on the same timeline number behind the same promotion id: nothing in the registry tells their logs apart',
+    setting: { nodes: 5, names: '', neverMaster: ['n4', 'n5'] },
+    play(stage) {
+      stage.powerOff('n1');
+      const others = ['n2', 'n3', 'n4', 'n5'];
+      for (const name of ['n2', 'n3']) dies(stage, name, others);
+      stage.untilDecision('n2', 'promoted');
+      stage.untilDecision('n3', 'promoted');
+      stage.run(1000);
+      stage.heal(others, others);
+      const master = stage.untilAnyMaster(others, 300_000);
+      stage.expect('one of the promoted', ['n2', 'n3'].includes(master));
+      stage.writeThrough(master);
+      stage.run(30_000);
+    },
+  },
+  {
+    name: 'I17 the worker dies as its node is promoted, and others have followed it',
+    why: 'they are needed for what was acknowledged before, and nothing but the ballots says whose timeline it is',
+    setting: { nodes: 5, names: 'ANY 1 (n1, n2, n3)' },
+    play(stage) {
+      stage.writeAll();
+      stage.run(1000);
+      stage.at('n2', 'promoting', () =>
+        stage.cluster.world.after(2, () => killWorkerAndGuard(stage.host('n2'))),
+      );
+      stage.powerOff('n1');
+      stage.untilDecision('n2', 'promoting');
+      stage.run(5000);
+      stage.server('n2').crash('kill -9');
+      // Long enough for who followed it to be pointed nowhere.
+      stage.run(5000);
+      stage.host('n2').startWorker();
+      mustServe(stage, 60_000);
+      stage.untilAnyMaster(['n2', 'n3', 'n4', 'n5']);
+    },
+  },
+  {
+    name: 'I17 a node followed a promotion that never got its row, and the promoted server is copied from another master',
+    why: 'that master may have the same timeline number, and the node would stream on through the server it points at',
+    setting: { nodes: 5, names: 'ANY 1 (n1, n2, n3)', neverMaster: ['n3', 'n4', 'n5'] },
+    play(stage) {
+      stage.at('n2', 'promoting', () => {
+        stage.cut(['n2', 'n3'], ['n1', 'n4', 'n5']);
+        stage.cluster.world.after(2, () => killWorkerAndGuard(stage.host('n2')));
+      });
+      stage.powerOff('n1');
+      stage.untilDecision('n2', 'promoting');
+      stage.until('n3 has something of it', () => stage.server('n3').branch.tli === 2);
+      stage.powerOff('n2');
+      stage.boot('n1');
+      stage.untilMaster('n1');
+      stage.run(5000);
+      stage.server('n1').crash('kill -9');
+      stage.untilDecision('n1', 'promoted');
+      stage.untilMaster('n1');
+      // What went on since then is there before n2 and n3 see each other.
+      for (let i = 0; i < 20; i++) stage.write('n1');
+      stage.cut('n2', 'n3');
+      stage.heal('n2', ['n1', 'n4', 'n5']);
+      stage.boot('n2');
+      stage.untilDecision('n2', 'rejoined');
+      stage.heal('n2', 'n3');
+      stage.run(20_000);
+      stage.heal('n3', ['n1', 'n4', 'n5']);
     },
   },
 ];

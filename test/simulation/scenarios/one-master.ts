@@ -2,7 +2,7 @@
 import { mustServe, removeNodes, takesNobody } from './circumstances.js';
 import type { Scenario } from './scenario.js';
 import type { Stage } from './stage.js';
-import { stopsStreaming } from './streams.js';
+import { stopsStreaming, takesNoStandby } from './streams.js';
 
 function expectDead(stage: Stage, name: string, before: 'votes-held' | 'promoting'): void {
   for (const { name: other } of stage.cluster.hosts)
@@ -92,6 +92,27 @@ export const oneMaster: readonly Scenario[] = [
     },
   },
   {
+    name: 'I17 a node is to be brought back, and the vote that would do without it is about to run out',
+    why: 'a vote that is not renewed any more is none to count on when another one is given back',
+    setting: { nodes: 3, names: '' },
+    play(stage) {
+      stage.cluster.watcher.steady = true;
+      stage.cut('n1', 'n2');
+      stage.run(6000);
+      const { server } = stage.host('n3');
+      server.alterSystem({ fenced: true, primaryConninfo: '' });
+      server.reload();
+      for (let i = 0; i < 20; i++) {
+        stage.host('n1').hint();
+        stage.run(100);
+      }
+      stage.neverMaster(['n2', 'n3'], 30_000);
+      stage.expectNotDecided('lease-lapsed');
+      stage.heal('n1', 'n2');
+      stage.untilDecision('n3', 'rejoined');
+    },
+  },
+  {
     name: 'I18 a supervisor starts the server again while its worker ends it',
     why: 'between the end of its processes and the marks in its files lie some milliseconds',
     setting: { nodes: 3, names: '' },
@@ -110,6 +131,21 @@ export const oneMaster: readonly Scenario[] = [
       stage.untilAnyMaster(['n2', 'n3']);
       stage.run(3000);
       stage.expect('n1 is a standby', !server.writable);
+    },
+  },
+  {
+    name: 'I20 the master is cut off with sync in effect',
+    why: 'what was not acknowledged waits, and it is fenced before it sees the others again',
+    setting: { nodes: 3, names: 'ANY 1 (n1, n2, n3)' },
+    play(stage) {
+      stage.writeAll();
+      stage.isolate('n1');
+      stage.untilDecision('n1', 'lease-lapsed');
+      stage.untilAnyMaster(['n2', 'n3']);
+      stage.run(5000);
+      stage.expect('n1 is fenced', !stage.server('n1').writable);
+      stage.heal('n1');
+      stage.run(20_000);
     },
   },
   {
@@ -142,6 +178,33 @@ export const oneMaster: readonly Scenario[] = [
       stage.untilMaster('n1');
       stage.run(30_000);
       stage.expectNotDecided('server-retired');
+    },
+  },
+  {
+    name: 'I22 a promotion that waited under hold is established, and its worker hangs at once',
+    why: 'from then on it acknowledges: the guard has to be there before',
+    setting: { nodes: 5, names: '', neverMaster: ['n5'] },
+    play(stage) {
+      const others = ['n3', 'n4', 'n5'];
+      stage.writeAll();
+      let takesThem = () => {};
+      stage.at('n2', 'promoted', () => {
+        takesThem = takesNoStandby(stage.server('n2'));
+        for (const name of others) stage.resetStream(name);
+      });
+      stage.powerOff('n1');
+      stage.untilDecision('n2', 'promoted');
+      stage.untilDecision('n2', 'election-aborted');
+      stage.at('n2', 'epoch-established', () => {
+        // What it has sent takes effect; it hangs before it hears of that.
+        stage.cluster.world.after(0.1, () => stage.host('n2').stallWorker());
+        stage.cluster.world.after(50, () => stage.isolate('n2'));
+      });
+      takesThem();
+      stage.untilDecision('n2', 'epoch-established');
+      expectDead(stage, 'n2', 'promoting');
+      stage.untilAnyMaster(others);
+      stage.run(5000);
     },
   },
   {
@@ -189,6 +252,19 @@ export const oneMaster: readonly Scenario[] = [
       mustServe(stage, 60_000);
       const master = stage.untilAnyMaster(['n2', 'n4', 'n5']);
       stage.expect('the commit is there', stage.has(master, commit));
+    },
+  },
+  {
+    name: 'I25 two nodes alone have both become master, and see each other again',
+    why: 'no majority decides between them: the newer epoch does',
+    setting: { nodes: 2, names: '' },
+    play(stage) {
+      stage.cut('n1', 'n2');
+      stage.until('both take writes', () => stage.cluster.writable.length === 2);
+      stage.run(5000);
+      stage.heal('n1', 'n2');
+      stage.untilDecision('n1', 'newer-master');
+      stage.untilMaster('n2');
     },
   },
 ];

@@ -1,4 +1,5 @@
 /** All plays, by the file they are in. */
+import { byHand } from './by-hand.js';
 import { comingBack } from './coming-back.js';
 import { freeze } from './freeze.js';
 import { handovers } from './handovers.js';
@@ -20,6 +21,7 @@ export const plays: Readonly<Record<string, readonly Scenario[]>> = {
   'one-master': oneMaster,
   'one-history': oneHistory,
   handovers,
+  'by-hand': byHand,
 };
 
 export function playNamed(text: string): Scenario {

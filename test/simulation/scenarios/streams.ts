@@ -65,3 +65,16 @@ export function stopsStreaming(stage: Stage, standby: string): void {
   stage.run(100);
   stage.resetStream(standby);
 }
+
+/** No standby gets a walsender there (max_wal_senders). Returns what ends it. */
+export function takesNoStandby({ senders }: Server): () => void {
+  senders.push = (...refused) => {
+    for (const { connection } of refused) connection.close(1);
+    return senders.length;
+  };
+  for (const sender of [...senders]) {
+    sender.connection.close(1);
+    sender.end();
+  }
+  return () => Reflect.deleteProperty(senders, 'push');
+}

@@ -169,4 +169,50 @@ export const witnesses: readonly Scenario[] = [
       stage.expect('the commit is there', stage.has('n2', commit));
     },
   },
+  {
+    name: 'I15 the worker of a new master dies before what its row promises holds, and the next one has all votes',
+    why: 'with all votes it keeps its epoch, and its witnesses would be told a row that nobody has proven',
+    setting: { nodes: 3, witnesses: 2, names: 'ANY 1 (n1, n2, n3)' },
+    play(stage) {
+      const goesOn = stallDisk(stage.server('n3'));
+      const commit = stage.writeThrough('n1');
+      stage.expectOn(commit, ['n1', 'n2']);
+      stage.server('n1').crash('kill -9');
+      stage.untilDecision('n2', 'promoted');
+      stage.cut('n1', 'n2');
+      stage.until('n2 has its row', () => stage.row('n2').epoch > 2);
+      stage.host('n2').killWorker();
+      stage.until('n1 is a standby', () => stage.server('n1').life === 'up');
+      stage.host('n1').killWorker();
+      // A voter gives its vote when it is lease_ttl old.
+      stage.run(10_500);
+      stage.heal('n1', 'n2');
+      stage.host('n2').startWorker();
+      stage.run(1500);
+      stage.powerOff('n1', 'n2');
+      stage.server('n3').crash('kill -9');
+      goesOn();
+      stage.neverMaster(['n3'], 60_000);
+      stage.boot('n1', 'n2');
+      const master = stage.untilAnyMaster(['n1', 'n2', 'n3']);
+      stage.expect('the commit is there', stage.has(master, commit));
+    },
+  },
+  {
+    name: 'I1 the only witness of two nodes is replaced, and they lose each other meanwhile',
+    why: 'two nodes for a moment are no two nodes alone: none of them is a majority',
+    setting: { nodes: 2, witnesses: 1, names: '' },
+    play(stage) {
+      stage.writeAll();
+      stage.at('n1', 'voter-removed', () => {
+        stage.cluster.world.after(1, () => stage.cut('n1', ['n2', 'w1']));
+      });
+      addWitness(stage.cluster, 0);
+      stage.untilDecision('n1', 'voter-removed');
+      stage.at('n2', 'promoting', () => stage.expect('n1 is dead', !stage.server('n1').writable));
+      stage.neverMaster(['n2'], 40_000);
+      stage.heal('n1');
+      stage.untilAnyMaster(['n1', 'n2']);
+    },
+  },
 ];
