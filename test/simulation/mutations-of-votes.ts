@@ -167,7 +167,7 @@ export const mutationsOfVotes: readonly Mutation[] = [
       'if (until <= k.now && (k.registry?.syncNeeded ?? 0) === 0 && !goesOnPaused(k, turn, m))',
     ),
     unguarded: true,
-    seeds: [21, 3],
+    seeds: [964, 996, 734],
     caughtBy: ['S1', 'S2', 'S3', 'S4', 'L1'],
     wish: 'one',
     kinds: cuts,
