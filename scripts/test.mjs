@@ -19,7 +19,7 @@ const quick = args.includes('--quick');
 const all = args.includes('--all');
 /** SQL, views and functions, recovery and its files: what differs from one major version to the next. */
 const dependsOnVersion =
-  /(registry-.*|look|schema-drift|lags-and-history|vote-sessions|failover|switchover|planned-work|rejoin|clone|witness|guard-process)\.test\.js$/;
+  /(registry-.*|look|schema-drift|vote-sessions|failover|switchover|rejoin|clone|slots)\.test\.js$/;
 const pattern = args.find((arg) => !arg.startsWith('--')) ?? '';
 
 let styleFailed = false;

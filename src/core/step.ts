@@ -14,6 +14,7 @@ import {
   observe,
   openLinks,
   ownLink,
+  seenSince,
   voterNamed,
   votersOf,
 } from './links.js';
@@ -213,6 +214,8 @@ function pauseAfterBroken(k: Keeper): number {
 function report(k: Keeper, turn: Turn): void {
   const link = k.role.kind === 'master' ? ownLink(k) : k.role.kind === 'standby' ? masterLink(k) : undefined;
   if (link?.obs === undefined || link.obs === null || link.obs.inRecovery || !isIdle(link)) return;
+  // What was seen on an earlier session may be the master before its restart: it would end this one, and so on.
+  if (!seenSince(link, link.openedAt)) return;
   if (k.role.kind === 'master' && (k.role.change !== null || k.role.pending !== null)) return;
   const state = stateName(k);
   if (k.journal.length === 0 && state === k.reportedState) return;

@@ -97,13 +97,14 @@ class LocalServerControl implements ServerControl {
     restoreFromAside(this.#data);
     if (readUnfinished(this.#data) !== null)
       return { kind: 'stopped', clean: false, standbySignal: true, fenced: true, unfinished: true };
-    const standbySignal = existsSync(join(this.#data, 'standby.signal'));
+    const handingOver = wasHandingOver(this.#data);
+    // The sign of a handover is no sign that this was a standby.
+    const standbySignal = !handingOver && existsSync(join(this.#data, 'standby.signal'));
     const clean = isCleanEnd(readControlFile(this.#data).state);
     // Looked at again after the files: a server that was started meanwhile is not stopped.
     if (serverProcesses(this.#data).length > 0) return { kind: 'running' };
     const marked = lastValue(readConfigurationFile(this.#autoConf).entries, 'pg_keeper.fenced') === 'on';
-    const fenced = marked || wasHandingOver(this.#data);
-    return { kind: 'stopped', clean, standbySignal, fenced, unfinished: false };
+    return { kind: 'stopped', clean, standbySignal, fenced: marked || handingOver, unfinished: false };
   }
 
   endAllProcesses(boundMs: number): Promise<boolean> {
@@ -151,6 +152,7 @@ class LocalServerControl implements ServerControl {
     endOrphans(this.#data);
     // Whoever was here before, and wherever it broke off: this program starts standbys only, but for a handover that failed.
     if (as === 'standby') this.forbidWritableStart();
+    else rmSync(join(this.#data, 'standby.signal'), { force: true });
     forgetHandover(this.#data);
     restoreFromAside(this.#data);
     if (serverProcesses(this.#data).length === 0) removeStaleLocks(this.#data);
@@ -186,9 +188,11 @@ class LocalServerControl implements ServerControl {
     }
   }
 
-  stopCleanly(deadlineMs: number): Promise<bigint> {
+  async stopCleanly(deadlineMs: number): Promise<bigint> {
     const command = this.#options.stopCommand();
     const byCommand = command === '' ? null : () => this.stop('fast', deadlineMs);
+    // Whoever starts the server before the handover is at its end (a supervisor, a boot) gets a standby.
+    this.forbidWritableStart();
     return stopCleanly({ dataDirectory: this.#data, byCommand, deadlineMs });
   }
 

@@ -70,6 +70,9 @@ for (const [title, syncNames] of [
       await old.worker.untilDecision('handing-over', wall);
       target.worker.freeze();
       target.server.freeze();
+      await old.worker.untilDecision('handover-stopped', wall);
+      // Whoever starts it now, a supervisor or a boot, gets a standby.
+      assert.ok(existsSync(join(old.server.dataDirectory, 'standby.signal')));
       await three.untilWriting();
       const next = await three.master();
       assert.notEqual(next.name, target.name, 'a frozen server is no master');

@@ -24,17 +24,6 @@ export interface Topology {
   readonly clockError: number;
 }
 
-export const defaultSettings: Topology['settings'] = {
-  keepaliveTimeMs: 5000,
-  keepaliveCount: 3,
-  leaseTtlMs: 10_000,
-  fastFailover: true,
-  quorum: 'auto',
-  priority: 100,
-  startupGraceMs: 30_000,
-  fencingCommand: false,
-};
-
 export const systemIdentifier = '7000000000000000001';
 
 export class Cluster implements Surroundings {

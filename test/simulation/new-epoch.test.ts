@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Worker } from '../../src/worker/worker.js';
-import { Cluster, defaultSettings } from './cluster.js';
+import { defaultSettings } from '../support/core-state.js';
+import { Cluster } from './cluster.js';
 import { boot } from './process-faults.js';
 
 test('a master that comes back with one of its two synchronous standbys goes on with less', () => {

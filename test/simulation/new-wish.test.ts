@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Worker } from '../../src/worker/worker.js';
-import { Cluster, defaultSettings } from './cluster.js';
+import { defaultSettings } from '../support/core-state.js';
+import { Cluster } from './cluster.js';
 
 test('a promotion under a new wish lets no commit go by nodes outside the set of its row', () => {
   const wish = 'ANY 1 (n1, n2, n3)';

@@ -39,7 +39,8 @@ export class OwnServerModel implements OwnServer {
         return;
       }
       const found = server.cleanShutdown && !server.handingOver ? 'stopped-clean' : 'crashed';
-      this.#emit({ kind: 'server-inspected', server: found, standby: server.standbySignal });
+      const standby = server.standbySignal && !server.handingOver;
+      this.#emit({ kind: 'server-inspected', server: found, standby });
     });
   }
 
@@ -71,6 +72,7 @@ export class OwnServerModel implements OwnServer {
     let over = false;
     const { generation } = this.#host;
     server.handingOver = true;
+    server.standbySignal = true;
     server.stopForHandover(() => {
       if (over || this.#gone || this.#host.generation !== generation) return;
       over = true;
@@ -87,7 +89,7 @@ export class OwnServerModel implements OwnServer {
   start(as: 'standby' | 'master'): void {
     const { server, world } = this.#host;
     this.#later(world.random.tail(50, 500), () => {
-      if (as === 'standby') server.standbySignal = true;
+      server.standbySignal = as === 'standby';
       // pg_ctl restart: a server that runs is stopped first.
       server.stop(() => {
         if (server.start())

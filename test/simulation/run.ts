@@ -2,8 +2,9 @@
 
 import { openRequest, pauseOf } from '../../src/core/plan.js';
 import { failoverTimeMs } from '../../src/core/types.js';
+import { defaultSettings } from '../support/core-state.js';
 import type { Violation } from './checkers.js';
-import { type Cluster, Cluster as ClusterClass, defaultSettings, type Topology } from './cluster.js';
+import { type Cluster, Cluster as ClusterClass, type Topology } from './cluster.js';
 import { syncSetting } from './configuration.js';
 import { type Fault, type PlanOptions, planFaults } from './fault-plan.js';
 import { healAll, schedule } from './faults.js';

@@ -8,27 +8,16 @@ import { newMaster } from '../../src/core/new-master.js';
 import { enterStandby } from '../../src/core/own-server.js';
 import type { Keeper, Role } from '../../src/core/state.js';
 import { newTurn } from '../../src/core/turn.js';
-import type { CoreSettings, Registry } from '../../src/core/types.js';
+import type { Registry } from '../../src/core/types.js';
+import { settingsOfN1 } from '../support/core-state.js';
 
-const settings: CoreSettings = {
-  name: 'n1',
-  keepaliveTimeMs: 5000,
-  keepaliveCount: 3,
-  leaseTtlMs: 10_000,
-  fastFailover: true,
-  quorum: 'auto',
-  priority: 100,
-  startupGraceMs: 30_000,
-  fencingCommand: false,
-  seed: 1,
-};
 const renewedAt = 100_000;
 const marginMs = 500;
-const leaseEnd = renewedAt + settings.leaseTtlMs - marginMs;
+const leaseEnd = renewedAt + settingsOfN1.leaseTtlMs - marginMs;
 
 /** A master of that many voters which has just renewed every vote. */
 function keeper(voters: number, syncNeeded: number, put: (k: Keeper) => void = () => undefined): Keeper {
-  const k = newKeeper(settings, renewedAt);
+  const k = newKeeper(settingsOfN1, renewedAt);
   const names = Array.from({ length: voters }, (_, i) => `n${i + 1}`);
   const nodes = names.map((name, seqno) => ({ name, kind: 'node', conninfo: '', database: 'd', seqno }));
   k.registry = {
@@ -43,7 +32,7 @@ function keeper(voters: number, syncNeeded: number, put: (k: Keeper) => void = (
   } as unknown as Registry;
   for (const name of names) {
     const link = k.links.get(name) ?? newLink(name, renewedAt);
-    link.vote = { renewedAt, grantedAt: renewedAt, ttlMs: settings.leaseTtlMs, workers: [] };
+    link.vote = { renewedAt, grantedAt: renewedAt, ttlMs: settingsOfN1.leaseTtlMs, workers: [] };
     link.lastAlive = renewedAt;
     k.links.set(name, link);
   }
@@ -128,8 +117,8 @@ test('a server that is not proven dead is ended T after it was lost at the lates
 });
 
 test('a worker that has not seen its server yet leaves the word of the one before', () => {
-  assert.equal(guardOrder(newKeeper(settings, 0)).kind, 'unchanged');
-  const hanging = newKeeper(settings, 0);
+  assert.equal(guardOrder(newKeeper(settingsOfN1, 0)).kind, 'unchanged');
+  const hanging = newKeeper(settingsOfN1, 0);
   down('unknown', false)(hanging);
   assert.equal(guardOrder(hanging).kind, 'unchanged');
 });

@@ -7,20 +7,8 @@ import { newKeeper } from '../../src/core/new-keeper.js';
 import { newMaster } from '../../src/core/new-master.js';
 import { step } from '../../src/core/step.js';
 import { newTurn } from '../../src/core/turn.js';
-import type { CoreSettings, Observation, Registry } from '../../src/core/types.js';
-
-const settings: CoreSettings = {
-  name: 'n1',
-  keepaliveTimeMs: 5000,
-  keepaliveCount: 3,
-  leaseTtlMs: 10_000,
-  fastFailover: true,
-  quorum: 'auto',
-  priority: 100,
-  startupGraceMs: 30_000,
-  fencingCommand: false,
-  seed: 1,
-};
+import type { Registry } from '../../src/core/types.js';
+import { look, settingsOfN1 } from '../support/core-state.js';
 
 function rowOf(epoch: number, master: string): Registry {
   const voters = ['n1', 'n2'].map((name, seqno) => ({
@@ -48,7 +36,7 @@ function rowOf(epoch: number, master: string): Registry {
 
 /** A master of epoch 3 with its own vote, beside whom `newest` is the newest row that it has seen anywhere. */
 function decideBeside(newest: Registry): readonly string[] {
-  const k = newKeeper(settings, 0);
+  const k = newKeeper(settingsOfN1, 0);
   k.registry = rowOf(3, 'n1');
   step(k, { kind: 'wake' }, 1);
   k.now = 1000;
@@ -66,29 +54,12 @@ function decideBeside(newest: Registry): readonly string[] {
     link.obsAt = k.now;
     link.obsDoneAt = k.now;
     link.vote = name === 'n1' ? { renewedAt: k.now, ttlMs: 10_000, grantedAt: k.now, workers: [] } : null;
-    link.obs = {
-      systemIdentifier: '7',
+    link.obs = look({
       nodeName: name,
       inRecovery: false,
-      timeline: 2,
       received: position,
-      replayed: position,
-      readToEnd: true,
-      replayPaused: false,
-      walReceiver: null,
-      primaryConninfo: '',
-      ballot: 0,
-      address: '',
-      names: '',
-      fenced: false,
-      birthAgeMs: 1e9,
-      priority: 100,
-      replication: [],
-      workers: [],
       registry: rowOf(epoch, master),
-      retryOverride: false,
-      overruled: false,
-    } as unknown as Observation;
+    });
   }
   k.registry = newest;
   const turn = newTurn();

@@ -9,20 +9,8 @@ import { newMaster } from '../../src/core/new-master.js';
 import { enterStandby } from '../../src/core/own-server.js';
 import type { Keeper } from '../../src/core/state.js';
 import { step } from '../../src/core/step.js';
-import { type CoreSettings, failoverTimeMs, type Observation, type Registry } from '../../src/core/types.js';
-
-const settings: CoreSettings = {
-  name: 'n1',
-  keepaliveTimeMs: 5000,
-  keepaliveCount: 3,
-  leaseTtlMs: 10_000,
-  fastFailover: true,
-  quorum: 'auto',
-  priority: 100,
-  startupGraceMs: 30_000,
-  fencingCommand: false,
-  seed: 1,
-};
+import { failoverTimeMs, type Observation, type Registry } from '../../src/core/types.js';
+import { look, settingsOfN1 } from '../support/core-state.js';
 
 const voters = ['n1', 'n2', 'n3'].map((name, seqno) => ({
   name,
@@ -51,34 +39,12 @@ function registry(master: string): Registry {
 
 function observation(inRecovery: boolean, row: Registry | null): Observation {
   const position = parseLsn('0/5000000');
-  return {
-    systemIdentifier: '7',
-    nodeName: null,
-    inRecovery,
-    timeline: 2,
-    received: position,
-    replayed: position,
-    readToEnd: true,
-    replayPaused: false,
-    walReceiver: null,
-    primaryConninfo: '',
-    ballot: 0,
-    address: '',
-    names: '',
-    fenced: false,
-    birthAgeMs: 1e9,
-    priority: 100,
-    replication: [],
-    workers: [],
-    registry: row,
-    retryOverride: false,
-    overruled: false,
-  } as unknown as Observation;
+  return look({ inRecovery, received: position, registry: row });
 }
 
 /** A keeper after its first look, in the role that follows from it, and then put where `put` says. */
 function keeperIn(put: (k: Keeper) => void, master = 'n2', inRecovery = true): Keeper {
-  const k = newKeeper(settings, 0);
+  const k = newKeeper(settingsOfN1, 0);
   step(k, { kind: 'wake' }, 1);
   const attempt = k.links.get('n1')?.attempt ?? 0;
   const opened = step(k, { kind: 'session-opened', voter: 'n1', attempt }, 2);
@@ -99,7 +65,7 @@ function keeperIn(put: (k: Keeper) => void, master = 'n2', inRecovery = true): K
 }
 
 const roles: Readonly<Record<string, () => Keeper>> = {
-  starting: () => newKeeper(settings, 0),
+  starting: () => newKeeper(settingsOfN1, 0),
   idle: () =>
     keeperIn((k) => {
       k.role = { kind: 'idle' };
@@ -180,7 +146,7 @@ const events: readonly KeeperEvent[] = [
       (server): KeeperEvent => ({ kind: 'server-inspected', server, standby: ok }),
     ),
   ]),
-  { kind: 'settings', settings: { ...settings, keepaliveTimeMs: 1000, leaseTtlMs: 2000 } },
+  { kind: 'settings', settings: { ...settingsOfN1, keepaliveTimeMs: 1000, leaseTtlMs: 2000 } },
 ];
 
 describe('every role and every event', () => {
@@ -210,7 +176,7 @@ test('a lease lost at once, because its voters restarted, may be claimed for as 
       keeper.role = newMaster(keeper, null, undefined);
       for (const link of keeper.links.values()) {
         link.session = 'open';
-        link.vote = { renewedAt, grantedAt: 0, ttlMs: settings.leaseTtlMs, workers: [] };
+        link.vote = { renewedAt, grantedAt: 0, ttlMs: settingsOfN1.leaseTtlMs, workers: [] };
       }
     },
     'n1',
@@ -227,6 +193,6 @@ test('a lease lost at once, because its voters restarted, may be claimed for as 
   const role = roleOf(k);
   assert.ok(role.kind === 'electing' && role.cause === 'claim', 'it asks for the lease again');
   // Servers that restarted vote again once they are lease_ttl old; T after the last renewal is soon enough to fence.
-  assert.equal(role.giveUpAt, goodUntil + failoverTimeMs(settings) - settings.leaseTtlMs);
-  assert.ok((role.giveUpAt ?? 0) - k.now > settings.leaseTtlMs);
+  assert.equal(role.giveUpAt, goodUntil + failoverTimeMs(settingsOfN1) - settingsOfN1.leaseTtlMs);
+  assert.ok((role.giveUpAt ?? 0) - k.now > settingsOfN1.leaseTtlMs);
 });

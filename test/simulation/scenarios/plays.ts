@@ -1,6 +1,7 @@
 /** All plays, by the file they are in. */
 import { comingBack } from './coming-back.js';
 import { freeze } from './freeze.js';
+import { handovers } from './handovers.js';
 import { liveness } from './liveness.js';
 import { oneHistory } from './one-history.js';
 import { oneMaster } from './one-master.js';
@@ -18,6 +19,7 @@ export const plays: Readonly<Record<string, readonly Scenario[]>> = {
   witnesses,
   'one-master': oneMaster,
   'one-history': oneHistory,
+  handovers,
 };
 
 export function playNamed(text: string): Scenario {

@@ -1,6 +1,7 @@
 /** The cluster of a schedule: how many, what is wished, who may lead. Latencies are small, and differ with the seed. */
 import type { CoreSettings } from '../../../src/core/types.js';
-import { Cluster, defaultSettings } from '../cluster.js';
+import { defaultSettings } from '../../support/core-state.js';
+import { Cluster } from '../cluster.js';
 import type { WorkerClass } from '../host.js';
 
 export interface Setting {
