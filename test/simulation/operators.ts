@@ -175,8 +175,9 @@ export function endPlannedWork(cluster: Cluster): void {
   resume(cluster);
   for (const host of cluster.hosts) {
     const { server } = host;
-    // A master that was left to its people in the pause, a node in its maintenance: they start it.
+    // What people stopped, a master that was left to them in the pause, a node in its maintenance: they start it.
     const isLeft =
+      (server.cleanShutdown && host.state === 'unreachable') ||
       isInMaintenance(server.row, host.name) ||
       (pauseOf(server.row) !== null && server.row?.master === host.name);
     const isDown = server.life === 'down' && host.powered && host.worker !== null;

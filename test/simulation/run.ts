@@ -235,7 +235,7 @@ export function problemOf(cluster: Cluster): string | null {
   for (const host of cluster.hosts) {
     if (host === master || !registered.has(host.name)) continue;
     const streams = master.server.senders.some(
-      (sender) => sender.name === host.name && sender.state === 'streaming',
+      ({ name, state, connection }) => name === host.name && state === 'streaming' && connection.isWhole,
     );
     if (!streams) return `${host.name} does not stream from ${master.name}`;
     if (host.state !== 'standby:connected') return `${host.name} is ${host.state}`;
@@ -256,8 +256,8 @@ export function problemOf(cluster: Cluster): string | null {
 
 /**
  * As the voter has it. The master may not know yet that the session is gone, or wait for a statement that TCP sends again in as
- * long a time as the cut lasted: the fault goes on for this vote. With another vote gone (a server that has just
- * started gives none), the lease then ends after the last fault, by it.
+ * long a time as the cut lasted: the fault goes on for this vote (and so for a stream). With another vote gone (a server that
+ * has just started gives none), the lease then ends after the last fault, by it.
  */
 function holdsVote(cluster: Cluster, master: Host, voter: string): boolean {
   const server = cluster.serverNamed(voter);
