@@ -110,10 +110,14 @@ export function isFresh(e: Election, link: Link): boolean {
  * Promoted, and the epoch cannot be put on a majority: commits wait, so this server hurts nobody while it asks again
  * without a bound. The others may be copied from it meanwhile; a newer epoch ends it.
  */
-export function waitUnderHold(k: Keeper, turn: Turn): void {
+export function waitUnderHold(k: Keeper, turn: Turn, pauseMs = 0): void {
   releaseVotes(k, turn);
   startElection(k, turn, 'claim', null, k.now);
-  if (k.role.kind === 'electing') k.role.round = 2;
+  if (k.role.kind !== 'electing') return;
+  k.role.round = 2;
+  k.role.pauseUntil = k.now + pauseMs;
+  k.role.startedAt = k.role.pauseUntil;
+  wake(k, turn, k.role.pauseUntil);
 }
 
 /** A master whose lease lapsed while sync is on: hold, end sessions, ask again for a bounded time. */

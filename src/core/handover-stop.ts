@@ -50,10 +50,9 @@ export type HandoverStep = 'wait' | 'retire' | 'back';
 export function decideHandoverStop(k: Keeper, turn: Turn, role: Down): HandoverStep {
   const { handover } = role;
   if (handover === undefined) return 'retire';
-  const own = ownLink(k);
   // Without the lease, or after T, others may stand: this server must be no master any more.
   if (!hasLease(k) || due(k, turn, role.since + failoverTimeMs(k.settings))) return 'retire';
-  if (role.server === 'resuming') return own.session === 'open' && seenNew(k, role) ? 'back' : 'wait';
+  if (role.server === 'resuming') return untilWritable(k, turn, handover.phaseAt);
   if (role.server === 'stopping') return 'wait';
   const link = linkOf(k, handover.target);
   const { end } = handover;
@@ -83,9 +82,14 @@ export function decideHandoverStop(k: Keeper, turn: Turn, role: Down): HandoverS
   return 'wait';
 }
 
-/** The session of the server that is started again, not one from before its stop. */
-function seenNew(k: Keeper, role: Down): boolean {
-  return ownLink(k).openedAt >= (role.handover?.phaseAt ?? role.since);
+/** Who else started it meanwhile has a standby there: this worker's own start ends that one first. */
+function untilWritable(k: Keeper, turn: Turn, since: number): HandoverStep {
+  const own = ownLink(k);
+  if (own.session !== 'open' || own.openedAt < since) return 'wait';
+  if (seenSince(own, since) && own.obs?.inRecovery === false) return 'back';
+  observe(k, turn, own, 3);
+  wake(k, turn, k.now + 3);
+  return 'wait';
 }
 
 /** Nothing is marked and every vote is held: it is a restart by its administrator, which is no failure. */

@@ -19,15 +19,17 @@ import { rowInForce, tellWitnesses } from './witness.js';
 const newSetBoundMs = 2000;
 /** After that long with too few nodes that stream, those that must be copied first are let go. */
 const unableBoundMs = 10_000;
+/** Then the votes are free for so long: a node that has to be rewound tries for its own every 250 ms. */
+const leaveMs = 600;
 
 /** Sync wished: the hold stands since before the promotion, nothing is acknowledged. */
 export function mayWait(k: Keeper): boolean {
   return (k.registry?.syncWished ?? 0) > 0 && k.registry?.master === k.settings.name;
 }
 
-export function keepWaiting(k: Keeper, turn: Turn, why: string): void {
+export function keepWaiting(k: Keeper, turn: Turn, why: string, pauseMs = 0): void {
   note(k, turn, 'election-aborted', { why: `${why}; commits wait until a majority follows` });
-  waitUnderHold(k, turn);
+  waitUnderHold(k, turn, pauseMs);
 }
 
 /** The wish on this node: its own files first, else what the registry remembers of the last master's. */
@@ -99,7 +101,7 @@ export function walkEstablish(k: Keeper, turn: Turn, e: Election): void {
   }
   if (!canEstablish(k) && due(k, turn, e.phaseAt + unableBoundMs)) {
     if (!mayWait(k) && !isHoldProven(k, turn, e)) return;
-    return keepWaiting(k, turn, 'less than a majority can follow this server');
+    return keepWaiting(k, turn, 'less than a majority can follow this server', leaveMs);
   }
   const late = members < e.sync.needed && due(k, turn, e.phaseAt + newSetBoundMs);
   if (late && !e.sent.has('degrade') && degrade(k, turn, e, e.sync)) return;

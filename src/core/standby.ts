@@ -119,9 +119,12 @@ function followsDeadEnd(k: Keeper, turn: Turn, role: Standby, ours: Observation)
 
 function leaveDeadEnd(k: Keeper, turn: Turn, ours: Observation): void {
   const self = votersOf(k).find((voter) => voter.name === k.settings.name);
+  const own = ownLink(k);
   if (self === undefined || !mayLeave(k, turn)) return;
+  // Until the vote was in hand an election could be fought here: its ballot must not be overwritten by an older one.
+  if (!seenSince(own, own.vote?.grantedAt ?? own.openedAt)) return observe(k, turn, own, 0);
   const conninfo = ballotConninfo(self, ballotText(ours.ballot, unfinishedOf(ours)));
-  if (send(k, turn, ownLink(k), { kind: 'follow', conninfo })) ownLink(k).obsAt = Number.NEGATIVE_INFINITY;
+  if (send(k, turn, own, { kind: 'follow', conninfo })) own.obsAt = Number.NEGATIVE_INFINITY;
 }
 
 /** Fenced, on a lost branch, or stuck: rejoin. Returns true when it does. */

@@ -6,7 +6,7 @@ import { isHandedTo } from './plan.js';
 import { mustBeRemade } from './ranking.js';
 import type { Election, Keeper } from './state.js';
 import { due, note, randomBetween, type Turn } from './turn.js';
-import { failoverTimeMs } from './types.js';
+import { failoverTimeMs, type Voter } from './types.js';
 
 /** How long to try for votes that a dying worker is about to give back. */
 const voteBoundMs = 400;
@@ -19,11 +19,7 @@ export function walkVote(k: Keeper, turn: Turn, e: Election): void {
   const claim = e.cause === 'claim';
   // Waiting under hold for nodes that are to be copied from here: their votes are left to their own workers.
   const patient = claim && e.giveUpAt === null;
-  const asked = voters.filter(({ name }) => {
-    const obs = linkOf(k, name)?.obs;
-    const ours = ownLink(k).obs;
-    return !patient || name === k.settings.name || !obs || ours === null || !mustBeRemade(obs, ours);
-  });
+  const asked = voters.filter((voter) => !patient || !isLeftToItsWorker(k, voter));
   tryVotes(k, turn, asked, claim ? 50 : 8);
   const needed = neededVotes(k);
   const held = heldVoters(k);
@@ -59,6 +55,17 @@ export function walkVote(k: Keeper, turn: Turn, e: Election): void {
     if (e.round < 2) note(k, turn, 'votes-refused', { held: held.length, needed, tookMs, pauseMs });
     abandon(k, turn, e, pauseMs);
   }
+}
+
+/**
+ * It is to be copied from here, and its worker takes its vote for that. One that was counted in a later election waits for the
+ * outcome of that one, which may wait for this server: it leaves when this one has fought for an epoch above its ballot.
+ */
+function isLeftToItsWorker(k: Keeper, { name }: Voter): boolean {
+  const obs = linkOf(k, name)?.obs;
+  const ours = ownLink(k).obs;
+  if (name === k.settings.name || !obs || ours === null) return false;
+  return mustBeRemade(obs, ours) && obs.ballot <= (ours.registry?.epoch ?? 0);
 }
 
 /**

@@ -20,7 +20,7 @@ import type { World } from './world.js';
 export type WorkerClass = typeof Worker;
 
 /** A rule that the adapters carry, missing. */
-export type Mistake = 'statements-apart' | 'signal-last' | 'rejoin-blind';
+export type Mistake = 'statements-apart' | 'signal-last' | 'rejoin-blind' | 'handover-unmarked';
 
 export interface HostWatcher {
   decided(host: Host, record: ReasonRecord, state: string): void;

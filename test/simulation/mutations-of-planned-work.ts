@@ -1,5 +1,5 @@
 /** Mistakes about switchovers and pauses. */
-import { cuts, type Mutation, one } from './mutation.js';
+import { cuts, type Mutation, mistakenly, one } from './mutation.js';
 
 export const mutationsOfPlannedWork: readonly Mutation[] = [
   {
@@ -12,7 +12,7 @@ export const mutationsOfPlannedWork: readonly Mutation[] = [
     ambushCodes: ['handing-over'],
     latencyMs: 60,
     operations: ['switchover', 'switchover-to'],
-    seeds: [9],
+    seeds: [9, 25, 62],
   },
   {
     name: 'clients that somebody else paused are not resumed',
@@ -24,6 +24,13 @@ export const mutationsOfPlannedWork: readonly Mutation[] = [
     settings: { poolPauseMs: 5000 },
     operations: ['switchover', 'switchover-to'],
     seeds: [1],
+  },
+  {
+    name: 'a server that is stopped for a handover can be started as a master',
+    replacements: [],
+    inModel: (cluster) => mistakenly(cluster, 'handover-unmarked'),
+    play: 'I28 a supervisor starts',
+    caughtBy: ['S2'],
   },
   {
     name: 'a pause counts before it is on a majority',

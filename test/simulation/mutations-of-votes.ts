@@ -47,7 +47,7 @@ export const mutationsOfVotes: readonly Mutation[] = [
   {
     name: 'majority is one less',
     replacements: one('core/lease.js', 'Math.floor(voters.length / 2) + 1', 'Math.floor(voters.length / 2)'),
-    seeds: [15, 21],
+    seeds: [15, 21, 11],
     caughtBy: ['S1', 'S2', 'S3'],
     kinds: cuts,
   },

@@ -83,6 +83,9 @@ export class Network {
   }
 }
 
+/** The kernel's least time to send again. */
+const firstRetryMs = 200;
+
 export class Connection {
   readonly #network: Network;
   readonly ends: readonly [Machine, Machine];
@@ -95,6 +98,8 @@ export class Connection {
   readonly #queue: [(() => void)[], (() => void)[]] = [[], []];
   readonly #since: [number, number] = [0, 0];
   readonly #scheduled: [boolean, boolean] = [false, false];
+  /** The client has sent something since it last heard from the server. */
+  #asked = false;
   /** What is on its way: order is kept, so each arrival is that of the oldest. */
   readonly #flight: [(() => void)[], (() => void)[]] = [[], []];
   readonly #arrivals: [() => void, () => void] = [() => this.#arrive(0), () => this.#arrive(1)];
@@ -104,8 +109,14 @@ export class Connection {
     this.ends = [from, to];
   }
 
+  /** Both ends are there, and nothing that a cut swallowed waits to be sent again. */
+  get isWhole(): boolean {
+    return this.open.every(Boolean) && this.#queue.every((queue) => queue.length === 0);
+  }
+
   send(side: 0 | 1, deliver: () => void): void {
     if (!this.open[side]) return;
+    if (side === 0) this.#asked = true;
     this.#transmit(side, deliver);
   }
 
@@ -120,6 +131,7 @@ export class Connection {
     }
     if (path === 'reject') {
       this.#reset(side);
+      if (side === 1 && this.#asked) this.#sendRequestAgain();
       return;
     }
     const { world } = this.#network;
@@ -140,15 +152,34 @@ export class Connection {
     const other = side === 0 ? 1 : 0;
     const deliver = this.#flight[side].shift();
     if (deliver === undefined) throw new Error('a message arrived that nobody sent');
+    if (side === 1) this.#asked = false;
     if (!this.ends[other].powered) {
       this.#keep(side, deliver);
       return;
     }
     if (this.open[other]) deliver();
-    else if (this.open[side]) this.#reset(side);
+    else if (this.open[side]) this.#refuse(side, deliver);
   }
 
-  /** The peer's kernel answers with a reset. */
+  /** The peer's kernel answers with a reset; where that does not get through the message is sent again. */
+  #refuse(side: 0 | 1, deliver: () => void): void {
+    const other = side === 0 ? 1 : 0;
+    if (this.#network.path(this.ends[other], this.ends[side]) === 'up') this.#reset(side);
+    else this.#keep(side, deliver);
+  }
+
+  /**
+   * An answer was rejected on its way, and with it the acknowledgement of the request: the client's kernel sends that
+   * again until it hears that the other end is gone. So a client does not wait for its answer once the path is back.
+   */
+  #sendRequestAgain(): void {
+    if (!this.open[0]) return;
+    this.#keep(0, () => undefined);
+    if (this.#scheduled[0]) return;
+    this.#scheduled[0] = true;
+    this.#network.world.after(firstRetryMs, () => this.#again(0));
+  }
+
   #reset(side: 0 | 1): void {
     const { world } = this.#network;
     const other = side === 0 ? 1 : 0;

@@ -1,5 +1,5 @@
 /** What operators do meanwhile: nodes added and removed, the wish for synchronous replication changed, priorities set. */
-import { openRequest, pauseOf } from '../../src/core/plan.js';
+import { isInMaintenance, openRequest, pauseOf } from '../../src/core/plan.js';
 import type { Registry } from '../../src/core/types.js';
 import { type Cluster, type Topology, voterOf, witnessOf } from './cluster.js';
 import type { Fault } from './fault-plan.js';
@@ -175,10 +175,13 @@ export function endPlannedWork(cluster: Cluster): void {
   resume(cluster);
   for (const host of cluster.hosts) {
     const { server } = host;
-    // A master that was left to its people in the pause: they start it.
+    // What people stopped, a master that was left to them in the pause, a node in its maintenance: they start it.
     const isLeft =
-      server.life === 'down' && host.powered && host.worker !== null && pauseOf(server.row) !== null;
-    if (isLeft && server.row?.master === host.name && cluster.writable.length === 0) server.start();
+      (server.cleanShutdown && host.state === 'unreachable') ||
+      isInMaintenance(server.row, host.name) ||
+      (pauseOf(server.row) !== null && server.row?.master === host.name);
+    const isDown = server.life === 'down' && host.powered && host.worker !== null;
+    if (isLeft && isDown && cluster.writable.length === 0) server.start();
     if (!server.writable) continue;
     changeNodes(host.server, (row) =>
       row.nodes.some(({ maintenance }) => maintenance)

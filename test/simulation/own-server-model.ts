@@ -67,13 +67,13 @@ export class OwnServerModel implements OwnServer {
 
   /** A frozen standby holds a clean stop up; after the deadline the server is ended all the same. */
   stop(deadlineMs: number): void {
-    const { server, world } = this.#host;
+    const { server, world, mistakes } = this.#host;
     const told = (ok: boolean, detail: string) =>
       this.#emit({ kind: 'server-stopped', ok, detail, end: ok ? toLsn(server.end - checkpointSize) : null });
     let over = false;
     const { generation } = this.#host;
     server.handingOver = true;
-    server.standbySignal = true;
+    if (!mistakes.has('handover-unmarked')) server.standbySignal = true;
     server.stopForHandover(() => {
       if (over || this.#gone || this.#host.generation !== generation) return;
       over = true;

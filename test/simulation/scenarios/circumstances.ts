@@ -27,3 +27,16 @@ export function takesNobody(stage: Stage, name: string): void {
   };
   for (const { name: other } of stage.cluster.hosts) if (other !== name) stage.endSessionOn(name, other);
 }
+
+/** n1 is lost and n2 promoted; then n2 is cut off when the others have its promotion, but not the row of its epoch. */
+export function promotedWithoutItsRow(stage: Stage, others: readonly string[]): void {
+  stage.powerOff('n1');
+  stage.untilDecision('n2', 'promoting');
+  stage.run(1);
+  stage.host('n2').stallWorker();
+  const has = (name: string) => stage.server(name).branch.tli === 2;
+  stage.until('all have the promotion', () => others.every(has));
+  stage.cut('n2', others);
+  stage.host('n2').resumeWorker();
+  stage.untilDecision('n2', 'election-aborted');
+}

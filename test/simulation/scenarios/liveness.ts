@@ -1,6 +1,7 @@
 /** What must not stop a cluster: who is ahead but may not lead (B1), dead servers (B3), blocked candidates (B4), false witnesses (B5), stuck replay (B6), full servers (B10). */
 
 import { runLongQuery } from '../clients.js';
+import { promotedWithoutItsRow } from './circumstances.js';
 import { killWorkerAndGuard, withoutGuard } from './guards.js';
 import { one, type Scenario } from './scenario.js';
 
@@ -196,6 +197,28 @@ export const liveness: readonly Scenario[] = [
       rule: 'a node that is to be removed is held behind the master without the hold',
       replacements: one('core/master.js', 'leaves ? obs.names :', ''),
       shows: /its names are set once/,
+    },
+  },
+  {
+    name: 'I25 a promoted server without a majority, and others that have its promotion and fought for later epochs',
+    why: 'they wait for it, since it may have what is missing; it waits until they are copied from it. Their ballots tell that what they have is of its promotion, so their votes are asked for',
+    setting: { nodes: 5, names: 'ANY 1 (n1, n2, n3, n4, n5)' },
+    play(stage) {
+      const others = ['n3', 'n4', 'n5'];
+      promotedWithoutItsRow(stage, others);
+      // While one of them has the votes, n2 sees what all of them have.
+      stage.forgetDecisions();
+      stage.until('one of them has the votes', () => stage.decisions('votes-held').length > 0);
+      const candidate = stage.expectDecided('votes-held').host;
+      stage.until('it is blocked', () => stage.decisions('election-blocked', candidate).length > 0, 3000);
+      stage.forgetDecisions();
+      stage.until('it has them again', () => stage.decisions('votes-held').length > 0);
+      const holder = stage.expectDecided('votes-held').host;
+      stage.host(holder).stallWorker();
+      stage.heal('n2', others);
+      stage.run(1000);
+      stage.host(holder).resumeWorker();
+      stage.untilMaster('n2', 60_000);
     },
   },
 ];

@@ -1,7 +1,8 @@
 /** What an old decision or a lost epoch may still do: late statements (I5, I9), ballots (I7), rows that get nowhere (I10). */
-import { mustServe } from './circumstances.js';
+import { ballotOf } from '../../../src/core/ballot.js';
+import { mustServe, promotedWithoutItsRow } from './circumstances.js';
 import { killWorkerAndGuard } from './guards.js';
-import type { Scenario } from './scenario.js';
+import { one, type Scenario } from './scenario.js';
 import type { Stage } from './stage.js';
 
 /** It is promoted where nobody gets anything of it, and ends before its epoch has a row. */
@@ -175,6 +176,35 @@ export const oneHistory: readonly Scenario[] = [
       stage.heal('n2', 'n3');
       stage.run(20_000);
       stage.heal('n3', ['n1', 'n4', 'n5']);
+    },
+  },
+  {
+    name: 'I7 nodes leave a promotion that got nowhere, right after the next election was fought on them',
+    why: 'the ballot is the only trace of that election',
+    setting: { nodes: 5, names: 'ANY 1 (n1, n2, n3, n4, n5)' },
+    play(stage) {
+      const others = ['n3', 'n4', 'n5'];
+      promotedWithoutItsRow(stage, others);
+      const ballot = (name: string) => ballotOf(stage.server(name).configuration.primaryConninfo);
+      const highest = new Map(others.map((name) => [name, ballot(name)]));
+      stage.never('a ballot is overwritten by an older one', 20_000, () =>
+        others.some((name) => {
+          const before = highest.get(name) ?? 0;
+          highest.set(name, Math.max(before, ballot(name)));
+          return ballot(name) < before;
+        }),
+      );
+      stage.expectDecided('election-blocked');
+      stage.heal('n2', others);
+    },
+    without: {
+      rule: 'a node looks at its ballot once more when it has its own vote',
+      replacements: one(
+        'core/standby.js',
+        'if (!seenSince(own, own.vote?.grantedAt ?? own.openedAt))',
+        'if (false)',
+      ),
+      shows: /overwritten by an older one/,
     },
   },
 ];
