@@ -181,10 +181,11 @@ export class Checkers implements ServerWatcher {
   #newReign(server: Server, branch: Branch, lsn: number): boolean {
     const { now } = this.#world;
     const earlier = this.reigns.find((reign) => reign.branch === branch);
+    const present = this.reigns.at(-1);
+    // An answer that was on its way, maybe the first of its server, which was frozen before: the commit is in the history that the
+    // present reign began with, nothing is acknowledged beside it.
+    if (present !== undefined && holds(present.branch, Number.POSITIVE_INFINITY, branch, lsn)) return true;
     if (earlier !== undefined) {
-      const present = this.reigns.at(-1);
-      // An answer that was on its way: the commit is in the present master's history, nothing is acknowledged beside it.
-      if (present !== undefined && holds(present.server.branch, present.server.end, branch, lsn)) return true;
       if (this.#excuses.asyncPause(server)) {
         this.allowedOverlaps += 1;
         return false;
