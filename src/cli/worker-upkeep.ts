@@ -22,6 +22,8 @@ const deadlineMs = 3000;
 export interface WorkerUpkeepOptions {
   readonly settings: () => Settings;
   readonly logger: Logger;
+  /** Was every other node seen to have the replication slot of this one? */
+  readonly slotIsEverywhere: () => boolean;
   /** The server answered; `reloaded`: it has read its files again since the last time. */
   readonly onAnswer: (reloaded: boolean) => void;
 }
@@ -85,7 +87,8 @@ export class WorkerUpkeep {
       this.#confLoadedAt = found.confLoadedAt;
       this.#options.onAnswer(reloaded);
       if (!isCalm(this.#view)) return;
-      const node = { name: nodeName, manages: manageSlots };
+      const isEverywhere = this.#options.slotIsEverywhere();
+      const node = { name: nodeName, manages: manageSlots, isEverywhere };
       this.#saySlots(await tendSlots(client, node, deadlineMs).catch(failed));
     })
       .catch(() => undefined)

@@ -2,6 +2,7 @@
  * `pgkeeper worker`: the one place where settings, core and adapters are put together, and where signals arrive.
  * What the worker then does is not here.
  */
+import { slotNameOf } from '../core/slot-names.js';
 import { type CoreSettings, pollDeadlineMs } from '../core/types.js';
 import { createLogger, decisionLog, goOnWithoutReader, type Logger } from '../logging.js';
 import type { Emit, Ports } from '../ports.js';
@@ -71,6 +72,7 @@ class Daemon {
     this.#upkeep = new WorkerUpkeep({
       settings: () => this.#settings,
       logger: this.#logger,
+      slotIsEverywhere: () => this.#worker.slotIsEverywhere(slotNameOf(this.#settings.nodeName)),
       // Settings count from the server's reload on, as everywhere in PostgreSQL; a worker started first reads them late.
       onAnswer: (reloaded) => {
         if (reloaded || !this.#serverAsked) this.#reload();

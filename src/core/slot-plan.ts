@@ -46,12 +46,22 @@ export type SlotAction =
   /** primary_slot_name of this server; '' = none. */
   | { readonly kind: 'stream-by'; readonly slot: string };
 
-/** `master`: the look at the master, on a standby that reaches it. `manages`: the setting manage_slots of this node. */
+export interface SlotNode {
+  readonly name: string;
+  /** The setting manage_slots. */
+  readonly manages: boolean;
+  /**
+   * Every other node was seen to have the slot of this one: it is streamed by only then. A node whose worker makes none (of an older
+   * release, or with manage_slots off) could else become master, and its worker point a standby at it that names what is not there.
+   */
+  readonly isEverywhere: boolean;
+}
+
+/** `master`: the look at the master, on a standby that reaches it. */
 export function planSlots(
   own: OwnSlotLook,
   master: SlotLook | null,
-  name: string,
-  manages: boolean,
+  { name, manages, isEverywhere }: SlotNode,
 ): readonly SlotAction[] {
   const isMember = manages && own.nodes.includes(name);
   const others = isMember ? own.nodes.filter((node) => node !== name) : [];
@@ -62,7 +72,7 @@ export function planSlots(
       .filter((slot) => !wanted.has(slot.name) && !slot.active)
       .map((slot): SlotAction => ({ kind: 'drop', slot: slot.name })),
     ...others.flatMap((node) => actionsFor(own, writable, node)),
-    ...ownName(own, writable, name, isMember),
+    ...ownName(own, writable, name, isMember, isEverywhere),
   ];
 }
 
@@ -96,6 +106,7 @@ function ownName(
   master: SlotLook | null,
   name: string,
   isMember: boolean,
+  isEverywhere: boolean,
 ): readonly SlotAction[] {
   const { streamsBy } = own;
   // Somebody's own choice.
@@ -106,7 +117,7 @@ function ownName(
   const slot = master.slots.find((one) => one.name === slotNameOf(name) && !one.lost);
   if (slot !== undefined && streamsBy === slot.name) return [];
   // Only one that streams from that very master: in an election it may be another server already, and that may lack the slot.
-  if (slot !== undefined && !slot.active && master.streams.has(name))
+  if (isEverywhere && slot !== undefined && !slot.active && master.streams.has(name))
     return [{ kind: 'stream-by', slot: slot.name }];
   return own.receives ? [] : none;
 }

@@ -5,7 +5,13 @@
 import type pg from 'pg';
 import { formatLsn, parseLsn } from '../core/lsn.js';
 import { slotPrefix } from '../core/slot-names.js';
-import { type OwnSlotLook, planSlots, type SlotAction, type SlotLook } from '../core/slot-plan.js';
+import {
+  type OwnSlotLook,
+  planSlots,
+  type SlotAction,
+  type SlotLook,
+  type SlotNode,
+} from '../core/slot-plan.js';
 import { queryWithDeadline } from './connect.js';
 import { withUpkeepSession } from './upkeep.js';
 
@@ -49,11 +55,7 @@ interface NodeRow {
 }
 
 /** `client`: the upkeep's session on the own server. Throws when that cannot be looked at; then nothing was changed. */
-export async function tendSlots(
-  client: pg.Client,
-  node: { readonly name: string; readonly manages: boolean },
-  deadlineMs: number,
-): Promise<SlotReport> {
+export async function tendSlots(client: pg.Client, node: SlotNode, deadlineMs: number): Promise<SlotReport> {
   const row = await lookRow(client, deadlineMs);
   const nodes = row.installed ? await registeredNodes(client, deadlineMs) : [];
   const own: OwnSlotLook = {
@@ -74,7 +76,7 @@ export async function tendSlots(
       return null;
     });
   const done: SlotAction[] = [];
-  for (const action of planSlots(own, look, node.name, node.manages)) {
+  for (const action of planSlots(own, look, node)) {
     try {
       if (await perform(client, action, row, deadlineMs)) done.push(action);
     } catch (error) {

@@ -60,6 +60,16 @@ export class Worker {
     return this.#conninfoOf(node);
   }
 
+  /** Every other node was seen to have that replication slot. */
+  slotIsEverywhere(slot: string): boolean {
+    const { registry, links, settings } = this.#keeper;
+    const others =
+      registry?.nodes.filter(({ kind, name }) => kind === 'node' && name !== settings.name) ?? [];
+    return (
+      others.length > 0 && others.every(({ name }) => links.get(name)?.obs?.slots?.includes(slot) === true)
+    );
+  }
+
   /** Takes a turn, also when nothing is due, and says whether it came to its end: the worker is alive. */
   takesTurns(): boolean {
     const before = this.#turns;

@@ -73,15 +73,18 @@ function master(changes: Partial<SlotLook> = {}): SlotLook {
   };
 }
 
-const onStandby = (own: Partial<OwnSlotLook> = {}, there: Partial<SlotLook> | null = {}, manages = true) =>
-  planSlots(standby(own), there === null ? null : master(there), 'n2', manages);
+const onStandby = (
+  own: Partial<OwnSlotLook> = {},
+  there: Partial<SlotLook> | null = {},
+  manages = true,
+  isEverywhere = true,
+) => planSlots(standby(own), there === null ? null : master(there), { name: 'n2', manages, isEverywhere });
 
 const onMaster = (own: Partial<OwnSlotLook>, manages = true) =>
   planSlots(
     standby({ inRecovery: false, slots: [slot('n2'), slot('n3')], streamsBy: '', receives: false, ...own }),
     null,
-    'n1',
-    manages,
+    { name: 'n1', manages, isEverywhere: true },
   );
 
 test('where everything is right nothing is done', () => {
@@ -191,4 +194,12 @@ test('a node that is removed, or manages no slots, leaves its slot and drops wha
   assert.deepEqual(onStandby({ nodes: ['n1', 'n3'] }, null), left);
   assert.deepEqual(onStandby({ nodes: [] }, null), left, 'the registry is gone');
   assert.deepEqual(onMaster({ streamsBy: slotNameOf('n1') }, false).at(-1), left[2]);
+});
+
+test('nobody streams by a slot that is not on every node: whoever leads next might have none', () => {
+  const without = { streamsBy: '' };
+  const there = { slots: [slot('n2'), slot('n3')] };
+  assert.deepEqual(onStandby(without, there), [{ kind: 'stream-by', slot: slotNameOf('n2') }]);
+  assert.deepEqual(onStandby(without, there, true, false), []);
+  assert.deepEqual(onStandby({}, {}, true, false), [], 'one that does already goes on');
 });
