@@ -3,7 +3,7 @@
 #
 #     %include /etc/pgbouncer/master.ini
 #
-#     pg_keeper.after_command = '/etc/pgkeeper/pgbouncer-follow.sh %h %p /etc/pgbouncer/master.ini app1:/etc/pgbouncer/master.ini'
+#     pg_keeper.after_command = '/etc/pgkeeper-follow.sh %h %p /etc/pgbouncer/master.ini app1:/etc/pgbouncer/master.ini'
 #
 # A target is a file here, or [USER@]HOST:FILE, written over ssh (with a key, no questions). Whoever writes must be allowed to write into
 # the folder of FILE and to signal PgBouncer: on Debian both run as postgres. PGBOUNCER_PIDFILE: where its pid file is, if elsewhere.

@@ -49,7 +49,7 @@ function silentFindings(cluster: ClusterLook, reach: readonly Reach[]): readonly
         voter.name,
         'reachability',
         `cannot be reached from here${nor}: ${failureText(look.failure)}`,
-        `is the server running, and does its conninfo in pgkeeper.${voter.kind}_info lead there? To change it: pgkeeper del-${voter.kind} ${voter.name}, then add-${voter.kind}`,
+        `start that server, if it is down; if it has moved, its conninfo in pgkeeper.${voter.kind}_info must lead there`,
       ),
     ];
   });

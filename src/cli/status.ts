@@ -138,7 +138,10 @@ function lagOf(node: NodeLook, master: Answered | null): number | null {
 
 function statusLines(status: ClusterStatus): readonly string[] {
   const { quorum } = status;
-  const head = `master ${status.master ?? 'none'}   epoch ${status.epoch}   sync ${status.sync}   votes held ${quorum.held} of ${quorum.voters}, ${quorum.needed} needed`;
+  const master = status.nodes.find(({ name }) => name === status.master);
+  const leads = master?.reachable === true && master.state.startsWith('master:');
+  const who = leads ? `master ${status.master}` : `no master to be seen (last: ${status.master ?? 'none'})`;
+  const head = `${who}   epoch ${status.epoch}   sync ${status.sync}   votes held ${quorum.held} of ${quorum.voters}, ${quorum.needed} needed`;
   const rows = status.nodes.map((node) => [
     node.name,
     node.role,

@@ -90,14 +90,14 @@ export function switchoverChecks(facts: SwitchoverFacts): readonly SwitchoverChe
   check(
     held.has(target),
     `its vote is held by ${registry.master}`,
-    `its vote is not held by ${registry.master}`,
+    `its vote is not held by ${registry.master}; a server that has just started gives it when it is lease_ttl old`,
   );
   const left = registry.voters.filter(({ name }) => name !== registry.master && held.has(name)).length;
   const needed = majorityOf(registry.voters, quorum);
   check(
     left >= needed,
     `${left} of ${registry.voters.length} votes are there without ${registry.master}, ${needed} needed`,
-    `without ${registry.master} only ${left} of ${registry.voters.length} votes are there, ${needed} are needed; bring another node or a witness first`,
+    `without ${registry.master} only ${left} of ${registry.voters.length} votes are there, ${needed} are needed; wait for those of servers that have just started, or bring another node or a witness first`,
   );
   return checks;
 }

@@ -94,6 +94,7 @@ describe('many sessions at once', { concurrency: false }, () => {
           Promise.allSettled(
             sessions.map(async (session, i) => {
               await session.query(`set default_transaction_isolation = '${isolation}'`);
+              await session.query(`select set_config('pg_keeper.node_name', $1, false)`, [`m${i}`]);
               return session.query('select pgkeeper.add_node($1, $2)', [`m${i}`, conninfo('n1')]);
             }),
           ),

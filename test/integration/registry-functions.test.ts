@@ -43,6 +43,12 @@ describe('the first node', { concurrency: false }, () => {
     await name('PGKeeper_hold', /is reserved$/);
   });
 
+  test('is refused under another name than the one its worker goes by', async () => {
+    const wrong = /^this server is called "n1" by its pg_keeper.node_name, not "n 1"$/;
+    const { hint } = await servers.refused(add('n 1', conninfo('n1')), wrong);
+    assert.match(hint, /Register it so/);
+  });
+
   test('is refused without a conninfo, or with one that leads nowhere; the reason repeats nothing secret', async () => {
     const target = (text: string | null, message: RegExp) => servers.refused(add('n1', text), message);
     await target(null, /^conninfo must not be NULL$/);
@@ -84,6 +90,7 @@ describe('the first node', { concurrency: false }, () => {
     try {
       for (const name of oddNames) {
         await client.query('begin');
+        await client.query(`select set_config('pg_keeper.node_name', $1, true)`, [name]);
         await client.query('select pgkeeper.add_node($1, $2)', [name, conninfo('n1')]);
         const { rows } = await client.query(
           'select name, is_master from pgkeeper.node_info join pgkeeper.cluster_state on master = name',

@@ -11,6 +11,7 @@ as $$
 declare
   facts     jsonb;
   first     boolean;
+  own       text := nullif(current_setting('pg_keeper.node_name', true), '');
   identity  text;
   promotion uuid := gen_random_uuid();
 begin
@@ -32,6 +33,12 @@ begin
     raise exception 'the registry in this database is that of another cluster; it came with a restored dump or a copy'
       using errcode = 'object_not_in_prerequisite_state',
             hint = 'Empty it with DELETE FROM pgkeeper.node_info; then register the nodes of this cluster, the master first.';
+  end if;
+
+  if first and own <> node_name then
+    raise exception 'this server is called "%" by its pg_keeper.node_name, not "%"', own, node_name
+      using errcode = 'invalid_parameter_value',
+            hint = 'Its worker goes by that name. Register it so, or change pg_keeper.node_name first, reload, and start its worker again.';
   end if;
 
   facts := pgkeeper.server_facts(conninfo);
