@@ -157,7 +157,7 @@ describe('two nodes, quorum = auto', { concurrency: false }, () => {
     await delay(2 * failoverTimeMs);
     assert.ok(!reasonsOf(next, wall).includes('promoting'));
     assert.equal(await inRecovery(next), true);
-    assert.equal(two.writer.firstSince(since), null, 'nobody took a write');
+    assert.equal(two.writer.firstSince(since, old.name), null, 'nobody took a write');
     rmSync(file('broken'));
     assert.equal((await two.untilTakenOver(old, since)).name, next.name);
     await bringBack(old);
@@ -226,7 +226,7 @@ describe('two nodes, quorum = strict', { concurrency: false }, () => {
     await until('it is a standby', async () => (await inRecovery(master)) === true, 60_000);
     const since = performance.now();
     await delay(2 * failoverTimeMs);
-    assert.equal(two.writer.firstSince(since), null, 'nobody took a write');
+    assert.equal(two.writer.firstSince(since, old.name), null, 'nobody took a write');
     assert.ok(!reasonsOf(master, wall).includes('went-async'), 'sync is not weakened without a majority');
     await bringBack(standby);
     await two.untilWriting();
