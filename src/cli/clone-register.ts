@@ -40,11 +40,19 @@ export async function registerClone(request: RegisterRequest): Promise<Registere
   await start(request);
   const address = await untilStreaming(client, name, timeoutMs);
   say(`${name} streams`);
-  const registry = await registryOf(client);
-  const conninfo = options.conninfo ?? conninfoFrom(registry, address, request.target);
+  const registry = await registryOf(client, name);
+  const conninfo = options.conninfo ?? registry.own ?? conninfoFrom(registry, address, request.target);
   const master = request.source.inRecovery ? (await connect(registry.masterConninfo)).client : client;
   try {
-    await call(master, 'select pgkeeper.add_node($1, $2) as done', [name, conninfo]);
+    // Made anew under its old name: it still is a node.
+    if (registry.own === null)
+      await call(master, 'select pgkeeper.add_node($1, $2) as done', [name, conninfo]);
+    else if (conninfo !== registry.own)
+      throw new CommandFailure(
+        exitCodes.refused,
+        `${name} streams, and is registered already with another conninfo, which stays`,
+        ['If it has moved: UPDATE pgkeeper.node_info SET conninfo = ... on the master.'],
+      );
     const waited = await waitForVote(master, name, true, timeoutMs);
     if (waited === 'done')
       return {
@@ -102,20 +110,24 @@ async function untilStreaming(client: pg.Client, name: string, timeoutMs: number
 
 interface RegistryLook {
   readonly masterConninfo: string;
+  /** Of the new standby, where its name is registered already. */
+  readonly own: string | null;
 }
 
-async function registryOf(client: pg.Client): Promise<RegistryLook> {
+async function registryOf(client: pg.Client, name: string): Promise<RegistryLook> {
   const { rows } = await client
-    .query<{ conninfo: string }>('select conninfo from pgkeeper.node_info where is_master')
+    .query<{ name: string; conninfo: string; is_master: boolean }>(
+      'select name, conninfo, is_master from pgkeeper.node_info',
+    )
     .catch(() => ({ rows: [] }));
-  const [row] = rows;
+  const row = rows.find(({ is_master }) => is_master);
   if (row === undefined)
     throw new CommandFailure(
       exitCodes.failed,
       'the new standby streams, but the source has no registry with a master',
       ['pgkeeper migrate and pgkeeper add-node on the master come first.'],
     );
-  return { masterConninfo: row.conninfo };
+  return { masterConninfo: row.conninfo, own: rows.find((one) => one.name === name)?.conninfo ?? null };
 }
 
 /** As the master is reached, with this node's address in its place. */

@@ -112,6 +112,23 @@ describe('pgkeeper clone', { concurrency: false }, () => {
     },
   );
 
+  step('--register does for a node that is registered already', async () => {
+    const master = await two.master();
+    const target = two.node(master.name === 'n3' ? 'n1' : 'n3');
+    await two.untilAllVote(master.name);
+    assert.equal(await target.worker.stop(), 0);
+    await target.server.stop();
+    const { dataDirectory } = target.server;
+    const clone = ['clone', '--from', from(master.name), '-D', dataDirectory, ...programs];
+    const again = await pgkeeper([...clone, '--force', '--remove-old', '--register', '--json']);
+    assert.equal(again.code, 0, again.err);
+    const { registered, voting } = JSON.parse(again.out) as { registered: boolean; voting: boolean };
+    assert.deepEqual({ registered, voting }, { registered: true, voting: true });
+    target.worker.start();
+    await two.cluster.untilSettled(master.name);
+    await two.assertNothingLost(master);
+  });
+
   step('interrupted half-way it leaves what was there, and the next run says what it finds', async () => {
     // The backup functions know no rate, and are done before anybody can interrupt them.
     if (!hasBaseBackup) return;
