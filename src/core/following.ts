@@ -44,10 +44,18 @@ export function ballotConninfo(node: Pick<Voter, 'name'>, ballot: string): strin
   );
 }
 
-/** What a candidate has in its own file when it is promoted: whose promotion its log is of, should no row tell. */
+/**
+ * What a candidate has in its own file when it is promoted: whose promotion its log is of, should no row tell. It leads nowhere: a
+ * server that comes back as a standby before it is fenced must not stream from whom it followed, which may have another log by that number.
+ */
 export function promotedConninfo(node: Pick<Voter, 'name'>, present: string, ballot: string): string {
   if (present.trim() === '') return ballotConninfo(node, ballot);
-  return withKeywords(present, { fallback_application_name: ballot });
+  return withKeywords(present, {
+    host: noServer,
+    hostaddr: null,
+    port: null,
+    fallback_application_name: ballot,
+  });
 }
 
 /** And when it is fenced: the ballot stays, and it follows nobody. */

@@ -113,7 +113,7 @@ test('a ballot tells of which promotion a timeline without a row is', () => {
   assert.equal(originOf(fencedConninfo(marked), 2), 5);
   assert.equal(fencedConninfo('host=n3 user=u'), '');
   assert.deepEqual(keywords(promotedConninfo({ name: 'n2' }, 'host=n1 user=u', ballotText(8))), {
-    host: 'n1',
+    host: '/pgkeeper-no-server',
     user: 'u',
     fallback_application_name: 'pgkeeper:8',
   });
