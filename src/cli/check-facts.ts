@@ -1,6 +1,8 @@
 /** What `pgkeeper check` has to know of one server: read once, in one short session. Judging is check-server.ts and check-cluster.ts. */
 import type pg from 'pg';
+import { messageOf } from '../core/error-text.js';
 import { openClient, queryWithDeadline, targetOf } from '../postgres/connect.js';
+import { lostSlot } from '../postgres/observation.js';
 import { type InstalledSchema, installedSchema } from '../postgres/schema-version.js';
 
 export interface ServerSetting {
@@ -88,7 +90,7 @@ select current_setting('server_version') as version, current_setting('server_ver
   (select json_build_object('status', w.status, 'host', w.sender_host, 'port', w.sender_port, 'conninfo', w.conninfo)
    from pg_stat_wal_receiver w) as receiver,
   (select json_agg(json_build_object('name', application_name, 'state', state)) from pg_stat_replication) as streaming,
-  (select json_agg(json_build_object('name', slot_name, 'lost', wal_status is not distinct from 'lost')) from pg_replication_slots
+  (select json_agg(json_build_object('name', slot_name, 'lost', ${lostSlot})) from pg_replication_slots
    where not temporary) as slots,
   case when pg_is_in_recovery() then pg_is_wal_replay_paused() else false end as replay_paused,
   current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
@@ -241,7 +243,7 @@ export async function reachFrom(
       const reached = (rows[0] as { reached?: boolean } | undefined)?.reached === true;
       found.push({ from, to: name, reached, problem: null });
     } catch (error) {
-      const problem = error instanceof Error ? error.message : String(error);
+      const problem = messageOf(error);
       found.push({ from, to: name, reached: false, problem });
     }
   }

@@ -2,7 +2,7 @@
 import { placeOf } from '../core/conninfo.js';
 import { examineConsole } from '../postgres/pools.js';
 import type { LoadedSettings } from '../settings/load.js';
-import { parseConsoles } from '../settings/pgbouncer.js';
+import { type ParsedConsoles, parseConsoles } from '../settings/pgbouncer.js';
 import { about, type Finding } from './finding.js';
 
 export interface PoolLook {
@@ -10,23 +10,33 @@ export interface PoolLook {
   readonly text: string;
 }
 
-/** What is wrong with the setting itself is one answer too. */
-export async function lookAtPools(settings: LoadedSettings): Promise<readonly PoolLook[]> {
-  const parsed = parseConsoles(settings.values.get('pgbouncer')?.text ?? '');
-  if (parsed.kind === 'problem') return [{ ok: false, text: `pg_keeper.pgbouncer: ${parsed.message}` }];
+function consolesOf(settings: LoadedSettings): ParsedConsoles {
+  return parseConsoles(settings.values.get('pgbouncer')?.text ?? '');
+}
+
+function lookAtEach(conninfos: readonly string[]): Promise<readonly PoolLook[]> {
   return Promise.all(
-    parsed.conninfos.map(async (conninfo) => {
+    conninfos.map(async (conninfo) => {
       const problem = await examineConsole(conninfo, 'pgkeeper');
       return { ok: problem === null, text: problem ?? `PgBouncer ${placeOf(conninfo)} answers and obeys` };
     }),
   );
 }
 
+/** What is wrong with the setting itself is one answer too. */
+export async function lookAtPools(settings: LoadedSettings): Promise<readonly PoolLook[]> {
+  const consoles = consolesOf(settings);
+  return consoles.kind === 'problem'
+    ? [{ ok: false, text: `pg_keeper.pgbouncer: ${consoles.message}` }]
+    : lookAtEach(consoles.conninfos);
+}
+
 export async function poolFindings(settings: LoadedSettings, node: string): Promise<readonly Finding[]> {
+  const consoles = consolesOf(settings);
   // A setting that cannot be read is a problem of its own.
-  if (parseConsoles(settings.values.get('pgbouncer')?.text ?? '').kind === 'problem') return [];
+  if (consoles.kind === 'problem') return [];
   const mend = 'a switchover fails by it: mend it, or take it out of pg_keeper.pgbouncer';
-  return (await lookAtPools(settings)).map(({ ok, text }) =>
+  return (await lookAtEach(consoles.conninfos)).map(({ ok, text }) =>
     about(ok ? 'ok' : 'warning', node, 'pgbouncer', text, ok ? null : mend),
   );
 }

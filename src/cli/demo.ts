@@ -6,6 +6,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseDuration } from '../core/duration.js';
+import { messageOf } from '../core/error-text.js';
 import { TestCluster } from '../testbed/cluster.js';
 import { type Failover, failOver } from '../testbed/failover.js';
 import { findPostgres, type PostgresInstallation } from '../testbed/find-postgres.js';
@@ -57,11 +58,7 @@ export async function runDemo(options: DemoOptions): Promise<ExitCode> {
     if (options.keep === true) await keepRunning(cluster);
     return exitCodes.done;
   } catch (error) {
-    throw new CommandFailure(
-      exitCodes.failed,
-      `the demo failed: ${error instanceof Error ? error.message : String(error)}`,
-      [cluster.logs(15)],
-    );
+    throw new CommandFailure(exitCodes.failed, `the demo failed: ${messageOf(error)}`, [cluster.logs(15)]);
   } finally {
     progress.end();
     await cluster.remove();
@@ -175,7 +172,7 @@ function planOf(options: DemoOptions): Plan {
       firstPort,
     };
   } catch (error) {
-    throw new CommandFailure(exitCodes.failed, error instanceof Error ? error.message : String(error));
+    throw new CommandFailure(exitCodes.failed, messageOf(error));
   }
 }
 

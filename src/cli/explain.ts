@@ -58,10 +58,10 @@ function headline(forecast: Forecast): readonly string[] {
 
 function commitsText({ commits }: Forecast): string {
   const members = `{${commits.members.join(', ')}}`;
-  if (commits.members.length === 0 && commits.awaited.length > 0)
-    return `synchronous replication is degraded: only ${commits.awaited.join(', ')} has all of them.`;
   if (commits.members.length === 0)
-    return 'synchronous replication is off, so what only the master has would be lost with it.';
+    return commits.awaited.length > 0
+      ? `synchronous replication is degraded: only ${commits.awaited.join(', ')} has all of them.`
+      : 'synchronous replication is off, so what only the master has would be lost with it.';
   const where =
     commits.needed === 0
       ? `synchronous replication is degraded; until it is back only the master has all of them (R = ${members}).`

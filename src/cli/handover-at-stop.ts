@@ -1,5 +1,6 @@
 /** `pgkeeper worker --handover`: a worker that is told to stop beside the master makes another node master first. */
 import { setTimeout as delay } from 'node:timers/promises';
+import { messageOf } from '../core/error-text.js';
 import { openClient, queryWithDeadline } from '../postgres/connect.js';
 import { untilFinished } from './switchover.js';
 
@@ -38,6 +39,6 @@ export async function handOver(
     while (request?.state === 'done' && state() !== 'standby:connected' && performance.now() < until)
       await delay(lookMs);
   } catch (error) {
-    log(`not handed over: ${error instanceof Error ? error.message : String(error)}`);
+    log(`not handed over: ${messageOf(error)}`);
   }
 }

@@ -1,6 +1,7 @@
 /** `pgkeeper rejoin`: what the two servers show of their past, and when the one streams from the other. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
+import { messageOf } from '../core/error-text.js';
 import { isSettled } from '../core/ranking.js';
 import type { Observation } from '../core/types.js';
 import { openClient, queryWithDeadline } from '../postgres/connect.js';
@@ -62,7 +63,7 @@ export async function ownPast(conninfo: string, boundMs: number): Promise<Past> 
         client.end().catch(() => undefined);
       }
     } catch (error) {
-      last = error instanceof Error ? error.message : String(error);
+      last = messageOf(error);
     }
     if (performance.now() > until) throw new Error(`the own server: ${last}`);
     await delay(pollMs);

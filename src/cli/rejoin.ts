@@ -5,6 +5,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ballotOf, ballotText } from '../core/ballot.js';
+import { messageOf } from '../core/error-text.js';
 import type { LostWal } from '../core/events.js';
 import { followConninfo } from '../core/following.js';
 import { isOtherHistory } from '../core/ranking.js';
@@ -91,7 +92,7 @@ async function tellMaster(
   try {
     await withSession(source, ({ client }) => tell(client, node, events));
   } catch (error) {
-    say(`not told in pgkeeper.events: ${error instanceof Error ? error.message : String(error)}`);
+    say(`not told in pgkeeper.events: ${messageOf(error)}`);
   }
 }
 
@@ -118,11 +119,9 @@ async function sourceOf(settings: Settings, dataDirectory: string, options: Rejo
   try {
     return (await findMaster(knownNodes(dataDirectory), settings.nodeName)).conninfo;
   } catch (error) {
-    throw new CommandFailure(
-      exitCodes.cannotConnect,
-      `the master is not found: ${error instanceof Error ? error.message : String(error)}`,
-      ['Give it with --from.'],
-    );
+    throw new CommandFailure(exitCodes.cannotConnect, `the master is not found: ${messageOf(error)}`, [
+      'Give it with --from.',
+    ]);
   }
 }
 
@@ -186,13 +185,9 @@ async function bringBack(
     });
     return { detail, lost };
   } catch (error) {
-    throw new CommandFailure(
-      exitCodes.failed,
-      `not brought back: ${error instanceof Error ? error.message : String(error)}`,
-      [
-        'The server can only start as a standby. Mend what is named, then the same command again, or start its worker.',
-      ],
-    );
+    throw new CommandFailure(exitCodes.failed, `not brought back: ${messageOf(error)}`, [
+      'The server can only start as a standby. Mend what is named, then the same command again, or start its worker.',
+    ]);
   }
 }
 

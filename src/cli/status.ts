@@ -1,4 +1,5 @@
 /** `pgkeeper status`: the cluster at a glance, from any node, also from an isolated standby. */
+import { messageOf } from '../core/error-text.js';
 import { majorityOf } from '../core/lease.js';
 import { formatLsn } from '../core/lsn.js';
 import { pauseOf } from '../core/plan.js';
@@ -237,6 +238,6 @@ async function screen(conninfo: string, json: boolean): Promise<string> {
     return [new Date().toISOString(), ...lines, ''].join('\n');
   } catch (error) {
     if (json) throw error;
-    return `${new Date().toISOString()}\n${error instanceof Error ? error.message : String(error)}\n`;
+    return `${new Date().toISOString()}\n${messageOf(error)}\n`;
   }
 }

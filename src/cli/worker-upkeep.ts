@@ -2,6 +2,7 @@
  * The worker's upkeep, every 10 s: has the server reloaded its files, which objects are installed, are there old events, are the
  * replication slots right? Tells the log what changed. Decides nothing, and nothing waits for it.
  */
+import { messageOf } from '../core/error-text.js';
 import type { SlotAction } from '../core/slot-plan.js';
 import type { Logger } from '../logging.js';
 import { type InstalledSchema, judgeSchema } from '../postgres/schema-version.js';
@@ -135,6 +136,6 @@ function levelOf(action: SlotAction): 'debug' | 'info' | 'warn' {
 }
 
 function failed(error: unknown): SlotReport {
-  const text = error instanceof Error ? error.message : String(error);
+  const text = messageOf(error);
   return { done: [], failures: [`the replication slots could not be looked at: ${text}`] };
 }

@@ -2,7 +2,6 @@
  * Whom a switchover goes to: the request is judged by looks that are younger than it, and the best of the able nodes is taken where
  * it names nobody. What is then done is handover.ts.
  */
-
 import { heldVoters } from './lease.js';
 import { linkOf, observe, seenSince, votersOf } from './links.js';
 import { pauseOf, priorityOf } from './plan.js';
@@ -31,7 +30,7 @@ export function judgeRequest(
   since: number,
   late: boolean,
 ): Verdict {
-  const settled = m.change === null && m.pending === null && m.establishedVersion === registry.version;
+  const settled = isAtRest(m, registry);
   if (!settled && !late) return { kind: 'wait' };
   const nodes = registry.nodes.filter(({ kind, name }) => kind === 'node' && name !== k.settings.name);
   const asked = request.target === null ? nodes : nodes.filter(({ name }) => name === request.target);
@@ -41,16 +40,21 @@ export function judgeRequest(
   const able = judged.filter(({ problem }) => problem === null).map(({ name }) => name);
   const target = best(k, registry, able);
   if (target === null && !late && isVoteOnItsWay(k, turn)) return { kind: 'wait' };
-  const why = settled
-    ? pauseOf(registry) !== null && request.target === null
-      ? 'the cluster is paused, so no target is chosen by itself'
-      : asked.length === 0
-        ? `${request.target} is not registered`
-        : judged.map(({ problem }) => problem).join('; ')
-    : 'another change of the registry does not end';
-  if (target === null || !settled || (pauseOf(registry) !== null && request.target === null))
-    return { kind: 'refused', why };
-  return { kind: 'target', target };
+  if (!settled) return refused('another change of the registry does not end');
+  if (pauseOf(registry) !== null && request.target === null)
+    return refused('the cluster is paused, so no target is chosen by itself');
+  if (target !== null) return { kind: 'target', target };
+  if (asked.length === 0) return refused(`${request.target} is not registered`);
+  return refused(judged.map(({ problem }) => problem).join('; '));
+}
+
+function refused(why: string): Verdict {
+  return { kind: 'refused', why };
+}
+
+/** Nothing is being changed, and a majority has the last change. */
+export function isAtRest(m: Master, registry: Registry): boolean {
+  return m.change === null && m.pending === null && m.establishedVersion === registry.version;
 }
 
 /** A server that answers and has just started gives its vote once it is lease_ttl old: that is worth the wait. */

@@ -7,7 +7,7 @@ import type { RequestState } from './effects.js';
 import { isEstablished } from './established.js';
 import type { KeeperEvent } from './events.js';
 import { enterHandover } from './handover-stop.js';
-import { judgeRequest, looked, problemOf } from './handover-target.js';
+import { isAtRest, judgeRequest, looked, problemOf } from './handover-target.js';
 import { observe, ownLink, seenSince } from './links.js';
 import type { Lsn } from './lsn.js';
 import { openRequest } from './plan.js';
@@ -169,7 +169,7 @@ function decidePause(k: Keeper, turn: Turn, m: Master, h: Handover, registry: Re
       fail(k, turn, h, 'PgBouncer: no answer to PAUSE');
     return;
   }
-  if (m.change !== null || m.pending !== null || m.establishedVersion !== registry.version) {
+  if (!isAtRest(m, registry)) {
     if (due(k, turn, h.since + checkBoundMs)) fail(k, turn, h, 'another change of the registry does not end');
     return;
   }

@@ -3,7 +3,6 @@
  * pool that stays paused for ever is the worst that can come of it, so the pause is made within an open request only, every master
  * that finds such a request open resumes, and the worker that paused keeps a deadline of its own.
  */
-
 import type { KeeperEvent } from './events.js';
 import type { Keeper } from './state.js';
 import { due, note, type Turn } from './turn.js';

@@ -63,7 +63,7 @@ export function planSlots(
   master: SlotLook | null,
   { name, manages, isEverywhere }: SlotNode,
 ): readonly SlotAction[] {
-  const isMember = manages && own.nodes.includes(name);
+  const isMember = takesPart(own.nodes, { name, manages });
   const others = isMember ? own.nodes.filter((node) => node !== name) : [];
   const wanted = new Set(others.map(slotNameOf));
   const writable = master !== null && !master.inRecovery ? master : null;
@@ -74,6 +74,11 @@ export function planSlots(
     ...others.flatMap((node) => actionsFor(own, writable, node)),
     ...ownName(own, writable, name, isMember, isEverywhere),
   ];
+}
+
+/** A node that was removed, or manages no slots, only lets go of what there is. */
+export function takesPart(nodes: readonly string[], node: Pick<SlotNode, 'name' | 'manages'>): boolean {
+  return node.manages && nodes.includes(node.name);
 }
 
 function actionsFor(own: OwnSlotLook, master: SlotLook | null, node: string): readonly SlotAction[] {

@@ -66,12 +66,12 @@ const saidInFull = 3;
 const saidEveryMs = 30_000;
 const forgottenAfterMs = 60_000;
 
-/** The first rounds of an outage are told in full, then one in half a minute. */
 /** Decided in each round of an outage, and told in full a few times only. */
 export function isRecurring(code: ReasonCode): boolean {
   return recurring.has(code);
 }
 
+/** The first rounds of an outage are told in full, then one in half a minute. */
 function isSaidAgain(k: Keeper, code: ReasonCode): boolean {
   if (!isRecurring(code)) return false;
   const before = k.said.get(code);

@@ -1,5 +1,5 @@
 /** Socket errors and SQLSTATEs -> the few kinds that the rest of the program tells apart. Messages carry no passwords. */
-import { maskConninfo } from '../core/conninfo.js';
+import { maskedMessageOf } from '../core/error-text.js';
 
 export type FailureKind =
   | 'refused'
@@ -77,7 +77,7 @@ function kindOf(code: string, message: string, routine: string, isSystemError: b
 
 export function classifyFailure(error: unknown): Failure {
   if (error instanceof AggregateError && error.errors.length > 0) return classifyFailure(error.errors[0]);
-  const message = maskConninfo(error instanceof Error ? error.message : String(error));
+  const message = maskedMessageOf(error);
   const code = typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : '';
   const routine =
     typeof error === 'object' && error !== null && 'routine' in error ? String(error.routine) : '';

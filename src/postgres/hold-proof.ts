@@ -13,6 +13,11 @@ import type { SessionContext } from './session-context.js';
 /** It is asked for again at once, each time by a new connection and a commit. */
 const againMs = 20;
 
+async function notProven(detail: string): Promise<Answer> {
+  await delay(againMs);
+  return { kind: 'proven', proven: false, detail };
+}
+
 export async function proveHold(session: SessionContext, deadlineMs: number): Promise<Answer> {
   const until = performance.now() + deadlineMs * 0.7;
   const { rows: database } = await session.client.query<{ name: string }>(
@@ -29,10 +34,7 @@ export async function proveHold(session: SessionContext, deadlineMs: number): Pr
     const { rows } = await marker.query<{ names: string; pid: number }>(
       `select current_setting('synchronous_standby_names') as names, pg_backend_pid() as pid`,
     );
-    if (rows[0]?.names !== holdNames) {
-      await delay(againMs);
-      return { kind: 'proven', proven: false, detail: 'the postmaster has not reloaded yet' };
-    }
+    if (rows[0]?.names !== holdNames) return notProven('the postmaster has not reloaded yet');
     let finished = false;
     marker
       .query(`set synchronous_commit = on; select pg_logical_emit_message(true, 'pgkeeper', 'marker')`)
@@ -64,10 +66,7 @@ async function watch(
         (select count(*)::int from pg_stat_replication where sync_priority > 0) as prioritised`,
       [pid],
     );
-    if (finished()) {
-      await delay(againMs);
-      return { kind: 'proven', proven: false, detail: 'the marker commit did not wait' };
-    }
+    if (finished()) return notProven('the marker commit did not wait');
     const waits = rows[0]?.waits === true;
     const prioritised = rows[0]?.prioritised ?? 0;
     if (waits && prioritised === 0)

@@ -5,8 +5,11 @@ import { cutMark } from '../core/switchover-checks.js';
 import type { Observation, Registry, ReplicationRow, Voter, WorkerTrace } from '../core/types.js';
 import { isOperatorsLock, resumeLockClass } from './operator-lock.js';
 
+/** In pg_replication_slots: its WAL was removed. */
+export const lostSlot = `(wal_status is not distinct from 'lost')`;
+
 /** Slots that WAL can be streamed by; a lost one refuses it. */
-export const usableSlot = `slot_type = 'physical' and not temporary and wal_status is distinct from 'lost'`;
+export const usableSlot = `slot_type = 'physical' and not temporary and not ${lostSlot}`;
 
 /** The interval an election sets so that no startup process sleeps; seen again, it is the mark of our override. */
 export const shortRetryInterval = '10ms';

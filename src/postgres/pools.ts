@@ -4,7 +4,8 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
-import { maskConninfo, placeOf } from '../core/conninfo.js';
+import { placeOf } from '../core/conninfo.js';
+import { maskedMessageOf } from '../core/error-text.js';
 import type { Emit, Pools } from '../ports.js';
 import { discardClient, openClient, queryWithDeadline } from './connect.js';
 
@@ -71,7 +72,7 @@ export class PgBouncerPools implements Pools {
       await this.#command(conninfo, 'PAUSE', deadlineMs);
       return { problem: null, mayBePaused: true };
     } catch (error) {
-      const text = textOf(error);
+      const text = maskedMessageOf(error);
       const foreign = /already/i.test(text);
       const why = foreign
         ? 'it is paused already, and not by pgkeeper; RESUME it first'
@@ -120,7 +121,7 @@ export class PgBouncerPools implements Pools {
         await this.#command(conninfo, 'RESUME', commandBoundMs);
         return true;
       } catch (error) {
-        const text = textOf(error);
+        const text = maskedMessageOf(error);
         if (/not paused/i.test(text)) return false;
         if (performance.now() >= until) return `PgBouncer ${placeOf(conninfo)}: ${text}`;
       }
@@ -156,7 +157,7 @@ export async function examineConsole(conninfo: string, applicationName: string):
     if (!JSON.stringify(rows).includes('PgBouncer')) return `${place}: that is not PgBouncer`;
     return (await mayCommand(client)) ? null : `${place}: the user is not among its admin_users`;
   } catch (error) {
-    return `${place}: ${textOf(error)}`;
+    return `${place}: ${maskedMessageOf(error)}`;
   } finally {
     if (client !== null) discardClient(client);
   }
@@ -167,11 +168,7 @@ async function mayCommand(client: pg.Client): Promise<boolean> {
   try {
     await queryWithDeadline(client, `SET pgkeeper_probe = '1'`, [], commandBoundMs);
   } catch (error) {
-    return !/admin access/i.test(textOf(error));
+    return !/admin access/i.test(maskedMessageOf(error));
   }
   return true;
-}
-
-function textOf(error: unknown): string {
-  return maskConninfo(error instanceof Error ? error.message : String(error));
 }

@@ -3,6 +3,7 @@
  * nothing here may hold anything else up: short statements with a deadline, and a failure is only told.
  */
 import type pg from 'pg';
+import { messageOf } from '../core/error-text.js';
 import { formatLsn, parseLsn } from '../core/lsn.js';
 import { slotPrefix } from '../core/slot-names.js';
 import {
@@ -11,8 +12,10 @@ import {
   type SlotAction,
   type SlotLook,
   type SlotNode,
+  takesPart,
 } from '../core/slot-plan.js';
 import { queryWithDeadline } from './connect.js';
+import { lostSlot } from './observation.js';
 import { withUpkeepSession } from './upkeep.js';
 
 export interface SlotReport {
@@ -27,7 +30,7 @@ select pg_is_in_recovery() as in_recovery, c.redo_lsn::text as redo,
   current_setting('primary_slot_name') as streams_by, current_setting('primary_conninfo') as follows,
   exists (select from pg_stat_wal_receiver
     where status = 'streaming' and coalesce(slot_name, '') = current_setting('primary_slot_name')) as receives,
-  (select json_agg(json_build_object('name', slot_name, 'active', active, 'lost', wal_status is not distinct from 'lost',
+  (select json_agg(json_build_object('name', slot_name, 'active', active, 'lost', ${lostSlot},
       'holdsRows', xmin is not null, 'restart', restart_lsn::text))
     from pg_replication_slots
     where slot_type = 'physical' and not temporary and starts_with(slot_name::text, '${slotPrefix}')) as slots,
@@ -68,11 +71,10 @@ export async function tendSlots(client: pg.Client, node: SlotNode, deadlineMs: n
   };
   const failures: string[] = [];
   const master = nodes.find(({ name, is_master }) => is_master && name !== node.name);
-  const isMember = node.manages && own.nodes.includes(node.name);
   let look: SlotLook | null = null;
-  if (own.inRecovery && isMember && master !== undefined)
+  if (own.inRecovery && takesPart(own.nodes, node) && master !== undefined)
     look = await slotsOf(master.conninfo, deadlineMs).catch((error: unknown) => {
-      failures.push(`the slots of ${master.name} could not be looked at: ${textOf(error)}`);
+      failures.push(`the slots of ${master.name} could not be looked at: ${messageOf(error)}`);
       return null;
     });
   const done: SlotAction[] = [];
@@ -83,7 +85,7 @@ export async function tendSlots(client: pg.Client, node: SlotNode, deadlineMs: n
       const { code } = error as { readonly code?: string };
       // Somebody has begun to stream by it since the look.
       if (code === '55006') continue;
-      failures.push(`${describeAction(action)} failed: ${textOf(error)}`);
+      failures.push(`${describeAction(action)} failed: ${messageOf(error)}`);
       // No answer of the server: the session is of no use any more.
       if (code === undefined) break;
     }
@@ -189,8 +191,4 @@ async function streamBy(
   );
   await queryWithDeadline(client, 'select pg_reload_conf()', [], deadlineMs);
   return true;
-}
-
-function textOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -5,6 +5,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { connect, Socket } from 'node:net';
+import { messageOf } from '../core/error-text.js';
 import type { GuardOrder } from '../core/guard-deadline.js';
 import type { Guard } from '../ports.js';
 import { encodeOrder, type GuardMeeting, guardMeeting } from './guard-protocol.js';
@@ -105,9 +106,7 @@ export class GuardLink implements Guard {
     try {
       return guardMeeting(this.#options.dataDirectory());
     } catch (error) {
-      this.#options.log(
-        `the guard cannot be reached: ${error instanceof Error ? error.message : String(error)}`,
-      );
+      this.#options.log(`the guard cannot be reached: ${messageOf(error)}`);
       this.#timer = setTimeout(() => this.#connect(), startBoundMs);
       return null;
     }
@@ -129,7 +128,7 @@ export class GuardLink implements Guard {
       this.#tellFirst(child, order);
     } catch (error) {
       // No memory for a process, for one: the worker itself goes on.
-      this.#miss(error instanceof Error ? error.message : String(error));
+      this.#miss(messageOf(error));
     }
   }
 

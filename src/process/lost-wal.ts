@@ -4,6 +4,7 @@
  */
 import { constants, copyFileSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { messageOf } from '../core/error-text.js';
 import type { LostWal } from '../core/events.js';
 import { formatLsn, type Lsn } from '../core/lsn.js';
 import { replaceFile } from './configuration-change.js';
@@ -117,7 +118,7 @@ function keep(
       why: left === 0 ? '' : `${left} of ${segments.length} segments were over lost_wal_limit`,
     };
   } catch (error) {
-    return { folder: null, why: error instanceof Error ? error.message : String(error) };
+    return { folder: null, why: messageOf(error) };
   }
 }
 

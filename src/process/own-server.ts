@@ -1,5 +1,5 @@
 /** The OwnServer port over ServerControl: each request once at a time, every outcome an event. */
-import { maskConninfo } from '../core/conninfo.js';
+import { maskedMessageOf } from '../core/error-text.js';
 import type { LostWal } from '../core/events.js';
 import type { Lsn } from '../core/lsn.js';
 import type { Emit, OwnServer } from '../ports.js';
@@ -56,14 +56,14 @@ export class LocalServer implements OwnServer {
     };
     retired().then(
       () => this.#emit({ kind: 'server-retired', ok: true, detail: '' }),
-      (error: unknown) => this.#emit({ kind: 'server-retired', ok: false, detail: textOf(error) }),
+      (error: unknown) => this.#emit({ kind: 'server-retired', ok: false, detail: maskedMessageOf(error) }),
     );
   }
 
   checkpoint(deadlineMs: number): void {
     checkpointNow(this.#ownConninfo, deadlineMs).then(
       () => this.#emit({ kind: 'own-checkpoint', ok: true, detail: '' }),
-      (error: unknown) => this.#emit({ kind: 'own-checkpoint', ok: false, detail: textOf(error) }),
+      (error: unknown) => this.#emit({ kind: 'own-checkpoint', ok: false, detail: maskedMessageOf(error) }),
     );
   }
 
@@ -74,7 +74,7 @@ export class LocalServer implements OwnServer {
     this.#control.stopCleanly(deadlineMs).then(
       (end) => stopped(true, '', end),
       (error: unknown) => {
-        const failed = () => stopped(false, textOf(error), null);
+        const failed = () => stopped(false, maskedMessageOf(error), null);
         this.#control.endAllProcesses(endBoundMs).then(failed, failed);
       },
     );
@@ -88,7 +88,7 @@ export class LocalServer implements OwnServer {
     };
     started().then(
       (detail) => this.#emit({ kind: 'server-started', ok: true, detail }),
-      (error: unknown) => this.#emit({ kind: 'server-started', ok: false, detail: textOf(error) }),
+      (error: unknown) => this.#emit({ kind: 'server-started', ok: false, detail: maskedMessageOf(error) }),
     );
   }
 
@@ -105,7 +105,8 @@ export class LocalServer implements OwnServer {
     };
     rejoinServer(this.#control, request).then(
       (detail) => this.#emit({ kind: 'server-rejoined', ok: true, detail, lost }),
-      (error: unknown) => this.#emit({ kind: 'server-rejoined', ok: false, detail: textOf(error), lost }),
+      (error: unknown) =>
+        this.#emit({ kind: 'server-rejoined', ok: false, detail: maskedMessageOf(error), lost }),
     );
   }
 
@@ -125,8 +126,4 @@ function attempt(action: () => void): void {
   } catch {
     // Told by the step that needs it.
   }
-}
-
-function textOf(error: unknown): string {
-  return maskConninfo(error instanceof Error ? error.message : String(error));
 }

@@ -3,6 +3,7 @@
  * started. Fenced all the way: the mark goes only when the data are on the master's history.
  */
 import { ballotOf, ballotText } from '../core/ballot.js';
+import { messageOf } from '../core/error-text.js';
 import type { LostWal } from '../core/events.js';
 import { ballotConninfo } from '../core/following.js';
 import { openClient, queryWithDeadline } from '../postgres/connect.js';
@@ -90,7 +91,7 @@ async function setAside(control: ServerControl, request: RejoinRequest): Promise
     if (lost !== null) request.onLost(lost);
     return '';
   } catch (error) {
-    return `; what only this server had could not be looked at (${error instanceof Error ? error.message : String(error)})`;
+    return `; what only this server had could not be looked at (${messageOf(error)})`;
   }
 }
 
@@ -111,8 +112,6 @@ export async function finishUnfinished(control: ServerControl, nodeName: string)
     if (ballot > 0) control.follow(ballotConninfo(nobody, ballotText(ballot)));
     return `fresh copy of ${master.name}, since ${broken}`;
   } catch (error) {
-    throw new Error(
-      `${broken}, and a fresh copy failed: ${error instanceof Error ? error.message : String(error)}`,
-    );
+    throw new Error(`${broken}, and a fresh copy failed: ${messageOf(error)}`);
   }
 }

@@ -5,6 +5,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type pg from 'pg';
+import { messageOf } from '../core/error-text.js';
 import { openClient, targetOf } from '../postgres/connect.js';
 import { replaceFile } from './configuration-change.js';
 import { lastValue, readConfigurationFile } from './configuration-file.js';
@@ -98,7 +99,7 @@ async function runWith(
     if (!result.ok) return { kind: 'failed', reason: reasonOf(result), changed };
     return { kind: /no rewind required/.test(all) ? 'nothing-to-do' : 'rewound' };
   } catch (error) {
-    return { kind: 'failed', reason: error instanceof Error ? error.message : String(error), changed };
+    return { kind: 'failed', reason: messageOf(error), changed };
   }
 }
 
@@ -132,7 +133,7 @@ async function unfitness(source: string): Promise<string | null> {
       client.end().catch(() => undefined);
     }
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    return messageOf(error);
   }
 }
 

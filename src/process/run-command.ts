@@ -4,6 +4,7 @@
  */
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { statSync } from 'node:fs';
+import { messageOf } from '../core/error-text.js';
 
 export interface CommandResult {
   readonly ok: boolean;
@@ -46,7 +47,7 @@ function started(program: string, args: readonly string[], options: SpawnOptions
   try {
     return spawn(program, args, options);
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    return messageOf(error);
   }
 }
 

@@ -88,6 +88,10 @@ class LocalServerControl implements ServerControl {
     return this.#options.dataDirectory();
   }
 
+  get #standbySignal(): string {
+    return join(this.#data, 'standby.signal');
+  }
+
   get #autoConf(): string {
     return join(this.#data, 'postgresql.auto.conf');
   }
@@ -100,7 +104,7 @@ class LocalServerControl implements ServerControl {
       return { kind: 'stopped', clean: false, standbySignal: true, fenced: true, unfinished: true };
     const handingOver = wasHandingOver(this.#data);
     // The sign of a handover is no sign that this was a standby.
-    const standbySignal = !handingOver && existsSync(join(this.#data, 'standby.signal'));
+    const standbySignal = !handingOver && existsSync(this.#standbySignal);
     const clean = isCleanEnd(readControlFile(this.#data).state);
     // Looked at again after the files: a server that was started meanwhile is not stopped.
     if (serverProcesses(this.#data).length > 0) return { kind: 'running' };
@@ -113,7 +117,7 @@ class LocalServerControl implements ServerControl {
   }
 
   forbidWritableStart(): void {
-    if (!existsSync(join(this.#data, 'standby.signal'))) replaceFile(join(this.#data, 'standby.signal'), '');
+    if (!existsSync(this.#standbySignal)) replaceFile(this.#standbySignal, '');
   }
 
   markFenced(names: string | null): void {
@@ -153,7 +157,7 @@ class LocalServerControl implements ServerControl {
     endOrphans(this.#data);
     // Whoever was here before, and wherever it broke off: this program starts standbys only, but for a handover that failed.
     if (as === 'standby') this.forbidWritableStart();
-    else rmSync(join(this.#data, 'standby.signal'), { force: true });
+    else rmSync(this.#standbySignal, { force: true });
     forgetHandover(this.#data);
     restoreFromAside(this.#data);
     if (serverProcesses(this.#data).length === 0) removeStaleLocks(this.#data);

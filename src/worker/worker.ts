@@ -1,6 +1,7 @@
 /**
  * The loop: take an event, step, hand the effects out, log the reasons. No decision and no I/O of its own.
  */
+import { messageOf } from '../core/error-text.js';
 import type { KeeperEvent } from '../core/events.js';
 import { guardOrder } from '../core/guard-deadline.js';
 import { voterNamed, votersOf } from '../core/links.js';
@@ -131,7 +132,7 @@ export class Worker {
     try {
       return step(this.#keeper, event, now);
     } catch (error) {
-      const cause = error instanceof Error ? error.message : String(error);
+      const cause = messageOf(error);
       throw new Error(
         `${cause}; role ${this.#keeper.role.kind}, last events: ${this.#recent.slice(-20).map(nameOf).join(', ')}`,
         {
