@@ -27,7 +27,8 @@ export interface SceneOptions extends Partial<ClusterOptions> {
   readonly dismantle?: (folder: string) => void;
 }
 
-const asTheReadmeSays = { wal_retrieve_retry_interval: '500ms' };
+/** As the README says; and the log has also what is decided again and again. */
+const sceneSettings = { wal_retrieve_retry_interval: '500ms', 'pg_keeper.log_level': 'debug' };
 const wholeBoundMs = 90_000;
 
 export class FaultScene {
@@ -54,7 +55,7 @@ export class FaultScene {
       keepaliveCount: failoverTimeMs / keepaliveMs,
       placeOf: (name) => this.hosts.placeOf(name),
       ...options,
-      settings: { ...asTheReadmeSays, ...options.settings },
+      settings: { ...sceneSettings, ...options.settings },
     });
   }
 

@@ -15,7 +15,6 @@ import {
   overlapSince,
   summaryOf,
   type ToldEvent,
-  toldBy,
 } from './fault-record.js';
 import { FaultScene, facts, type SceneOptions } from './fault-scene.js';
 import { whyNoHosts } from './hosts.js';
@@ -127,8 +126,7 @@ async function play(
       events: summaryOf(events, rolesOf(scene, old, now)),
       told: events,
     });
-    const ever = await toldBy(now.server.conninfo());
-    judge(measured, expectedOf(expected, ever), old, now, events, lost);
+    judge(measured, expectedOf(scene, expected), old, now, events, lost);
   } catch (error) {
     throw new Error(
       `${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n${scene.cluster.logs(60)}`,
@@ -151,10 +149,13 @@ async function untilTold(
   return told;
 }
 
-/** What comes in each round of an outage is told some times only (core/turn.ts), in an earlier case of this scene perhaps. */
-function expectedOf(expected: Expected, ever: readonly ToldEvent[]): Expected {
-  const told = new Set(ever.map(({ code }) => code));
-  return { ...expected, codes: expected.codes.filter((code) => !isRecurring(code) || !told.has(code)) };
+/**
+ * What comes in each round of an outage is told some times only (core/turn.ts), in an earlier case of this scene perhaps: then
+ * the worker's own log must have it of this case.
+ */
+function expectedOf(scene: FaultScene, expected: Expected): Expected {
+  const isInLog = (code: ReasonCode) => isRecurring(code) && scene.decided(code) > 0;
+  return { ...expected, codes: expected.codes.filter((code) => !isInLog(code)) };
 }
 
 function judge(
