@@ -10,15 +10,18 @@ import { keeperRole, type TestNode } from '../../src/testbed/cluster.js';
 import { until } from '../../src/testbed/server.js';
 import { Writer } from '../../src/testbed/writer.js';
 import { pgkeeper } from '../support/command-line.js';
-import { FailoverCluster, installation, registryOf, stepsOn } from '../support/failover-cluster.js';
+import {
+  FailoverCluster,
+  installation,
+  registryOf,
+  stepsOn,
+  syncModes,
+} from '../support/failover-cluster.js';
 import { startKilled } from '../support/start-killed.js';
 
 const counts = existsSync(join(installation.binDirectory, 'pg_waldump'));
 
-for (const [title, syncNames] of [
-  ['with synchronous replication', 'ANY 1 (n1, n2, n3)'],
-  ['without synchronous replication', ''],
-] as const) {
+for (const [title, syncNames] of syncModes) {
   describe(`behind the back of the workers, ${title}`, { concurrency: false }, () => {
     let three: FailoverCluster;
 

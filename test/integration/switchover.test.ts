@@ -5,7 +5,13 @@ import { join } from 'node:path';
 import { after, before, describe } from 'node:test';
 import type { TestNode } from '../../src/testbed/cluster.js';
 import { until } from '../../src/testbed/server.js';
-import { FailoverCluster, installation, registryOf, stepsOn } from '../support/failover-cluster.js';
+import {
+  FailoverCluster,
+  installation,
+  registryOf,
+  stepsOn,
+  syncModes,
+} from '../support/failover-cluster.js';
 import { requestOf, untilFinished } from '../support/requests.js';
 
 const hasRewind = existsSync(join(installation.binDirectory, 'pg_rewind'));
@@ -15,10 +21,7 @@ async function ask(node: TestNode, target: string | null): Promise<number> {
   return Number(row?.id);
 }
 
-for (const [title, syncNames] of [
-  ['with synchronous replication', 'ANY 1 (n1, n2, n3)'],
-  ['without synchronous replication', ''],
-] as const) {
+for (const [title, syncNames] of syncModes) {
   describe(`switchover of three servers ${title}`, { concurrency: false }, () => {
     let three: FailoverCluster;
 

@@ -8,6 +8,11 @@ import { auditWrites, createWritesTable, overlapOf, Writer } from '../../src/tes
 import { pgkeeper, program } from './command-line.js';
 
 export const installation = findPostgres(process.env['PGKEEPER_TEST_BIN'] ?? null);
+/** Three servers, what is promised and what is not: the end of a title, and synchronous_standby_names. */
+export const syncModes = [
+  ['with synchronous replication', 'ANY 1 (n1, n2, n3)'],
+  ['without synchronous replication', ''],
+] as const;
 export const keepaliveMs = 1000;
 export const failoverTimeMs = 3000;
 export const leaseTtlMs = 2000;

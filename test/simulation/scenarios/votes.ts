@@ -1,5 +1,4 @@
 /** Votes and the lease: when a vote may be given (A10), when it is given back (B3, B6), who may still believe in one (A11, A12). */
-
 import { Connection } from '../network.js';
 import { takesNobody } from './circumstances.js';
 import { killWorkerAndGuard, withoutGuard } from './guards.js';
