@@ -232,9 +232,10 @@ export function standbyState(k: Keeper, role: Standby): string {
   if (isInMaintenance(k.registry, k.settings.name)) return 'maintenance';
   if (own.obs?.fenced === true) return 'fenced';
   if (role.blocked !== null) return 'standby:blocked';
-  if (role.suspicion !== null) return 'standby:suspecting';
-  const master = masterLink(k);
-  if (master?.session === 'open') return 'standby:connected';
+  const isMasterThere = masterLink(k)?.session === 'open';
   const reachable = votersOf(k).filter((voter) => linkOf(k, voter.name)?.session === 'open').length;
-  return reachable * 2 > votersOf(k).length ? 'standby:ready' : 'standby:alone';
+  // Also while it suspects: without a majority it does so again and again, and that is all that is to be known.
+  if (!isMasterThere && reachable * 2 <= votersOf(k).length) return 'standby:alone';
+  if (role.suspicion !== null) return 'standby:suspecting';
+  return isMasterThere ? 'standby:connected' : 'standby:ready';
 }
