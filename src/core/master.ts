@@ -5,7 +5,7 @@
 
 import { ballotText } from './ballot.js';
 import { enterReclaim, startElection } from './election-round.js';
-import { isEstablished } from './established.js';
+import { mayWitnessesHave, trackEstablished } from './established.js';
 import type { KeeperEvent } from './events.js';
 import { ballotConninfo, followConninfo, followsNobody, isPointedAt } from './following.js';
 import { decideHandover, ingestHandover } from './handover.js';
@@ -84,9 +84,9 @@ export function decideMaster(k: Keeper, turn: Turn, m: Master): void {
     return retire(k, turn);
   }
   if (own.obs.fenced && !m.fenceCleared) m.fenceCleared = send(k, turn, own, { kind: 'clear-fence' });
-  if (own.obs.registry !== null) tellWitnesses(k, turn, own.obs.registry);
   endPause(k, turn);
   trackEstablished(k, turn, m, own.obs);
+  if (own.obs.registry !== null && mayWitnessesHave(k, m)) tellWitnesses(k, turn, own.obs.registry);
   if (decideHandover(k, turn, m, own.obs)) return;
   decideSync(k, turn, m, own.obs);
   decideMembership(k, turn, m, own.obs);
@@ -233,22 +233,6 @@ function tendLeftover(k: Keeper, turn: Turn, link: Link, obs: Observation): void
     // Looked at again before the next time, or it would be asked without a pause until the next look is due.
     obsStale(link, send(k, turn, link, { kind: 'end-sessions' }));
   }
-}
-
-/** Every version of the row seen here is on its way to a majority or there. */
-function trackEstablished(k: Keeper, turn: Turn, m: Master, obs: Observation): void {
-  const own = ownLink(k);
-  const version = obs.registry?.version ?? -1;
-  if (version !== m.establishedVersion && m.pending?.version !== version) {
-    m.pending = { version, lsn: obs.received, since: own.obsDoneAt };
-  }
-  if (m.pending === null) return;
-  if (obs.registry !== null && isEstablished(k, m.pending.lsn, m.pending.since, obs.registry)) {
-    m.establishedVersion = m.pending.version;
-    m.pending = null;
-    return;
-  }
-  observe(k, turn, own, 20);
 }
 
 export function ingestMaster(

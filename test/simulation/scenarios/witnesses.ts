@@ -147,6 +147,26 @@ export const witnesses: readonly Scenario[] = [
     },
   },
   {
+    name: 'I14 without sync the master dies after a change of its row, which the other node has not received yet',
+    why: 'that is no reason to wait for the master: it had not gone on without that node',
+    setting: { nodes: 2, witnesses: 1, names: '' },
+    play(stage) {
+      const goesOn = stallDisk(stage.server('n2'));
+      const row = stage.row('n1');
+      stage.server('n1').writeRow({ ...row, version: row.version + 1 });
+      stage.run(1500);
+      stage.powerOff('n1');
+      stage.server('n2').crash('kill -9');
+      goesOn();
+      stage.untilDecision('n2', 'master-ready');
+    },
+    without: {
+      rule: 'with sync off the witness gets a row after the nodes that stream',
+      replacements: one('core/master.js', ' && mayWitnessesHave(k, m)', ''),
+      shows: /not in \d+ ms: n2 decides master-ready/,
+    },
+  },
+  {
     name: 'I15 the new epoch names a member that is away',
     why: 'the witnesses keep that promise, and the member comes back alone',
     setting: { nodes: 3, witnesses: 2, names: 'ANY 1 (n2)' },
