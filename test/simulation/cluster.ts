@@ -233,13 +233,18 @@ export class Cluster implements Surroundings {
     return isUnattended && (host.unguarded || server.bornAt > host.unattendedSince);
   }
 
-  /** The server was there before its worker, whose claim is decided T later at the latest, by its guard if by nobody else. */
-  #isUndecided({ server, clock, attendedAt, leaseAt }: Host): boolean {
+  /**
+   * The server was there before its worker, or that began beside a server that was down and knew no cluster. Its claim is decided T
+   * later at the latest, by its guard if by nobody else.
+   */
+  #isUndecided({ server, clock, attendedAt, awaitedIncarnation, leaseAt }: Host): boolean {
     const { keepaliveTimeMs, keepaliveCount, leaseTtlMs } = this.topology.settings;
     const boundMs = (keepaliveTimeMs * keepaliveCount + leaseTtlMs * 0.05) / clock.rate + 200;
     // A frozen server cannot be claimed for, and acknowledges nothing.
-    const since = Math.max(attendedAt, server.thawedAt);
-    return attendedAt > server.bornAt && leaseAt < server.bornAt && this.world.now < since + boundMs;
+    const isAwaited = awaitedIncarnation === server.incarnation;
+    const since = Math.max(isAwaited ? server.bornAt : attendedAt, server.thawedAt);
+    if (!isAwaited && attendedAt <= server.bornAt) return false;
+    return leaseAt < server.bornAt && this.world.now < since + boundMs;
   }
 }
 

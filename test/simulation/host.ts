@@ -49,6 +49,8 @@ export class Host implements Machine {
   unattendedSince = Number.NEGATIVE_INFINITY;
   /** When the first worker started beside the server that runs now, if that was there before. */
   attendedAt = 0;
+  /** The start of the server that the present worker waits for: before it that worker knows no cluster. 0 = it found a server. */
+  awaitedIncarnation = 0;
   /** When a worker here last spoke for a lease. */
   leaseAt = Number.NEGATIVE_INFINITY;
   /** The guard was taken away, by a fault or by a clean stop of the worker. */
@@ -111,6 +113,7 @@ export class Host implements Machine {
     this.stalled = false;
     this.runningSince = this.world.now;
     if (this.attendedAt < this.server.bornAt) this.attendedAt = this.world.now;
+    this.awaitedIncarnation = this.server.life === 'down' ? this.server.incarnation + 1 : 0;
     this.unguarded = false;
     this.#backlog = [];
     this.clock.forget();
