@@ -14,6 +14,7 @@ import { readDataDirectory } from '../settings/data-directory.js';
 import { installationIn, systemInstallations } from '../testbed/find-postgres.js';
 import { CommandFailure, exitCodes } from './exit-codes.js';
 import { formatBytes, say } from './output.js';
+import { userNameOf } from './server-owner.js';
 
 export interface CloneTarget {
   readonly dataDirectory: string;
@@ -126,8 +127,8 @@ function refuseOwner(dataDirectory: string): void {
       `Make the data directory for the user who is to run the server: install -d -o postgres -g postgres -m 700 ${dataDirectory}`,
     ]);
   if (own !== 0 && existsSync(dataDirectory) && uid !== own)
-    throw refused(`${dataDirectory} belongs to another user (uid ${uid})`, [
-      'Run this as that user, or as root.',
+    throw refused(`${dataDirectory} belongs to another user (${userNameOf(uid)})`, [
+      `Run this as that user, sudo -u ${userNameOf(uid)} pgkeeper clone ..., or as root.`,
     ]);
 }
 
