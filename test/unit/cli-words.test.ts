@@ -5,7 +5,9 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { inCommandWords } from '../../src/cli/command-words.js';
+import { CommandFailure } from '../../src/cli/exit-codes.js';
 import { missingVotes } from '../../src/cli/node-plan.js';
+import { Refusals } from '../../src/cli/refusals.js';
 import { sqlFailure } from '../../src/cli/sql-failure.js';
 import { clusterOf, gone, voterOf } from '../support/cluster-looks.js';
 
@@ -79,6 +81,35 @@ test('message, detail and hint of a failure are told so', () => {
   const { message, hints } = sqlFailure(error);
   assert.equal(message, 'priority: 2000000 is out of range');
   assert.deepEqual(hints, ['pgkeeper add-node comes first', 'default: the setting of that server counts.']);
+});
+
+test('what stands against a command is told together; the command line counts first, then what is refused', async () => {
+  const refuse = (exitCode: 2 | 3 | 4, message: string) => () => {
+    throw new CommandFailure(exitCode, message, [`mend ${message}`]);
+  };
+  const told = async (...parts: readonly (() => unknown)[]) => {
+    const found = new Refusals();
+    for (const part of parts) await found.gather(part);
+    try {
+      found.complete({}, 'this');
+    } catch (error) {
+      if (error instanceof CommandFailure) return error;
+    }
+    return null;
+  };
+  assert.equal(await told(() => 1), null);
+  assert.equal((await told(refuse(3, 'a')))?.message, 'a', 'one alone stays as it is');
+  const both = await told(refuse(3, 'a'), refuse(4, 'b'));
+  assert.equal(both?.exitCode, 4);
+  assert.deepEqual(
+    [both.message, ...both.hints],
+    ['2 things stand against this:', '- a', '  mend a', '- b', '  mend b'],
+  );
+  assert.equal((await told(refuse(3, 'a'), refuse(4, 'b'), refuse(2, 'c')))?.exitCode, 2);
+  const broken = () => {
+    throw new TypeError('a mistake of the program');
+  };
+  await assert.rejects(told(broken), TypeError);
 });
 
 test('before work on a node it is said which votes are missing, and whether a majority is left without it', () => {
