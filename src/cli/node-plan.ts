@@ -47,7 +47,7 @@ async function votesWarning(session: Session, node: string): Promise<string | nu
   return cluster === null ? null : missingVotes(cluster, node);
 }
 
-/** What is to be known before `node` is stopped, where the master does not hold every vote. Null = it holds them all. */
+/** What is to be known before `node` is stopped, where the master does not hold the vote of another voter. Null = it holds them all. */
 export function missingVotes(cluster: ClusterLook, node: string): string | null {
   const { voters, master } = cluster.registry;
   const missing = voters
@@ -56,7 +56,7 @@ export function missingVotes(cluster: ClusterLook, node: string): string | null 
       return look === null || look.voteHolder === null || !isHolder(look.voteHolder, master);
     })
     .map(({ name }) => name);
-  if (missing.length === 0) return null;
+  if (missing.every((name) => name === node)) return null;
   const held = voters.length - missing.length;
   const left = missing.includes(node) ? held : held - 1;
   const needed = majorityOf(voters, quorumOf(cluster));
