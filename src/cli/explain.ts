@@ -40,10 +40,15 @@ export function linesOf(forecast: Forecast): readonly string[] {
       item(`${forecast.master_alive ? 'Would be blocked' : 'Blocked'}: ${block}.`),
     ),
     ...forecast.warnings.map((warning) => item(`Warning: ${warning}.`)),
-    ...(forecast.outage === null
-      ? []
-      : ['Outage:', ...outageLines(forecast.outage).map((line) => `  ${wrapped(line, '  ')}`)]),
+    ...outageText(forecast),
   ];
+}
+
+/** How long the way to the new master is says nothing where nobody may go it. */
+function outageText({ outage, would_promote: next }: Forecast): readonly string[] {
+  if (next === null) return ['Outage: for as long as that stands against it.'];
+  if (outage === null) return [];
+  return ['Outage:', ...outageLines(outage).map((line) => `  ${wrapped(line, '  ')}`)];
 }
 
 function item(text: string): string {

@@ -57,6 +57,8 @@ test('one standby lost: no majority and missing commits both block', () => {
   const text = linesOf(forecast).join('\n').replace(/\s+/g, ' ');
   assert.match(text, /Would be blocked: no majority/);
   assert.doesNotMatch(text, /\bBlocked:/, 'nothing is blocked while there is a master');
+  assert.match(text, /Outage: for as long as that stands against it/);
+  assert.doesNotMatch(text, /writes again within/, 'nobody would take over');
 });
 
 test('while degraded only the old master may come back, and it is named', () => {
