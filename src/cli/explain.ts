@@ -46,7 +46,7 @@ export function linesOf(forecast: Forecast): readonly string[] {
 
 /** How long the way to the new master is says nothing where nobody may go it. */
 function outageText({ outage, would_promote: next }: Forecast): readonly string[] {
-  if (next === null) return ['Outage: for as long as that stands against it.'];
+  if (next === null) return ['Outage: for as long as nobody can be promoted.'];
   if (outage === null) return [];
   return ['Outage:', ...outageLines(outage).map((line) => `  ${wrapped(line, '  ')}`)];
 }

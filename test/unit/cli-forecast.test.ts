@@ -57,7 +57,7 @@ test('one standby lost: no majority and missing commits both block', () => {
   const text = linesOf(forecast).join('\n').replace(/\s+/g, ' ');
   assert.match(text, /Would be blocked: no majority/);
   assert.doesNotMatch(text, /\bBlocked:/, 'nothing is blocked while there is a master');
-  assert.match(text, /Outage: for as long as that stands against it/);
+  assert.match(text, /Outage: for as long as nobody can be promoted/);
   assert.doesNotMatch(text, /writes again within/, 'nobody would take over');
 });
 
