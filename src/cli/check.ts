@@ -1,32 +1,25 @@
 /** `pgkeeper check`: every prerequisite and setting of this server and its peers. Collects, has it judged, prints. */
-import { maskConninfo, parseConninfo } from '../core/conninfo.js';
+import { parseConninfo } from '../core/conninfo.js';
 import { classifyFailure } from '../postgres/failure.js';
 import { type LoadedSettings, type LoadRequest, loadSettings } from '../settings/load.js';
-import { maskConsoles } from '../settings/pgbouncer.js';
-import { definitions, type SettingName } from '../settings/settings.js';
-import { describeSource } from '../settings/sources.js';
 import { findingsOfCluster } from './check-cluster.js';
-import { addressText, factsOf, openFor, type Reach, reachFrom, type ServerFacts } from './check-facts.js';
+import { factsOf, openFor, type Reach, reachFrom, type ServerFacts } from './check-facts.js';
 import { guardFindings } from './check-guard.js';
 import { poolFindings } from './check-pools.js';
+import { type Report, reportLines, settingRows } from './check-report.js';
 import { roleFindings } from './check-role.js';
 import { findingsOfServer, type ServerContext } from './check-server.js';
 import { type ClusterLook, lookAtCluster } from './cluster-look.js';
 import { type ExitCode, exitCodes } from './exit-codes.js';
 import { about, type Finding } from './finding.js';
-import { counted, print, printJson, tableLines, wrapped } from './output.js';
+import { print, printJson } from './output.js';
 import { connect, type Session } from './session.js';
 import { programVersion } from './version.js';
 
 export interface CheckOptions {
   readonly json?: boolean;
-}
-
-interface Report {
-  readonly settings: LoadedSettings;
-  readonly servers: readonly ServerFacts[];
-  readonly cluster: ClusterLook | null;
-  readonly findings: readonly Finding[];
+  /** All of them, not only what deviates from the defaults. */
+  readonly settings?: boolean;
 }
 
 export async function runCheck(request: LoadRequest, options: CheckOptions): Promise<ExitCode> {
@@ -36,7 +29,7 @@ export async function runCheck(request: LoadRequest, options: CheckOptions): Pro
     const report = await examine(session, settings);
     const healthy = report.findings.every((finding) => finding.level !== 'problem');
     if (options.json === true) printJson(jsonOf(report, healthy));
-    else printReport(report);
+    else for (const line of reportLines(report, options.settings === true)) print(line);
     return healthy ? exitCodes.done : exitCodes.failed;
   } finally {
     await session.client.end().catch(() => undefined);
@@ -173,27 +166,6 @@ async function askPeers(cluster: ClusterLook): Promise<Peers> {
   };
 }
 
-/** Settings that may hold passwords. */
-const masks: Partial<Record<SettingName, (text: string) => string>> = {
-  conninfo: maskConninfo,
-  pgbouncer: maskConsoles,
-};
-
-function settingRows(
-  settings: LoadedSettings,
-): readonly { name: string; value: string | null; source: string }[] {
-  return definitions.map(({ name }) => {
-    const entry = settings.values.get(name);
-    const text = name === 'conninfo' ? (entry?.text ?? settings.ownConninfo) : (entry?.text ?? null);
-    const value = text === null ? null : (masks[name]?.(text) ?? text);
-    return {
-      name: `pg_keeper.${name}`,
-      value,
-      source: entry === undefined ? 'not set' : describeSource(entry.source),
-    };
-  });
-}
-
 function jsonOf(report: Report, healthy: boolean): object {
   return {
     ok: healthy,
@@ -205,42 +177,4 @@ function jsonOf(report: Report, healthy: boolean): object {
       role: inRecovery ? 'standby' : 'master',
     })),
   };
-}
-
-const marks = { ok: 'ok      ', warning: 'WARNING ', problem: 'PROBLEM ' } as const;
-
-function printReport(report: Report): void {
-  print(`Settings of this server (${addressText(report.settings.ownConninfo)}):`);
-  const rows = settingRows(report.settings).map(({ name, value, source }) => [name, value, source]);
-  for (const line of tableLines(['SETTING', 'VALUE', 'SOURCE'], rows)) print(`  ${line}`);
-  print();
-  for (const [node, findings] of byNode(report.findings)) {
-    print(node === null ? 'The cluster:' : `${node}:`);
-    const fine = findings.filter((finding) => finding.level === 'ok').map((finding) => finding.text);
-    for (const text of fine) print(`  ${marks.ok}${wrapped(text, '          ')}`);
-    for (const finding of findings.filter((one) => one.level !== 'ok')) {
-      print(`  ${marks[finding.level]}${wrapped(finding.text, '          ')}`);
-      if (finding.mend !== null) print(`          -> ${wrapped(finding.mend, '             ')}`);
-    }
-    print();
-  }
-  const count = (level: Finding['level']) =>
-    report.findings.filter((finding) => finding.level === level).length;
-  print(`${counted(count('problem'), 'problem')}, ${counted(count('warning'), 'warning')}`);
-}
-
-/** Nodes in their order, the cluster last. */
-function byNode(findings: readonly Finding[]): ReadonlyMap<string | null, readonly Finding[]> {
-  const groups = new Map<string | null, Finding[]>();
-  for (const finding of findings) {
-    const group = groups.get(finding.node) ?? [];
-    group.push(finding);
-    groups.set(finding.node, group);
-  }
-  const cluster = groups.get(null);
-  if (cluster !== undefined) {
-    groups.delete(null);
-    groups.set(null, cluster);
-  }
-  return groups;
 }

@@ -2,17 +2,19 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
 import { parseConninfo, withKeywords } from '../core/conninfo.js';
-import { queryWithDeadline } from '../postgres/connect.js';
+import { queryWithDeadline, targetOf } from '../postgres/connect.js';
 import { lastValue } from '../process/configuration-file.js';
 import { createServerControl } from '../process/server-control.js';
 import { localConninfo, readDataDirectory } from '../settings/data-directory.js';
-import type { CloneOptions } from './clone.js';
+import type { CloneOptions } from './clone-preparation.js';
 import type { CloneSource } from './clone-source.js';
 import type { CloneTarget } from './clone-target.js';
+import { conninfoProblem } from './connection-options.js';
 import { CommandFailure, type ExitCode, exitCodes } from './exit-codes.js';
 import { call, timeoutOf, waitForVote } from './nodes.js';
 import { say } from './output.js';
-import { connect } from './session.js';
+import type { Refusals } from './refusals.js';
+import { connect, type Session } from './session.js';
 
 export interface RegisterRequest {
   /** On the source. */
@@ -31,6 +33,54 @@ export interface Registered {
   readonly exitCode: ExitCode;
 }
 
+interface Intent {
+  /** With the source. */
+  readonly session: Session;
+  readonly source: CloneSource;
+  readonly name: string | null;
+  readonly options: CloneOptions;
+}
+
+/** What would fail after the copy, as far as it is known before. */
+export async function findRegistrationTrouble(
+  { session, source, name, options }: Intent,
+  found: Refusals,
+): Promise<void> {
+  const { conninfo } = options;
+  if (conninfo !== undefined) {
+    const parsed = parseConninfo(conninfo);
+    if (parsed.kind === 'problem')
+      found.add(
+        new CommandFailure(exitCodes.usage, `--conninfo: ${conninfoProblem(conninfo, parsed.message)}`),
+      );
+  }
+  const registry = await found.gather(() => registryOf(session.client, name ?? ''));
+  if (registry === null) return;
+  if (conninfo !== undefined && registry.own !== null && conninfo !== registry.own)
+    found.add(otherConninfo(name ?? ''));
+  // Over a socket the source sees no address.
+  const isLocal = targetOf(session.conninfo).host.startsWith('/');
+  if (conninfo === undefined && registry.own === null && isLocal) found.add(unknownAddress());
+  if (source.inRecovery)
+    await found.gather(async () => {
+      await (await connect(registry.masterConninfo)).client.end();
+    });
+}
+
+function otherConninfo(name: string): CommandFailure {
+  return new CommandFailure(
+    exitCodes.refused,
+    `${name} is registered already with another conninfo, which stays`,
+    ['If it has moved: UPDATE pgkeeper.node_info SET conninfo = ... on the master.'],
+  );
+}
+
+function unknownAddress(): CommandFailure {
+  return new CommandFailure(exitCodes.usage, 'how the other nodes reach this one cannot be told', [
+    'Give it with --conninfo, or register it with pgkeeper add-node on the master.',
+  ]);
+}
+
 const startBoundMs = 60_000;
 const pollMs = 100;
 
@@ -47,12 +97,7 @@ export async function registerClone(request: RegisterRequest): Promise<Registere
     // Made anew under its old name: it still is a node.
     if (registry.own === null)
       await call(master, 'select pgkeeper.add_node($1, $2) as done', [name, conninfo]);
-    else if (conninfo !== registry.own)
-      throw new CommandFailure(
-        exitCodes.refused,
-        `${name} streams, and is registered already with another conninfo, which stays`,
-        ['If it has moved: UPDATE pgkeeper.node_info SET conninfo = ... on the master.'],
-      );
+    else if (conninfo !== registry.own) throw otherConninfo(name);
     const waited = await waitForVote(master, name, true, timeoutMs);
     if (waited === 'done')
       return {
@@ -123,9 +168,11 @@ async function registryOf(client: pg.Client, name: string): Promise<RegistryLook
   const row = rows.find(({ is_master }) => is_master);
   if (row === undefined)
     throw new CommandFailure(
-      exitCodes.failed,
-      'the new standby streams, but the source has no registry with a master',
-      ['pgkeeper migrate and pgkeeper add-node on the master come first.'],
+      exitCodes.refused,
+      'the source has no registry with a master in it that this role may read',
+      [
+        'pgkeeper migrate and pgkeeper add-node on the master come first. Without --register it is copied all the same.',
+      ],
     );
   return { masterConninfo: row.conninfo, own: rows.find((one) => one.name === name)?.conninfo ?? null };
 }
@@ -135,9 +182,6 @@ function conninfoFrom({ masterConninfo }: RegistryLook, address: string | null, 
   const directory = readDataDirectory(target.dataDirectory);
   const parsed = parseConninfo(typeof directory === 'string' ? '' : localConninfo(directory));
   const port = parsed.kind === 'parsed' ? parsed.keywords.get('port') : undefined;
-  if (address === null || port === undefined)
-    throw new CommandFailure(exitCodes.usage, 'how the other nodes reach this one cannot be told', [
-      'Give it with --conninfo, or register it with pgkeeper add-node on the master.',
-    ]);
+  if (address === null || port === undefined) throw unknownAddress();
   return withKeywords(masterConninfo, { host: address, hostaddr: null, port });
 }

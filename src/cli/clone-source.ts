@@ -4,8 +4,10 @@ import { withKeywords } from '../core/conninfo.js';
 import { openClient, queryWithDeadline, targetOf } from '../postgres/connect.js';
 import { classifyFailure } from '../postgres/failure.js';
 import { refused } from './clone-target.js';
+import type { CommandFailure } from './exit-codes.js';
 import { failureText } from './failure-text.js';
-import { connectTimeoutMs } from './session.js';
+import type { Refusals } from './refusals.js';
+import { connectTimeoutMs, type Session } from './session.js';
 
 export interface CloneSource {
   readonly conninfo: string;
@@ -26,6 +28,7 @@ interface Facts {
   readonly may: boolean;
   readonly user: string;
   readonly namesake: boolean;
+  readonly slot_in_use: boolean;
   readonly own_name: string | null;
   readonly config_inside: boolean | null;
 }
@@ -39,6 +42,7 @@ select current_setting('server_version_num')::int as version,
   (select rolreplication or rolsuper from pg_roles where rolname = current_user) as may,
   current_user as user,
   exists (select from pg_stat_replication where application_name = $1) as namesake,
+  exists (select from pg_replication_slots where slot_name = $2 and active) as slot_in_use,
   nullif(current_setting('pg_keeper.node_name', true), '') as own_name,
   (select c.setting like d.setting || '/%' from pg_settings c, pg_settings d
     where c.name = 'config_file' and d.name = 'data_directory') as config_inside`;
@@ -54,35 +58,61 @@ export function withDatabase(conninfo: string): string {
     : withKeywords(conninfo, { dbname: 'postgres' });
 }
 
-export async function cloneSource(client: pg.Client, conninfo: string, name: string): Promise<CloneSource> {
-  const { rows } = await queryWithDeadline(client, factsSql, [name], boundMs);
+export function slotInUse(slot: string): CommandFailure {
+  return refused(`the slot "${slot}" is in use there`, ['Give another one with --slot.']);
+}
+
+/** Of no use where something was found against it. */
+export async function cloneSource(
+  { client, conninfo }: Session,
+  name: string | null,
+  slot: string | null,
+  found: Refusals,
+): Promise<CloneSource> {
+  const { rows } = await queryWithDeadline(client, factsSql, [name, slot], boundMs);
   const facts = rows[0] as Facts;
-  const major = Math.floor(facts.version / 10_000);
-  if (!facts.may)
-    throw refused(`the role "${facts.user}" may not copy that server: it needs REPLICATION`, [
-      `On the master: ALTER ROLE "${facts.user}" REPLICATION;`,
-    ]);
-  if (facts.wal_level === 'minimal')
-    throw refused('wal_level is minimal there', ['Set wal_level = replica on the master and restart it.']);
-  if (facts.senders - facts.used < sendersOfCopy)
-    throw refused(
-      `max_wal_senders is ${facts.senders} there and ${facts.used} are taken: a copy needs ${sendersOfCopy}`,
-      ['Raise max_wal_senders there and restart it.'],
-    );
-  if (facts.own_name === name)
-    throw refused(`the source itself is "${name}"`, ['Give this node another name with --name.']);
+  const mayCopy = refuseRights(facts, found);
+  if (name !== null && facts.own_name === name)
+    found.add(refused(`the source itself is "${name}"`, ['Give this node another name with --name.']));
   if (facts.namesake)
-    throw refused(`another standby streams as "${name}" already`, [
-      'Give this node another name with --name, or stop that one.',
-    ]);
+    found.add(
+      refused(`another standby streams as "${name}" already`, [
+        'Give this node another name with --name, or stop that one.',
+      ]),
+    );
+  if (slot !== null && facts.slot_in_use) found.add(slotInUse(slot));
+  const systemIdentifier = mayCopy ? await found.gather(() => identify(conninfo, facts.user)) : null;
   return {
     conninfo,
-    major,
-    systemIdentifier: await identify(conninfo, facts.user),
+    major: Math.floor(facts.version / 10_000),
+    systemIdentifier: systemIdentifier ?? '',
     inRecovery: facts.standby,
     configInside: facts.config_inside,
     bytes: await sizeOf(client),
   };
+}
+
+/** May that server be copied by this role, as far as settings and rights tell? */
+function refuseRights(facts: Facts, found: Refusals): boolean {
+  const before = found.count;
+  if (!facts.may)
+    found.add(
+      refused(`the role "${facts.user}" may not copy that server: it needs REPLICATION`, [
+        `On the master: ALTER ROLE "${facts.user}" REPLICATION;`,
+      ]),
+    );
+  if (facts.wal_level === 'minimal')
+    found.add(
+      refused('wal_level is minimal there', ['Set wal_level = replica on the master and restart it.']),
+    );
+  if (facts.senders - facts.used < sendersOfCopy)
+    found.add(
+      refused(
+        `max_wal_senders is ${facts.senders} there and ${facts.used} are taken: a copy needs ${sendersOfCopy}`,
+        ['Raise max_wal_senders there and restart it.'],
+      ),
+    );
+  return found.count === before;
 }
 
 /** Over the connection that the copy will use: pg_hba.conf has rules of its own for it. */

@@ -14,6 +14,8 @@ import { readDataDirectory } from '../settings/data-directory.js';
 import { installationIn, systemInstallations } from '../testbed/find-postgres.js';
 import { CommandFailure, exitCodes } from './exit-codes.js';
 import { formatBytes, say } from './output.js';
+import type { Refusals } from './refusals.js';
+import { userNameOf } from './server-owner.js';
 
 export interface CloneTarget {
   readonly dataDirectory: string;
@@ -87,35 +89,57 @@ export interface Permission {
   readonly removeOld?: boolean;
 }
 
-/** Throws what stands against it. From here on no worker can start there until this process ends. */
-export async function claimTarget(target: CloneTarget, permission: Permission): Promise<void> {
+/** Finds what stands against it. From here on no worker can start there until this process ends. What is worth saying is given back. */
+export async function claimTarget(
+  target: CloneTarget,
+  permission: Permission,
+  found: Refusals,
+): Promise<readonly string[]> {
   const { dataDirectory, isEmpty } = target;
-  refuseOwner(dataDirectory);
-  if (existsSync(dataDirectory) && serverProcesses(dataDirectory).length > 0)
-    throw refused(`a server runs in ${dataDirectory}`, ['Stop it first; be sure that it is not the master.']);
+  const isThere = existsSync(dataDirectory);
+  const hasPlace = await found.gather(() => refuseOwner(dataDirectory));
+  if (hasPlace === null && !isThere) return [];
+  if (isThere && serverProcesses(dataDirectory).length > 0)
+    found.add(
+      refused(`a server runs in ${dataDirectory}`, ['Stop it first; be sure that it is not the master.']),
+    );
   if (!(await claimDataDirectory(dataDirectory)))
-    throw refused(`a worker, or another pgkeeper clone or rejoin, is at work on ${dataDirectory}`, [
-      'Stop the worker first (systemctl stop pgkeeper).',
-    ]);
-  const unfinished = existsSync(dataDirectory) ? readUnfinished(dataDirectory) : null;
+    found.add(
+      refused(`a worker, or another pgkeeper clone or rejoin, is at work on ${dataDirectory}`, [
+        'Stop the worker first (systemctl stop pgkeeper).',
+      ]),
+    );
+  const notes: string[] = [];
   if (existsSync(copyFolderOf(dataDirectory)))
-    say(`an earlier copy was broken off; what there is of it (${copyFolderOf(dataDirectory)}) is removed`);
+    notes.push(
+      `an earlier copy was broken off; what there is of it (${copyFolderOf(dataDirectory)}) is removed`,
+    );
+  const unfinished = isThere ? readUnfinished(dataDirectory) : null;
   if (unfinished !== null)
-    say(
+    notes.push(
       `${dataDirectory} holds half of a ${unfinished.what} from ${unfinished.source}, begun ${unfinished.since}: it is replaced`,
     );
-  else if (!isEmpty && permission.force !== true)
-    throw refused(`${dataDirectory} is not empty`, [
-      '--force replaces what is there. It is kept beside the new data until you remove it, or --remove-old is given.',
-    ]);
-  if (!isEmpty && unfinished === null && permission.removeOld !== true && !canReplace(dataDirectory))
-    throw refused(
-      `what is in ${dataDirectory} cannot be kept: it is a mount point, has tablespaces, or its parent may not be written to`,
-      ['--force --remove-old removes it before the copy begins.'],
+  else if (!isEmpty) refuseOldData(dataDirectory, permission, found);
+  return notes;
+}
+
+function refuseOldData(dataDirectory: string, permission: Permission, found: Refusals): void {
+  if (permission.force !== true)
+    found.add(
+      refused(`${dataDirectory} is not empty`, [
+        '--force replaces what is there. It is kept beside the new data until you remove it, or --remove-old is given.',
+      ]),
+    );
+  if (permission.removeOld !== true && !canReplace(dataDirectory))
+    found.add(
+      refused(
+        `what is in ${dataDirectory} cannot be kept: it is a mount point, has tablespaces, or its parent may not be written to`,
+        ['--force --remove-old removes it before the copy begins.'],
+      ),
     );
 }
 
-function refuseOwner(dataDirectory: string): void {
+function refuseOwner(dataDirectory: string): true {
   const own = process.getuid?.();
   const place = existsSync(dataDirectory) ? dataDirectory : dirname(dataDirectory);
   if (!existsSync(place))
@@ -126,9 +150,10 @@ function refuseOwner(dataDirectory: string): void {
       `Make the data directory for the user who is to run the server: install -d -o postgres -g postgres -m 700 ${dataDirectory}`,
     ]);
   if (own !== 0 && existsSync(dataDirectory) && uid !== own)
-    throw refused(`${dataDirectory} belongs to another user (uid ${uid})`, [
-      'Run this as that user, or as root.',
+    throw refused(`${dataDirectory} belongs to another user (${userNameOf(uid)})`, [
+      `Run this as that user, sudo -u ${userNameOf(uid)} pgkeeper clone ..., or as root.`,
     ]);
+  return true;
 }
 
 /** Where the programs of that major version are. */
@@ -157,6 +182,7 @@ export function programsFor(target: CloneTarget, given: string | undefined, majo
 /** Refused only where it cannot go well: the old data go first where they cannot be kept. */
 export function refuseFullDisk({ dataDirectory }: CloneTarget, neededBytes: number | null): void {
   const place = existsSync(dataDirectory) ? dataDirectory : dirname(dataDirectory);
+  if (!existsSync(place)) return;
   const { bavail, bsize } = statfsSync(place);
   const freeBytes = bavail * bsize;
   if (neededBytes !== null && canReplace(dataDirectory) && freeBytes < neededBytes)

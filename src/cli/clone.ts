@@ -1,6 +1,6 @@
 /**
  * `pgkeeper clone`: makes this host's data directory a standby of a running server. Source and target are judged first
- * (clone-source.ts, clone-target.ts); what is replaced is only moved aside, and only when the copy is whole.
+ * (clone-preparation.ts); what is replaced is only moved aside, and only when the copy is whole.
  */
 import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,54 +9,19 @@ import { openClient, targetOf } from '../postgres/connect.js';
 import { type CopyOutcome, copyFrom } from '../process/base-copy.js';
 import { changeConfiguration, replaceFile } from '../process/configuration-change.js';
 import { lastValue, readConfigurationFile } from '../process/configuration-file.js';
-import { hasBaseBackup } from '../process/fill-copy.js';
-import { nodeNameProblem } from '../settings/check.js';
+import { type CloneOptions, type Plan, prepareClone } from './clone-preparation.js';
 import { type Registered, registerClone } from './clone-register.js';
-import { type CloneSource, cloneSource, withDatabase } from './clone-source.js';
-import {
-  type CloneTarget,
-  claimTarget,
-  cloneTarget,
-  programsFor,
-  refused,
-  refuseFullDisk,
-} from './clone-target.js';
+import { type CloneSource, slotInUse } from './clone-source.js';
+import type { CloneTarget } from './clone-target.js';
 import { CopyDisplay } from './copy-display.js';
 import { CommandFailure, type ExitCode, exitCodes } from './exit-codes.js';
 import { formatBytes, printJson, say } from './output.js';
-import { withSession } from './session.js';
-
-export interface CloneOptions {
-  readonly from: string;
-  readonly dataDirectory: string;
-  readonly name?: string;
-  /** false with --no-slot. */
-  readonly slot?: string | boolean;
-  readonly rateLimit?: string;
-  readonly force?: boolean;
-  readonly removeOld?: boolean;
-  readonly register?: boolean;
-  readonly conninfo?: string;
-  readonly checkpoint: string;
-  readonly tablespaceMapping?: readonly string[];
-  readonly set?: readonly string[];
-  readonly binDirectory?: string;
-  readonly timeout: string;
-  readonly json?: boolean;
-}
 
 export async function runClone(options: CloneOptions): Promise<ExitCode> {
-  const target = cloneTarget(options.dataDirectory);
-  const name = nameOf(options, target);
-  const plan = planOf(options);
-  await claimTarget(target, options);
-  return withSession(withDatabase(options.from), async ({ client, conninfo }) => {
-    const source = await cloneSource(client, conninfo, name);
-    const binDirectory = programsFor(target, options.binDirectory, source.major);
-    refuseMissingConfiguration(source, target);
-    if (source.inRecovery && !hasBaseBackup(binDirectory))
-      throw refused(`${binDirectory} has no pg_basebackup, and without it only the master can be copied`);
-    refuseFullDisk(target, source.bytes);
+  const ready = await prepareClone(options);
+  const { target, session, source, name, plan, binDirectory } = ready;
+  const { client, conninfo } = session;
+  try {
     const display = new CopyDisplay();
     const { host, port } = targetOf(conninfo);
     say(
@@ -67,67 +32,9 @@ export async function runClone(options: CloneOptions): Promise<ExitCode> {
       ? await registerClone({ client, source, target, name, binDirectory, options })
       : null;
     return finish(options, target, name, outcome, registered, display);
-  });
-}
-
-function nameOf(options: CloneOptions, target: CloneTarget): string {
-  const name =
-    options.name ?? process.env['PGKEEPER_NODE_NAME'] ?? lastValue(target.entries, 'pg_keeper.node_name');
-  if (name === undefined)
-    throw new CommandFailure(
-      exitCodes.usage,
-      'the new node needs a name: none is given and none is configured',
-      ['Give one with --name; it must differ from those of the other nodes.'],
-    );
-  const problem = nodeNameProblem(name);
-  if (problem !== null) throw new CommandFailure(exitCodes.usage, `--name "${name}" ${problem}`);
-  return name;
-}
-
-interface Plan {
-  readonly checkpoint: 'fast' | 'spread';
-  readonly slot: string | null;
-  readonly rateLimit: string | null;
-  readonly tablespaces: readonly string[];
-  readonly settings: Readonly<Record<string, string>>;
-}
-
-function planOf(options: CloneOptions): Plan {
-  const usage = (message: string) => new CommandFailure(exitCodes.usage, message);
-  const { checkpoint, slot, rateLimit } = options;
-  if (checkpoint !== 'fast' && checkpoint !== 'spread') throw usage('--checkpoint: give fast or spread');
-  if (typeof slot === 'string' && !/^[a-z0-9_]{1,63}$/.test(slot))
-    throw usage(`--slot "${slot}": a slot's name has lower case letters, digits and underscores only`);
-  if (rateLimit !== undefined && !/^\d+[kM]?$/.test(rateLimit))
-    throw usage(`--rate-limit "${rateLimit}": give kilobytes a second, or megabytes as in 50M`);
-  const pairs = (options.set ?? []).map((text) => {
-    const at = text.indexOf('=');
-    if (at < 1) throw usage(`--set "${text}": give NAME=VALUE`);
-    return [text.slice(0, at), text.slice(at + 1)] as const;
-  });
-  for (const text of options.tablespaceMapping ?? [])
-    if (!/^\/.*=\//.test(text))
-      throw usage(`--tablespace-mapping "${text}": give OLD=NEW, both absolute paths`);
-  return {
-    checkpoint,
-    slot: typeof slot === 'string' ? slot : null,
-    rateLimit: rateLimit ?? null,
-    tablespaces: options.tablespaceMapping ?? [],
-    settings: Object.fromEntries(pairs),
-  };
-}
-
-/** On Debian no configuration comes along with the data. */
-function refuseMissingConfiguration(source: CloneSource, target: CloneTarget): void {
-  const hasOwn = target.configFile !== null || existsSync(join(target.dataDirectory, 'postgresql.conf'));
-  if (source.configInside !== false || hasOwn) return;
-  throw refused(
-    'the source keeps its configuration outside its data directory, and there is none for this one',
-    [
-      'On Debian: pg_createcluster 15 main, then clone with -D /etc/postgresql/15/main --force.',
-      'Elsewhere: begin with a postgresql.conf and a pg_hba.conf in the data directory, and give --force.',
-    ],
-  );
+  } finally {
+    await client.end().catch(() => undefined);
+  }
 }
 
 interface CopyPlan extends Plan {
@@ -185,8 +92,7 @@ function isOldNode(source: CloneSource, target: CloneTarget): boolean {
 async function makesSlot(conninfo: string, slot: string): Promise<boolean> {
   return onSource(conninfo, async (query) => {
     const [found] = await query(`select active from pg_replication_slots where slot_name = $1`, [slot]);
-    if (found?.['active'] === true)
-      throw refused(`the slot "${slot}" is in use there`, ['Give another one with --slot.']);
+    if (found?.['active'] === true) throw slotInUse(slot);
     if (found !== undefined) return false;
     await query('select pg_create_physical_replication_slot($1, true)', [slot]);
     return true;

@@ -5,7 +5,7 @@
 import type pg from 'pg';
 import { witnessKeyOf } from '../core/foreign-server.js';
 import { compareRegistry, type Registry, type Voter } from '../core/types.js';
-import { discardClient, openClient } from '../postgres/connect.js';
+import { discardClient, openClient, queryWithDeadline } from '../postgres/connect.js';
 import { classifyFailure, type Failure } from '../postgres/failure.js';
 import { type Judged, judge } from '../settings/check.js';
 import { definitionOf } from '../settings/settings.js';
@@ -37,6 +37,14 @@ export interface ClusterLook {
   readonly nodes: readonly NodeLook[];
   /** node_info of the server with the newest registry. */
   readonly registered: readonly RegisteredNode[];
+  /** The server that was asked, where no node has its name. */
+  readonly stranger?: Stranger | null;
+}
+
+export interface Stranger {
+  readonly name: string;
+  /** When it was removed from the registry, as far as the server asked knows. Null = perhaps it never was a node. */
+  readonly removedAt: string | null;
 }
 
 /** Longest wait for one server; all are asked at once. */
@@ -131,8 +139,36 @@ export async function lookAtCluster(session: Session): Promise<ClusterLook | nul
   return {
     registry: newest,
     registered,
+    stranger: await strangerAt(session, asked.observation.nodeName, newest),
     nodes: votersOf(newest).flatMap((voter) => looks.get(voter.name) ?? []),
   };
+}
+
+/** By the name in the settings of its server; without one nothing is said. */
+async function strangerAt(
+  session: Session,
+  name: string | null,
+  registry: Registry,
+): Promise<Stranger | null> {
+  if (name === null || registry.nodes.some((node) => node.name === name)) return null;
+  const sql = `select to_char(max(at) at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as at from pgkeeper.events where code = 'node-removed' and node = $1`;
+  try {
+    const { rows } = await queryWithDeadline(session.client, sql, [name], lookDeadlineMs);
+    return { name, removedAt: (rows[0] as { readonly at: string | null }).at };
+  } catch {
+    return { name, removedAt: null };
+  }
+}
+
+/** Null where the server asked is a node. */
+export function strangerText({ stranger }: ClusterLook): string | null {
+  if (stranger === undefined || stranger === null) return null;
+  const { name, removedAt } = stranger;
+  const what =
+    removedAt === null
+      ? `${name}, the server asked, is no node of this cluster`
+      : `${name}, the server asked, is no node any more: it was removed at ${removedAt}`;
+  return `${what}; it has no vote, is never promoted, and no worker looks after it`;
 }
 
 /** The asked server answers already, even where its registered address does not lead there from this host. */

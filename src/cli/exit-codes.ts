@@ -3,10 +3,10 @@
 export const exitCodes = {
   done: 0,
   failed: 1,
-  /** Wrong usage or a setting that cannot be used. */
+  /** Wrong usage, which a name that no node has is too, or a setting that cannot be used. */
   usage: 2,
   cannotConnect: 3,
-  /** Refused for safety; the message says what would allow it. */
+  /** Refused for safety: as things stand it may not be done. The message says what would allow it. */
   refused: 4,
   timeout: 5,
 } as const;

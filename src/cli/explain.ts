@@ -22,7 +22,7 @@ export async function runExplain(options: ExplainOptions): Promise<ExitCode> {
   return exitCodes.done;
 }
 
-function linesOf(forecast: Forecast): readonly string[] {
+export function linesOf(forecast: Forecast): readonly string[] {
   const { votes } = forecast;
   return [
     ...headline(forecast),
@@ -35,12 +35,20 @@ function linesOf(forecast: Forecast): readonly string[] {
     '',
     item(`Votes: ${votes.reachable} of ${votes.voters} would be there, ${votes.needed} are needed.`),
     item(`Acknowledged commits: ${commitsText(forecast)}`),
-    ...forecast.blocked_by.map((block) => item(`Blocked: ${block}.`)),
+    // What stands against a promotion blocks nothing while there is a master.
+    ...forecast.blocked_by.map((block) =>
+      item(`${forecast.master_alive ? 'Would be blocked' : 'Blocked'}: ${block}.`),
+    ),
     ...forecast.warnings.map((warning) => item(`Warning: ${warning}.`)),
-    ...(forecast.outage === null
-      ? []
-      : ['Outage:', ...outageLines(forecast.outage).map((line) => `  ${wrapped(line, '  ')}`)]),
+    ...outageText(forecast),
   ];
+}
+
+/** How long the way to the new master is says nothing where nobody may go it. */
+function outageText({ outage, would_promote: next }: Forecast): readonly string[] {
+  if (next === null) return ['Outage: for as long as nobody can be promoted.'];
+  if (outage === null) return [];
+  return ['Outage:', ...outageLines(outage).map((line) => `  ${wrapped(line, '  ')}`)];
 }
 
 function item(text: string): string {
@@ -56,15 +64,11 @@ function headline(forecast: Forecast): readonly string[] {
   return [item(`${now}, ${next} would be promoted: ${why}.`)];
 }
 
-function commitsText({ commits }: Forecast): string {
-  const members = `{${commits.members.join(', ')}}`;
-  if (commits.members.length === 0)
-    return commits.awaited.length > 0
-      ? `synchronous replication is degraded: only ${commits.awaited.join(', ')} has all of them.`
-      : 'synchronous replication is off, so what only the master has would be lost with it.';
-  const where =
-    commits.needed === 0
-      ? `synchronous replication is degraded; until it is back only the master has all of them (R = ${members}).`
-      : `each is on at least ${commits.needed} of R = ${members}.`;
-  return `${where} ${commits.must_be_present} of R must be there for a promotion, ${commits.present} would be.`;
+function commitsText({ commits, master }: Forecast): string {
+  const { sync, members, needed, must_be_present: must, present } = commits;
+  if (sync === 'off')
+    return 'synchronous replication is off, so what only the master has would be lost with it.';
+  if (sync === 'degraded')
+    return `synchronous replication is degraded: until a wished standby is back only ${master ?? 'the last master'} has all of them.`;
+  return `each is on at least ${needed} of R = {${members.join(', ')}}. ${must} of R must be there for a promotion, ${present} would be.`;
 }

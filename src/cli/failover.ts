@@ -14,6 +14,7 @@ import { CommandFailure, type ExitCode, exitCodes } from './exit-codes.js';
 import { type Forecast, forecastOf } from './forecast.js';
 import { print, printJson, say, wrapped } from './output.js';
 import { connect, type Session, withSession } from './session.js';
+import { unknownNode } from './unknown-node.js';
 
 export interface FailoverOptions extends ConnectionOptions {
   readonly acceptDataLoss?: boolean;
@@ -43,8 +44,7 @@ export async function runFailover(target: string, options: FailoverOptions): Pro
   const timeout = parseDuration(options.timeout);
   if (timeout.kind === 'problem') throw new CommandFailure(exitCodes.usage, `--timeout: ${timeout.message}`);
   const cluster = await withSession(conninfoOf(options), lookAtCluster);
-  if (cluster === null)
-    throw new CommandFailure(exitCodes.failed, 'no node is registered', ['pgkeeper add-node comes first.']);
+  if (cluster === null) throw unknownNode(null, target);
   const node = standbyNamed(cluster, target);
   const outlook = outlookOf(cluster, node);
   if (options.json !== true) for (const line of linesOf(outlook)) say(line);
@@ -75,13 +75,7 @@ export async function runFailover(target: string, options: FailoverOptions): Pro
 
 function standbyNamed(cluster: ClusterLook, target: string): NodeLook {
   const node = cluster.nodes.find(({ voter }) => voter.name === target);
-  if (node === undefined || node.voter.kind === 'witness') {
-    const names = cluster.registry.nodes.filter(({ kind }) => kind === 'node').map(({ name }) => name);
-    throw new CommandFailure(
-      exitCodes.usage,
-      `no node is registered as ${target}; there are ${names.join(', ')}`,
-    );
-  }
+  if (node === undefined || node.voter.kind === 'witness') throw unknownNode(cluster.registry, target);
   const forecast = forecastOf(cluster);
   if (forecast.master_alive)
     throw new CommandFailure(
@@ -94,7 +88,7 @@ function standbyNamed(cluster: ClusterLook, target: string): NodeLook {
       'Start its server and its worker, or choose another node.',
     ]);
   if (workerStateOf(cluster, target) === null)
-    throw new CommandFailure(exitCodes.failed, `no worker runs beside ${target}, so nobody can promote it`, [
+    throw new CommandFailure(exitCodes.refused, `no worker runs beside ${target}, so nobody can promote it`, [
       'On its host: pgkeeper worker (or systemctl start pgkeeper)',
     ]);
   return node;

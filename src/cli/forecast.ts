@@ -16,7 +16,10 @@ import {
   type ClusterLook,
   type NodeLook,
   quorumOf,
+  type SyncMode,
   settingsOfNode,
+  strangerText,
+  syncOf,
   workerStateOf,
 } from './cluster-look.js';
 import { failureText } from './failure-text.js';
@@ -36,6 +39,8 @@ export interface Outage {
   readonly silence_ms: number;
   readonly failover_time_ms: number;
   readonly fast_failover: boolean;
+  /** Why a crash is treated like silence; null where it is not. */
+  readonly slow_because: string | null;
   /** Most a fencing_command may add. */
   readonly fencing_command_ms: number;
   /** Received but not yet replayed by the one who would be promoted. */
@@ -58,6 +63,7 @@ export interface Forecast {
     readonly must_be_present: number;
     readonly present: number;
     readonly awaited: readonly string[];
+    readonly sync: SyncMode;
   };
   readonly outage: Outage | null;
   /** What the verdict does not show, and the operator must know. */
@@ -103,8 +109,10 @@ export function forecastOf(cluster: ClusterLook): Forecast {
     must_be_present: verdict.need,
     present: verdict.have,
     awaited: verdict.awaited,
+    sync: syncOf(registry),
   };
-  const blocked = blockedBy(cluster, first, votes, verdict.satisfied ? null : verdict.awaited);
+  const missing = verdict.satisfied ? null : verdict.awaited;
+  const blocked = blockedBy(cluster, first, votes, missing, masterAlive);
   return {
     epoch: registry.epoch,
     master: registry.master,
@@ -119,7 +127,7 @@ export function forecastOf(cluster: ClusterLook): Forecast {
     votes,
     commits,
     outage: first === undefined ? null : outageOf(cluster, first, active.length),
-    warnings: [twoNodesWarning(registry.voters, quorumOf(cluster)) ?? []].flat(),
+    warnings: [strangerText(cluster) ?? [], twoNodesWarning(registry.voters, quorumOf(cluster)) ?? []].flat(),
   };
 }
 
@@ -198,6 +206,7 @@ function blockedBy(
   first: Candidate | undefined,
   votes: Forecast['votes'],
   awaited: readonly string[] | null,
+  masterAlive: boolean,
 ): readonly string[] {
   const { registry } = cluster;
   const blocks: string[] = [];
@@ -209,11 +218,12 @@ function blockedBy(
       `no majority: ${votes.reachable} of ${votes.voters} voters would be there, ${votes.needed} are needed`,
     );
   if (awaited !== null) {
-    const names = awaited.join(', ');
+    // Nothing waits while there is a master.
+    const waits = `${masterAlive ? 'it would wait' : 'waits'} for ${awaited.join(', ')}`;
     blocks.push(
       registry.syncNeeded === 0
-        ? `synchronous replication is degraded: only ${registry.master} has every acknowledged commit; waits for ${names}`
-        : `acknowledged commits could be missing: waits for ${names}`,
+        ? `synchronous replication is degraded: only ${registry.master} has every acknowledged commit; ${waits}`
+        : `acknowledged commits could be missing: ${waits}`,
     );
   }
   return blocks;
@@ -226,20 +236,23 @@ function outageOf(cluster: ClusterLook, first: Candidate, candidates: number): O
   const askMs = Math.min(1000, Math.max(100, settings.keepaliveTimeMs / 2));
   const failoverMs = settings.keepaliveTimeMs * settings.keepaliveCount;
   const electionMs = voteBoundMs + promotionMs + rankDelayMs * Math.max(0, candidates - 1);
-  const fast = isFast(settings, cluster.registry);
+  const slowBecause = slowness(settings, cluster.registry);
+  const fast = slowBecause === null;
   return {
     crash_ms: (fast ? askMs : failoverMs) + electionMs,
     silence_ms: failoverMs + askMs / 2 + electionMs,
     failover_time_ms: failoverMs,
     fast_failover: fast,
+    slow_because: slowBecause,
     fencing_command_ms: settings.fencingCommand === '' ? 0 : settings.commandTimeoutMs,
     replay_bytes: Number(look.observation.received - look.observation.replayed),
   };
 }
 
 /** With two voters a refused connection may be a cut link, so the core waits there. */
-function isFast(settings: Settings, registry: Registry): boolean {
-  return settings.fastFailover && registry.voters.length !== 2;
+function slowness(settings: Settings, registry: Registry): string | null {
+  if (!settings.fastFailover) return 'fast_failover is off';
+  return registry.voters.length === 2 ? 'there are only two voters' : null;
 }
 
 function seconds(ms: number): string {
@@ -251,7 +264,7 @@ export function outageLines(outage: Outage): readonly string[] {
   const lines = [
     outage.fast_failover
       ? `server crashes, its host lives: noticed at once; writes again within ${seconds(outage.crash_ms)} on a healthy network, usually much sooner`
-      : `server crashes: treated like silence (fast_failover is off, or there are only two voters); writes again within ${seconds(outage.crash_ms)}`,
+      : `server crashes: treated like silence, since ${outage.slow_because}; writes again within ${seconds(outage.crash_ms)}`,
     `host lost, frozen or cut off: acted upon T = ${failover} after its last sign of life; writes again within ${seconds(outage.silence_ms)}`,
   ];
   if (outage.fencing_command_ms > 0)

@@ -1,8 +1,13 @@
-/** `pgkeeper maintenance NODE on|off` and `priority NODE N`: thin covers of set_maintenance and set_priority. */
+/**
+ * `pgkeeper maintenance NODE on|off` and `priority NODE N`: thin covers of set_maintenance and set_priority. Before work on a node
+ * it is said whether the others are a majority without it.
+ */
+import { majorityOf } from '../core/lease.js';
+import { answered, type ClusterLook, isHolder, lookAtCluster, quorumOf } from './cluster-look.js';
 import { type ConnectionOptions, conninfoOf } from './connection-options.js';
 import { CommandFailure, type ExitCode, exitCodes } from './exit-codes.js';
 import { printJson, say } from './output.js';
-import { withSession } from './session.js';
+import { type Session, withSession } from './session.js';
 import { sqlFailure } from './sql-failure.js';
 
 export interface NodePlanOptions extends ConnectionOptions {
@@ -20,18 +25,46 @@ export async function runMaintenance(
 ): Promise<ExitCode> {
   if (wanted !== 'on' && wanted !== 'off')
     throw new CommandFailure(exitCodes.usage, `maintenance is "on" or "off", not "${wanted}"`);
-  const changed = await call(options, 'pgkeeper.set_maintenance($1, $2, $3)', [
-    node,
-    wanted === 'on',
-    options.acceptNoCandidate === true,
-  ]);
-  if (options.json === true) printJson({ node, maintenance: wanted === 'on', changed });
+  const values = [node, wanted === 'on', options.acceptNoCandidate === true];
+  const { changed, warning } = await withSession(conninfoOf(options), async (session) => ({
+    changed: await call(session, 'pgkeeper.set_maintenance($1, $2, $3)', values),
+    warning: wanted === 'on' ? await votesWarning(session, node) : null,
+  }));
+  if (options.json === true)
+    printJson({ node, maintenance: wanted === 'on', changed, warnings: warning === null ? [] : [warning] });
   const what =
     wanted === 'on'
       ? 'is in maintenance: no candidate, and its worker leaves its server as it is'
       : 'is not in maintenance';
   say(`${node} ${what}${changed ? '' : ', as before'}`);
+  if (warning !== null) say(`warning: ${warning}`);
   return exitCodes.done;
+}
+
+/** It is set by then: a look that fails is no failure of the command. */
+async function votesWarning(session: Session, node: string): Promise<string | null> {
+  const cluster = await lookAtCluster(session).catch(() => null);
+  return cluster === null ? null : missingVotes(cluster, node);
+}
+
+/** What is to be known before `node` is stopped, where the master does not hold the vote of another voter. Null = it holds them all. */
+export function missingVotes(cluster: ClusterLook, node: string): string | null {
+  const { voters, master } = cluster.registry;
+  const missing = voters
+    .filter((voter) => {
+      const look = answered(cluster.nodes.find((one) => one.voter.name === voter.name));
+      return look === null || look.voteHolder === null || !isHolder(look.voteHolder, master);
+    })
+    .map(({ name }) => name);
+  if (missing.every((name) => name === node)) return null;
+  const held = voters.length - missing.length;
+  const left = missing.includes(node) ? held : held - 1;
+  const needed = majorityOf(voters, quorumOf(cluster));
+  const outcome =
+    left < needed
+      ? `without ${node} only ${left} would be left and ${needed} are needed, so the master could not acknowledge commits`
+      : `without ${node} ${left} would be left, ${needed} are needed`;
+  return `${master ?? 'the master'} holds ${held} of ${voters.length} votes, that of ${missing.join(', ')} not; ${outcome}. Before you stop it wait until pgkeeper status shows all of them held`;
 }
 
 export async function runPriority(node: string, wanted: string, options: NodePlanOptions): Promise<ExitCode> {
@@ -41,20 +74,20 @@ export async function runPriority(node: string, wanted: string, options: NodePla
       `the priority is a number from 0 on, or "default", not "${wanted}"`,
     );
   const priority = wanted === 'default' ? null : Number(wanted);
-  const changed = await call(options, 'pgkeeper.set_priority($1, $2)', [node, priority]);
+  const changed = await withSession(conninfoOf(options), (session) =>
+    call(session, 'pgkeeper.set_priority($1, $2)', [node, priority]),
+  );
   if (options.json === true) printJson({ node, priority, changed });
   const text = priority === null ? 'that of its settings' : String(priority);
   say(`priority of ${node} is ${text}${changed ? '' : ', as before'}`);
   return exitCodes.done;
 }
 
-function call(options: ConnectionOptions, statement: string, values: readonly unknown[]): Promise<boolean> {
-  return withSession(conninfoOf(options), async ({ client }) => {
-    try {
-      const { rows } = await client.query<{ done: boolean }>(`select ${statement} as done`, [...values]);
-      return rows[0]?.done === true;
-    } catch (error) {
-      throw sqlFailure(error);
-    }
-  });
+async function call({ client }: Session, statement: string, values: readonly unknown[]): Promise<boolean> {
+  try {
+    const { rows } = await client.query<{ done: boolean }>(`select ${statement} as done`, [...values]);
+    return rows[0]?.done === true;
+  } catch (error) {
+    throw sqlFailure(error);
+  }
 }

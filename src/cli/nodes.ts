@@ -67,7 +67,7 @@ export async function runDelNode(name: string | undefined, options: DelNodeOptio
       node !== undefined && (await call(client, 'select pgkeeper.del_node($1::text) as done', [node]));
     if (!removed || node === undefined) {
       const wanted = name ?? `seqno ${options.seqno}`;
-      throw new CommandFailure(exitCodes.failed, `no node is registered as ${wanted}`, [
+      throw new CommandFailure(exitCodes.usage, `no node is registered as ${wanted}`, [
         'pgkeeper status shows the nodes there are.',
       ]);
     }
@@ -81,7 +81,7 @@ export async function runDelWitness(name: string, options: NodeOptions): Promise
   const timeoutMs = timeoutOf(options);
   return withSession(conninfoOf(options), async ({ client }) => {
     if (!(await call(client, 'select pgkeeper.del_witness($1) as done', [name])))
-      throw new CommandFailure(exitCodes.failed, `no witness is registered as ${name}`, [
+      throw new CommandFailure(exitCodes.usage, `no witness is registered as ${name}`, [
         'pgkeeper status shows the witnesses there are.',
       ]);
     const waited = options.wait ? await waitForVote(client, name, false, timeoutMs) : 'not-waited';

@@ -2,7 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
 import { messageOf } from '../core/error-text.js';
-import { isSettled } from '../core/ranking.js';
+import { isOtherHistory, isSettled } from '../core/ranking.js';
 import type { Observation } from '../core/types.js';
 import { openClient, queryWithDeadline } from '../postgres/connect.js';
 import { type ObservationRow, observationOf, observeSql } from '../postgres/observation.js';
@@ -68,6 +68,19 @@ export async function ownPast(conninfo: string, boundMs: number): Promise<Past> 
     if (performance.now() > until) throw new Error(`the own server: ${last}`);
     await delay(pollMs);
   }
+}
+
+/** A standby that receives what this master writes, on its history: nothing about it is to be mended. */
+export function isInPlace(ours: Observation, theirs: Observation): boolean {
+  return (
+    ours.inRecovery &&
+    !ours.fenced &&
+    ours.walReceiver?.status === 'streaming' &&
+    !theirs.inRecovery &&
+    ours.systemIdentifier === theirs.systemIdentifier &&
+    ours.timeline === theirs.timeline &&
+    !isOtherHistory(ours, theirs)
+  );
 }
 
 export async function streamsUnder(source: string, name: string, boundMs: number): Promise<boolean> {

@@ -21,13 +21,14 @@ import { serverProcesses } from '../process/processes.js';
 import { rejoinServer } from '../process/rejoin-server.js';
 import { createServerControl, type ServerControl } from '../process/server-control.js';
 import { claimDataDirectory } from '../process/single-worker.js';
+import { readUnfinished } from '../process/unfinished-data.js';
 import { type LoadRequest, loadSettings } from '../settings/load.js';
 import type { Settings } from '../settings/settings.js';
 import { refused } from './clone-target.js';
 import { CommandFailure, type ExitCode, exitCodes } from './exit-codes.js';
 import { timeoutOf } from './nodes.js';
 import { printJson, say } from './output.js';
-import { ownPast, type Past, sourceLook, streamsUnder } from './rejoin-look.js';
+import { isInPlace, ownPast, type Past, sourceLook, streamsUnder } from './rejoin-look.js';
 import { withSession } from './session.js';
 import { usableSettings } from './usable-settings.js';
 
@@ -41,6 +42,8 @@ export interface RejoinOptions {
 export async function runRejoin(request: LoadRequest, options: RejoinOptions): Promise<ExitCode> {
   const settings = usableSettings(await loadSettings({ ...request, finishesCopies: true }));
   const dataDirectory = settings.dataDirectory ?? '';
+  const already = options.copy === true ? null : await streamingFrom(settings, dataDirectory, options);
+  if (already !== null) return nothingToDo(settings.nodeName, already, options);
   if (!(await claimDataDirectory(dataDirectory)))
     throw refused(`a worker runs for ${dataDirectory}; it brings this server back by itself`, [
       'Its log says what it is doing. To do it by hand, stop the worker first (systemctl stop pgkeeper).',
@@ -75,6 +78,33 @@ export async function runRejoin(request: LoadRequest, options: RejoinOptions): P
       'Its own log says why.',
     ]);
   say(`it streams from ${host}:${port}; start its worker now`);
+  return exitCodes.done;
+}
+
+/** The master that it streams from already, where nothing speaks against it. A restart would only cut its readers' sessions. */
+async function streamingFrom(
+  settings: Settings,
+  dataDirectory: string,
+  options: RejoinOptions,
+): Promise<string | null> {
+  if (serverProcesses(dataDirectory).length === 0 || readUnfinished(dataDirectory) !== null) return null;
+  // Whatever cannot be found out here is told by the steps that come then.
+  try {
+    const source = await sourceOf(settings, dataDirectory, options);
+    const [ours, theirs] = await Promise.all([sourceLook(settings.ownConninfo), sourceLook(source)]);
+    if (!isInPlace(ours.observation, theirs.observation)) return null;
+    return (await streamsUnder(source, settings.nodeName, 0)) ? source : null;
+  } catch {
+    return null;
+  }
+}
+
+function nothingToDo(node: string, source: string, options: RejoinOptions): ExitCode {
+  const { host, port } = targetOf(source);
+  const detail = `streams from the master, ${host}:${port}, already: nothing to do`;
+  say(`${node} ${detail}; --copy would make it afresh`);
+  if (options.json === true)
+    printJson({ node, master: `${host}:${port}`, detail, lost: null, streams: true, tookMs: 0 });
   return exitCodes.done;
 }
 

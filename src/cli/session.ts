@@ -6,6 +6,7 @@ import { classifyFailure, type Failure, type FailureKind } from '../postgres/fai
 import { conninfoProblem } from './connection-options.js';
 import { CommandFailure, exitCodes } from './exit-codes.js';
 import { failureText } from './failure-text.js';
+import { ownCall, ownerHint } from './server-owner.js';
 
 /** One conninfo per host of a multi-host string, in its order. */
 export function hostsOf(conninfo: string): readonly string[] {
@@ -56,13 +57,21 @@ export function connectionFailure(conninfo: string, error: unknown): CommandFail
 }
 
 /** The failure of an attempt, with advice. */
-export function unreachable(conninfo: string, failure: Failure): CommandFailure {
-  const hint = advice[failure.kind];
+export function unreachable(
+  conninfo: string,
+  failure: Failure,
+  dataDirectory: string | null = process.env['PGDATA'] || null,
+): CommandFailure {
+  const hint = rootsHint(conninfo, failure, dataDirectory) ?? advice[failure.kind];
   return new CommandFailure(
     exitCodes.cannotConnect,
     `cannot connect to ${describeTarget(conninfo)}: ${failureText(failure)}`,
     hint === undefined ? [] : [hint],
   );
+}
+
+function rootsHint(conninfo: string, { kind }: Failure, dataDirectory: string | null): string | null {
+  return kind === 'auth' ? ownerHint(targetOf(conninfo), dataDirectory, ownCall()) : null;
 }
 
 export interface Session {

@@ -1,11 +1,14 @@
 /** What the server said to a command's statement -> a message with its hints and an exit code. */
 import { classifyFailure } from '../postgres/failure.js';
+import { inCommandWords } from './command-words.js';
 import { CommandFailure, type ExitCode, exitCodes } from './exit-codes.js';
 
 const bySqlState: Readonly<Record<string, ExitCode>> = {
   // The registry's functions refuse with these, see extension/sql.
   '55000': exitCodes.refused,
   '25006': exitCodes.refused,
+  // A name or a server that is registered already.
+  '42710': exitCodes.refused,
   '22023': exitCodes.usage,
   '22004': exitCodes.usage,
   '42622': exitCodes.usage,
@@ -27,7 +30,9 @@ export function sqlFailure(error: unknown): CommandFailure {
   const { code, detail, hint } = error as { code?: unknown; detail?: unknown; hint?: unknown };
   const sqlState = typeof code === 'string' ? code : '';
   const { kind, message } = classifyFailure(error);
-  const hints = [detail, hint].filter((text): text is string => typeof text === 'string' && text !== '');
+  const hints = [detail, hint]
+    .filter((text): text is string => typeof text === 'string' && text !== '')
+    .map(inCommandWords);
   if (missingObject.has(sqlState) && /pgkeeper/.test(message)) {
     return new CommandFailure(exitCodes.failed, 'the pgkeeper objects are not in this database', [
       'If they are in another database, name it with -d.',
@@ -37,5 +42,5 @@ export function sqlFailure(error: unknown): CommandFailure {
   }
   if (kind === 'privilege')
     hints.push('Use a superuser, or a role that was given the grants of deploy/grants.sql.');
-  return new CommandFailure(exitCodeOf(sqlState), message, hints);
+  return new CommandFailure(exitCodeOf(sqlState), inCommandWords(message), hints);
 }

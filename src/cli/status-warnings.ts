@@ -3,12 +3,13 @@ import { isForeign } from '../core/foreign-server.js';
 import { openRequest, pauseOf } from '../core/plan.js';
 import { twoNodesWarning } from '../core/two-nodes.js';
 import type { Registry } from '../core/types.js';
-import { type ClusterLook, quorumOf, syncOf } from './cluster-look.js';
+import { type ClusterLook, quorumOf, strangerText, syncOf } from './cluster-look.js';
 import type { NodeStatus } from './status.js';
 
 export function warningsOf(cluster: ClusterLook, nodes: readonly NodeStatus[]): readonly string[] {
   const { registry } = cluster;
-  const warnings: string[] = [];
+  const stranger = strangerText(cluster);
+  const warnings: string[] = stranger === null ? [] : [stranger];
   const writable = nodes.filter((node) => node.reachable && node.role === 'master');
   for (const node of writable) {
     if (node.name !== registry.master)

@@ -1,6 +1,7 @@
 /** `pgkeeper switchover --dry-run`: every check the master's worker would make, from looks of this command. Changes nothing. */
 import { openRequest, pauseOf, priorityOf } from '../core/plan.js';
 import { type SwitchoverCheck, switchoverChecks } from '../core/switchover-checks.js';
+import type { Registry } from '../core/types.js';
 import { loadSettings } from '../settings/load.js';
 import { lookAtPools } from './check-pools.js';
 import {
@@ -17,6 +18,7 @@ import { print, printJson } from './output.js';
 import { withSession } from './session.js';
 import { loadRequestOf } from './settings-options.js';
 import type { SwitchoverOptions } from './switchover.js';
+import { unknownNode } from './unknown-node.js';
 
 interface Rehearsal {
   readonly target: string | null;
@@ -30,6 +32,7 @@ export async function rehearse(target: string | null, options: SwitchoverOptions
     throw new CommandFailure(exitCodes.refused, 'no node is registered', [
       'On the master: pgkeeper add-node NAME CONNINFO',
     ]);
+  if (target !== null) refuseTarget(cluster.registry, target);
   const pools = await lookAtPools(await loadSettings(loadRequestOf(options)));
   const judged = rehearsalOf(cluster, target);
   const result: Rehearsal = {
@@ -44,6 +47,16 @@ export async function rehearse(target: string | null, options: SwitchoverOptions
     print(result.would_be_done ? `would hand over to ${result.target}` : 'would be refused');
   }
   return result.would_be_done ? exitCodes.done : exitCodes.refused;
+}
+
+/** As the function itself does. */
+function refuseTarget(registry: Registry, target: string): void {
+  if (!registry.nodes.some(({ kind, name }) => kind === 'node' && name === target))
+    throw unknownNode(registry, target);
+  if (registry.master === target)
+    throw new CommandFailure(exitCodes.usage, `${target} is the master already`, [
+      'Name a standby, or nobody: then the best one is taken.',
+    ]);
 }
 
 export function rehearsalOf(cluster: ClusterLook, target: string | null): Rehearsal {
@@ -92,10 +105,6 @@ export function rehearsalOf(cluster: ClusterLook, target: string | null): Rehear
   );
   const able: string[] = [];
   for (const name of names) {
-    if (name === registry.master) {
-      checks.push({ node: name, ok: false, text: `${name} is the master already` });
-      continue;
-    }
     const look = answered(cluster.nodes.find(({ voter }) => voter.name === name));
     const found = switchoverChecks({
       registry,

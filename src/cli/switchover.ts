@@ -108,7 +108,7 @@ async function readRequest(client: pg.Client, id: number): Promise<RequestRow | 
 function finish(request: RequestRow | null, id: number, options: SwitchoverOptions): ExitCode {
   if (request === null) {
     throw new CommandFailure(exitCodes.timeout, `request ${id} is not finished after ${options.timeout}`, [
-      'It goes on; SELECT * FROM pgkeeper.requests on the master shows what becomes of it.',
+      'It goes on; pgkeeper status shows it while it is open, pgkeeper events what became of it.',
     ]);
   }
   const { target, state, reason } = request;

@@ -5,6 +5,7 @@ import { missingNodeName } from '../settings/check.js';
 import { isLockedOut, type LoadedSettings } from '../settings/load.js';
 import type { Settings } from '../settings/settings.js';
 import { CommandFailure, exitCodes } from './exit-codes.js';
+import { ownCall, strangersHint } from './server-owner.js';
 import { unreachable } from './session.js';
 
 export function usableSettings(loaded: LoadedSettings): Settings {
@@ -12,9 +13,16 @@ export function usableSettings(loaded: LoadedSettings): Settings {
   // A name that is only missing may stand in files that could not be read.
   const mistakes =
     server.kind === 'asked' ? loaded.problems : loaded.problems.filter((one) => one !== missingNodeName);
-  if (mistakes.length > 0)
-    throw new CommandFailure(exitCodes.usage, 'settings that cannot be used:', mistakes);
-  if (server.kind !== 'asked' && isLockedOut(server)) throw unreachable(ownConninfo, server.failure);
+  if (mistakes.length > 0) {
+    const given = loaded.values.get('data_directory')?.text ?? process.env['PGDATA'];
+    const hint = loaded.dataDirectory === null ? strangersHint(given, ownCall()) : null;
+    throw new CommandFailure(exitCodes.usage, 'settings that cannot be used:', [
+      ...mistakes,
+      ...[hint ?? []].flat(),
+    ]);
+  }
+  if (server.kind !== 'asked' && isLockedOut(server))
+    throw unreachable(ownConninfo, server.failure, loaded.dataDirectory);
   if (server.kind === 'none') {
     const { message } = unreachable(ownConninfo, server.failure);
     throw new CommandFailure(
@@ -35,7 +43,10 @@ export function usableSettings(loaded: LoadedSettings): Settings {
     throw new CommandFailure(
       exitCodes.usage,
       `the data directory ${settings.dataDirectory} is not here, or this user may not read it`,
-      ['The worker runs on the host of its server, as the user that owns the data directory (or root).'],
+      [
+        'The worker runs on the host of its server, as the user that owns the data directory (or root).',
+        ...[strangersHint(settings.dataDirectory, ownCall()) ?? []].flat(),
+      ],
     );
   return settings;
 }

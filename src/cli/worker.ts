@@ -39,8 +39,9 @@ export async function runWorker(request: LoadRequest, handover = false): Promise
   const settings = usableSettings(loaded);
   if (!(await claimDataDirectory(settings.dataDirectory ?? '')))
     throw new CommandFailure(
-      exitCodes.failed,
+      exitCodes.refused,
       `another worker runs for ${settings.dataDirectory} on this host`,
+      ['One is enough. To start this one instead, stop that one first (systemctl stop pgkeeper).'],
     );
   const daemon = new Daemon(request, loaded, settings, handover);
   return daemon.run();

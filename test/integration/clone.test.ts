@@ -203,9 +203,26 @@ describe('pgkeeper clone', { concurrency: false }, () => {
       assert.match(result.err, message, what);
     }
     await master.server.query('create role plain login');
-    const plain = await clone(master.server.conninfo('plain'), '--name', 'n9');
+    const plain = await clone(master.server.conninfo('plain'), '--name', 'n9', '--register');
     assert.equal(plain.code, 4);
     assert.match(plain.err, /needs REPLICATION/);
+    assert.match(plain.err, /- the source has no registry with a master in it that this role may read/);
+    const { dataDirectory } = master.server;
+    const all = await pgkeeper([
+      ...['clone', '--from', from(master.name), '-D', dataDirectory, ...programs, '--name', master.name],
+      ...['--rate-limit', 'fast', '--timeout', 'soon'],
+    ]);
+    assert.equal(all.code, 2, 'the command line is to be mended too');
+    assert.match(all.err, /\d things stand against this copy/);
+    const every = [
+      /the source itself is/,
+      /a server runs in/,
+      /is not empty/,
+      /--rate-limit/,
+      /--timeout/,
+      /at work on/,
+    ];
+    for (const one of every) assert.match(all.err, one);
     const hba = join(master.server.dataDirectory, 'pg_hba.conf');
     const rules = readFileSync(hba, 'utf8');
     writeFileSync(hba, `host replication barred all reject\n${rules}`);

@@ -83,6 +83,11 @@ describe('commands on a server that is no cluster', { concurrency: false }, () =
     );
   });
 
+  test('root without a role is told to be the owner', { skip: process.getuid?.() !== 0 }, async () => {
+    const outcome = await pgkeeper(['status', '-h', '127.0.0.1', '-p', String(server.port)]);
+    failed(outcome, 3, /role "root" does not exist[\s\S]*sudo -u \S+ pgkeeper status/);
+  });
+
   test('what is wrong with a command line or a way to a server has its exit code and no secret in it', async () => {
     failed(await pgkeeper(['status', '--nonsense']), 2, /unknown option '--nonsense'/);
     failed(await pgkeeper(['nonsense']), 2, /unknown command 'nonsense'/);

@@ -143,6 +143,7 @@ describe('commands on a cluster of three', { concurrency: false }, () => {
     );
     assert.match(out, /Votes: 2 of 3 would be there, 2 are needed/);
     assert.match(out, /T = 3s/);
+    assert.doesNotMatch(out, /[Bb]locked|is off\b/);
   });
 
   test('uri has every node, no password unless asked, and leads to the master', async () => {
@@ -167,6 +168,11 @@ describe('commands on a cluster of three', { concurrency: false }, () => {
     assert.equal(removed.code, 0, removed.err);
     assert.match(removed.err, /n3 is removed and has no vote any more/);
     assert.deepEqual(parsed<StatusJson>(await pgkeeper(['status', '--json', ...at('n2')])).quorum.voters, 2);
+    for (const look of ['status', 'explain'])
+      assert.match(
+        (await pgkeeper([look, ...at('n3')])).out.replace(/\s+/g, ' '),
+        /n3, the server asked, is no node any more: it was removed at \d{4}-/,
+      );
     const added = await pgkeeper([
       'add-node',
       'n3',
@@ -208,13 +214,12 @@ describe('commands on a cluster of three', { concurrency: false }, () => {
     failed(await add('x'.repeat(64), n3), 2, /64 bytes long, at most 63/);
     failed(await add('n4', ''), 2, /conninfo must not be empty/);
     failed(await add('n4', "host=a password=hush it's"), 2, /single quotes/);
-    failed(await add('n3', n3), 1, /registered already/);
+    failed(await add('n3', n3), 4, /registered already[\s\S]*pgkeeper del-node, then pgkeeper add-node/);
     failed(await add('it\'s "n4"', n3), 4, /streams as "n3", not as "it's "n4""/);
     failed(await add('n4', n3, 'n2'), 4, /run this on the master, which is "n1"/);
     failed(await add('n4', 'host=127.0.0.1 port=1'), 3, /does not answer: Connection refused/);
     failed(await pgkeeper(['del-node', 'n1', ...at('n1')]), 4, /is the master and cannot be removed/);
-    failed(await pgkeeper(['del-node', 'nobody', ...at('n1')]), 1, /no node is registered as nobody/);
-    failed(await pgkeeper(['del-node', '--seqno', '999', ...at('n1')]), 1, /seqno 999/);
+    failed(await pgkeeper(['del-node', '--seqno', '999', ...at('n1')]), 2, /seqno 999/);
     failed(await pgkeeper(['del-node', ...at('n1')]), 2, /--seqno/);
     const rows = await server('n1').query<{ name: string }>(
       'select name from pgkeeper.node_info order by name',
@@ -225,9 +230,33 @@ describe('commands on a cluster of three', { concurrency: false }, () => {
     );
   });
 
-  test('a second worker for the same data directory is refused', async () => {
-    const { dataDirectory } = server('n2');
-    failed(await pgkeeper(['worker', '-D', dataDirectory, ...at('n2')]), 1, /another worker runs for/);
+  test('every command refuses alike what is alike', async () => {
+    const unknown = /no node is registered as "?nobody/;
+    const onMaster = /is the master( |$)|is master |is the master already/m;
+    const cases: readonly (readonly [line: string, on: string, code: number, said: RegExp])[] = [
+      ['del-node nobody', 'n1', 2, unknown],
+      ['switchover nobody', 'n1', 2, unknown],
+      ['switchover nobody --dry-run', 'n1', 2, unknown],
+      ['failover nobody --yes', 'n1', 2, unknown],
+      ['maintenance nobody on', 'n1', 2, unknown],
+      ['priority nobody 1', 'n1', 2, unknown],
+      ['del-witness nobody', 'n1', 2, /no witness is registered as nobody/],
+      ['add-witness n2 host=127.0.0.1', 'n1', 4, /registered already/],
+      ['switchover n1', 'n1', 2, onMaster],
+      ['switchover n1 --dry-run', 'n1', 2, onMaster],
+      ['failover n1 --yes', 'n1', 4, onMaster],
+      ['maintenance n1 on', 'n1', 4, /is the master[\s\S]*: pgkeeper switchover/],
+      ['priority n2 9999999', 'n1', 2, /priority: 9999999 is out of range[\s\S]*default: the setting/],
+      ...['del-node n3', 'del-witness w', 'switchover', 'pause', 'maintenance n3 on', 'priority n3 1'].map(
+        (line) => [line, 'n2', 4, /run this on the master, which is "n1"/] as const,
+      ),
+      [`worker -D ${server('n2').dataDirectory}`, 'n2', 4, /another worker runs for/],
+    ];
+    for (const [line, on, code, said] of cases) {
+      const outcome = await pgkeeper([...line.split(' '), ...at(on)]);
+      failed(outcome, code, said);
+      assert.doesNotMatch(outcome.err, /SELECT pgkeeper|pgkeeper\.\w+\(/, line);
+    }
   });
 
   test('a worker whose connection leads to another server than its data directory is refused', async () => {

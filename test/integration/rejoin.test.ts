@@ -117,25 +117,37 @@ describe('coming back', { concurrency: false }, () => {
     await backInCluster(old, next.name);
   });
 
-  step('it is refused while a worker runs, and where the server takes writes', async () => {
-    const master = await two.master();
-    const running = await rejoin(master);
-    assert.equal(running.code, 4);
-    assert.match(running.err, /a worker runs for/);
-    const [standby] = two.cluster.nodes.filter(({ name }) => name !== master.name);
-    assert.ok(standby !== undefined);
-    await standby.worker.stop();
-    const foreign = await rejoin(standby, '--from', 'host=127.0.0.1 port=1 user=nobody');
-    assert.equal(foreign.code, 3, foreign.err);
-    const other = two.cluster.nodes.find(({ name }) => name !== master.name && name !== standby.name);
-    const fromStandby = await rejoin(standby, '--from', other?.server.conninfo(keeperRole) ?? '');
-    assert.equal(fromStandby.code, 4);
-    assert.match(fromStandby.err, /is a standby itself/);
-    const again = await rejoin(standby);
-    assert.equal(again.code, 0, again.err);
-    assert.equal((JSON.parse(again.out) as Report).lost, null);
-    await backInCluster(standby, master.name);
-  });
+  step(
+    'it is refused while a worker runs, and where the server takes writes; a standby that streams is left alone',
+    async () => {
+      const master = await two.master();
+      const running = await rejoin(master);
+      assert.equal(running.code, 4);
+      assert.match(running.err, /a worker runs for/);
+      const [standby] = two.cluster.nodes.filter(({ name }) => name !== master.name);
+      assert.ok(standby !== undefined);
+      assert.equal((await rejoin(standby)).code, 0, 'its worker runs, and it streams: nothing to do');
+      await standby.worker.stop();
+      const foreign = await rejoin(standby, '--from', 'host=127.0.0.1 port=1 user=nobody');
+      assert.equal(foreign.code, 3, foreign.err);
+      const other = two.cluster.nodes.find(({ name }) => name !== master.name && name !== standby.name);
+      const fromStandby = await rejoin(standby, '--from', other?.server.conninfo(keeperRole) ?? '');
+      assert.equal(fromStandby.code, 4);
+      assert.match(fromStandby.err, /is a standby itself/);
+      const startedAt = async () => {
+        const sql = 'select pg_postmaster_start_time()::text as at';
+        return (await standby.server.query<{ at: string }>(sql))[0]?.at;
+      };
+      const before = await startedAt();
+      const again = await rejoin(standby);
+      assert.equal(again.code, 0, again.err);
+      const { detail, lost, streams } = JSON.parse(again.out) as Report;
+      assert.deepEqual({ lost, streams }, { lost: null, streams: true });
+      assert.match(detail, /streams from the master, .* already: nothing to do/);
+      assert.equal(await startedAt(), before, 'it was not restarted');
+      await backInCluster(standby, master.name);
+    },
+  );
 
   step('--copy makes it afresh, with its own settings', async () => {
     const master = await two.master();

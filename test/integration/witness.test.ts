@@ -36,6 +36,7 @@ describe('two nodes and a witness', { concurrency: false }, () => {
     assert.match(own.err, /member of this cluster/);
     const taken = await pgkeeper(['add-witness', 'n2', witness.conninfo, ...(await on())]);
     assert.match(taken.err, /"n2" is registered already/);
+    assert.equal(taken.code, 4);
     await witness.server.query(`revoke pg_monitor from ${witnessRole}`);
     const blind = await pgkeeper(['add-witness', 'w', witness.conninfo, ...(await on())]);
     assert.match(blind.err, /may not see since when the server runs/);
@@ -163,7 +164,7 @@ describe('two nodes and a witness', { concurrency: false }, () => {
     assert.equal(added.code, 0, added.err);
     await two.untilAllVote(master.name);
     const unknown = await pgkeeper(['del-witness', 'v', ...(await on())]);
-    assert.equal(unknown.code, 1);
+    assert.equal(unknown.code, 2);
   });
 
   step('one witness serves two clusters, and each has its own vote there', async () => {

@@ -3,8 +3,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { findingsOfCluster } from '../../src/cli/check-cluster.js';
 import type { Reach, ServerFacts } from '../../src/cli/check-facts.js';
+import { reportLines } from '../../src/cli/check-report.js';
 import { findingsOfServer, type ServerContext } from '../../src/cli/check-server.js';
-import type { Finding } from '../../src/cli/finding.js';
+import { about, type Finding } from '../../src/cli/finding.js';
+import { judge } from '../../src/settings/check.js';
+import { definitions } from '../../src/settings/settings.js';
+import { mergeEntries } from '../../src/settings/sources.js';
 import { clusterOf, factsOfServer, gone, goodSettings, voterOf } from '../support/cluster-looks.js';
 
 const context: ServerContext = {
@@ -128,6 +132,33 @@ test('a setting given on the command line of the server cannot be changed, and t
 test('a server too old is a problem, one too new a warning', () => {
   assert.equal(judged({ versionNum: 130_001, superuser: true })[0]?.level, 'problem');
   assert.equal(only(judged({ versionNum: 190_001 })).level, 'warning');
+});
+
+test('findings come before the settings, of which only those are shown that somebody has set, and the verdict is last', () => {
+  const source = { kind: 'flag', flag: '--priority' } as const;
+  const values = mergeEntries([[{ name: 'priority', text: '7', source }]]);
+  const where = { ownConninfo: 'host=a', dataDirectory: null };
+  const judgedSettings = judge(values, where);
+  const settings = { ...judgedSettings, ...where, notes: [], server: { kind: 'asked' } as const };
+  const findings = [
+    about('problem', 'n2', 'streaming', 'no stream', 'mend it'),
+    about('ok', 'n2', 'x', 'fine'),
+  ];
+  const lines = (all: boolean) => reportLines({ settings, servers: [], cluster: null, findings }, all);
+  const short = lines(false);
+  assert.equal(short[0], 'n2:');
+  assert.equal(short.at(-1), '1 problem, 0 warnings');
+  assert.match(
+    short.join('\n'),
+    /PROBLEM no stream\n +-> mend it\n\nSettings of this server[\s\S]*priority +7 +--priority/,
+  );
+  assert.doesNotMatch(short.join('\n'), /keepalive_count/);
+  assert.match(short.join('\n'), /check --settings shows all/);
+  for (const { name } of definitions)
+    assert.ok(
+      lines(true).some((line) => line.trim().startsWith(`pg_keeper.${name} `)),
+      name,
+    );
 });
 
 const allFacts = ['n1', 'n2', 'n3'].map((name) => factsOfServer(name));

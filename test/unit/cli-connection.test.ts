@@ -66,7 +66,8 @@ test('what the registry refuses has the exit code of its kind', () => {
   assert.equal(codeOf('42622'), 2, 'a name too long');
   assert.equal(codeOf('08006'), 3, 'the other server does not answer');
   assert.equal(codeOf('55P03'), 5, 'a lock was not to be had in time');
-  assert.equal(codeOf('42710'), 1, 'a duplicate');
+  assert.equal(codeOf('42710'), 4, 'registered already');
+  assert.equal(codeOf('42501'), 1, 'a missing right');
 });
 
 test('detail and hint of the server are kept, a missing registry is explained', () => {

@@ -1,6 +1,7 @@
 /** What `explain` foresees from looks at the nodes. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { linesOf } from '../../src/cli/explain.js';
 import { forecastOf, outageLines } from '../../src/cli/forecast.js';
 import { parseLsn } from '../../src/core/lsn.js';
 import { clusterOf, gone, voterOf } from '../support/cluster-looks.js';
@@ -52,7 +53,12 @@ test('one standby lost: no majority and missing commits both block', () => {
   const forecast = forecastOf(clusterOf({ n2: { failure: gone } }));
   assert.equal(forecast.would_promote, null);
   assert.match(forecast.blocked_by.join('\n'), /no majority: 1 of 3/);
-  assert.match(forecast.blocked_by.join('\n'), /waits for n2/);
+  assert.match(forecast.blocked_by.join('\n'), /it would wait for n2/);
+  const text = linesOf(forecast).join('\n').replace(/\s+/g, ' ');
+  assert.match(text, /Would be blocked: no majority/);
+  assert.doesNotMatch(text, /\bBlocked:/, 'nothing is blocked while there is a master');
+  assert.match(text, /Outage: for as long as nobody can be promoted/);
+  assert.doesNotMatch(text, /writes again within/, 'nobody would take over');
 });
 
 test('while degraded only the old master may come back, and it is named', () => {
@@ -60,6 +66,22 @@ test('while degraded only the old master may come back, and it is named', () => 
   assert.equal(forecast.would_promote, null);
   assert.match(forecast.blocked_by.join(), /degraded.*n1/);
   assert.equal(forecast.master_alive, false);
+  assert.match(linesOf(forecast).join('\n').replace(/\s+/g, ' '), /Blocked: .*; waits for n1/);
+});
+
+test('what is said of acknowledged commits follows the mode of replication, with members or without', () => {
+  const said = (of: Parameters<typeof clusterOf>[1]) =>
+    linesOf(forecastOf(clusterOf({}, of)))
+      .join('\n')
+      .replace(/\s+/g, ' ');
+  assert.match(said({}), /commits: each is on at least 1 of R = \{n2, n3\}\. 2 of R must be there/);
+  for (const syncMembers of [['n2', 'n3'], []]) {
+    const degraded = said({ syncNeeded: 0, syncMembers });
+    assert.match(degraded, /degraded: until a wished standby is back only n1 has all of them\./);
+    assert.doesNotMatch(degraded, /replication is off|of R must be there/);
+  }
+  const none = { syncWished: 0, syncNeeded: 0, syncMembers: [] };
+  assert.match(said(none), /replication is off/);
 });
 
 test('the former master, back as a standby with its data, is let first', () => {
@@ -86,6 +108,13 @@ test('with two voters a crash is treated like silence', () => {
   const pair = [voterOf('n1', 1), voterOf('n2', 2)];
   const forecast = forecastOf(clusterOf({}, { voters: pair, nodes: pair, syncMembers: ['n2'] }));
   assert.equal(forecast.outage?.fast_failover, false);
+  const outage = forecast.outage ?? assert.fail();
+  assert.match(outageLines(outage).join(' '), /like silence, since there are only two voters;/);
+  const slow = { look: { keeperSettings: { fast_failover: 'off' } } };
+  assert.match(
+    outageLines(forecastOf(clusterOf({ n2: slow })).outage ?? assert.fail()).join(' '),
+    /like silence, since fast_failover is off;/,
+  );
   assert.deepEqual(forecast.blocked_by, []);
   assert.match(forecast.warnings.join(), /a split can give two masters/);
   assert.deepEqual(forecastOf(clusterOf()).warnings, []);

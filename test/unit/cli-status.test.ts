@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isSameNode } from '../../src/cli/cluster-look.js';
+import { forecastOf } from '../../src/cli/forecast.js';
 import { statusOf } from '../../src/cli/status.js';
 import { parseLsn } from '../../src/core/lsn.js';
 import { clusterOf, gone, voterOf } from '../support/cluster-looks.js';
@@ -126,6 +127,18 @@ test('two nodes without a witness are warned about; a witness ends the warning a
   assert.match(
     clusterWith({ ...look, timeline: 2 }).warnings.join(),
     /another server answers in the place of witness w/,
+  );
+});
+
+test('a server that is no node any more is told so, by status and by explain', () => {
+  const removed = { name: 'n4', removedAt: '2026-01-02T03:04:05Z' };
+  const text = /^n4, the server asked, is no node any more: it was removed at 2026-01-02T03:04:05Z/;
+  assert.match(statusOf({ ...clusterOf(), stranger: removed }).warnings[0] ?? '', text);
+  assert.match(forecastOf({ ...clusterOf(), stranger: removed }).warnings[0] ?? '', text);
+  const never = { name: 'n4', removedAt: null };
+  assert.match(
+    statusOf({ ...clusterOf(), stranger: never }).warnings.join(),
+    /is no node of this cluster; it has no vote/,
   );
 });
 
