@@ -1,4 +1,4 @@
-/** What `pgkeeper check` prints: the findings first, then the settings that somebody has set, the verdict last. Pure. */
+/** What `pgkeeper check` prints: the findings first, then the settings, the verdict last. Pure. */
 import { maskConninfo } from '../core/conninfo.js';
 import type { LoadedSettings } from '../settings/load.js';
 import { maskConsoles } from '../settings/pgbouncer.js';
@@ -43,7 +43,7 @@ export function settingRows(settings: LoadedSettings): readonly SettingRow[] {
 
 const marks = { ok: 'ok      ', warning: 'WARNING ', problem: 'PROBLEM ' } as const;
 
-export function reportLines(report: Report, allSettings: boolean): readonly string[] {
+export function reportLines(report: Report): readonly string[] {
   const count = (level: Finding['level']) =>
     report.findings.filter((finding) => finding.level === level).length;
   return [
@@ -52,7 +52,7 @@ export function reportLines(report: Report, allSettings: boolean): readonly stri
       ...findingLines(findings),
       '',
     ]),
-    ...settingLines(report.settings, allSettings),
+    ...settingLines(report.settings),
     '',
     `${counted(count('problem'), 'problem')}, ${counted(count('warning'), 'warning')}`,
   ];
@@ -67,22 +67,25 @@ function findingLines(findings: readonly Finding[]): readonly string[] {
   ]);
 }
 
-function settingLines(settings: LoadedSettings, all: boolean): readonly string[] {
-  const rows = settingRows(settings);
+/** Those that somebody has set one a line, the others by where their value comes from. */
+function settingLines(settings: LoadedSettings): readonly string[] {
   const isSet = ({ name }: SettingRow) => {
     const source = settings.values.get(name.replace('pg_keeper.', '') as SettingName)?.source;
     return source !== undefined && source.kind !== 'default' && source.kind !== 'derived';
   };
-  const shown = all ? rows : rows.filter(isSet);
-  const left = rows.length - shown.length;
-  const place = addressText(settings.ownConninfo);
-  const more = left === 0 ? [] : [`(${left} others have their defaults; check --settings shows all)`];
-  if (shown.length === 0) return [`Settings of this server (${place}): none is set`, ...more];
-  const cells = shown.map(({ name, value, source }) => [name, value, source]);
+  const rows = settingRows(settings);
+  const cells = rows.filter(isSet).map(({ name, value, source }) => [name, value, source]);
+  const others = new Map<string, string[]>();
+  for (const { name, value, source } of rows.filter((row) => !isSet(row))) {
+    const text = value === null ? name : `${name}=${value}`;
+    others.set(source, [...(others.get(source) ?? []), text]);
+  }
   return [
-    `Settings of this server (${place}):`,
-    ...tableLines(['SETTING', 'VALUE', 'SOURCE'], cells).map((line) => `  ${line}`),
-    ...more.map((line) => `  ${line}`),
+    `Settings of this server (${addressText(settings.ownConninfo)}):`,
+    ...(cells.length === 0
+      ? []
+      : tableLines(['SETTING', 'VALUE', 'SOURCE'], cells).map((line) => `  ${line}`)),
+    ...[...others].map(([source, texts]) => `  ${wrapped(`${source}: ${texts.join(', ')}`, '    ')}`),
   ];
 }
 

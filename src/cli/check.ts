@@ -18,8 +18,6 @@ import { programVersion } from './version.js';
 
 export interface CheckOptions {
   readonly json?: boolean;
-  /** All of them, not only what deviates from the defaults. */
-  readonly settings?: boolean;
 }
 
 export async function runCheck(request: LoadRequest, options: CheckOptions): Promise<ExitCode> {
@@ -29,7 +27,7 @@ export async function runCheck(request: LoadRequest, options: CheckOptions): Pro
     const report = await examine(session, settings);
     const healthy = report.findings.every((finding) => finding.level !== 'problem');
     if (options.json === true) printJson(jsonOf(report, healthy));
-    else for (const line of reportLines(report, options.settings === true)) print(line);
+    else for (const line of reportLines(report)) print(line);
     return healthy ? exitCodes.done : exitCodes.failed;
   } finally {
     await session.client.end().catch(() => undefined);

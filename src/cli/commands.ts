@@ -153,7 +153,6 @@ function addCheck(program: Command, finish: Finish): void {
       'every prerequisite and setting of this server and its peers; exit code 1 if a failover is in danger',
     );
   addSettingsOptions(addConnectionOptions(command))
-    .option('--settings', 'show every setting with its source, not only those that are set')
     .option('--json', 'print JSON')
     .action(async (options) => {
       const { runCheck } = await import('./check.js');
