@@ -35,6 +35,7 @@ export function enterStandby(k: Keeper, suspectAfter: number): void {
     deadEndSince: null,
     saidStrayed: false,
     receiverEndedAt: Number.NEGATIVE_INFINITY,
+    heldAt: Number.NEGATIVE_INFINITY,
     blocked: null,
   };
 }

@@ -16,6 +16,7 @@ import type { HandoverStop } from './handover-stop.js';
 import type { Lsn } from './lsn.js';
 import type { Heirs } from './membership.js';
 import type { ReasonCode, ReasonRecord } from './reasons.js';
+import type { SyncChange } from './sync-change.js';
 import type { Wish, WishProblem } from './sync-plan.js';
 import type { CoreSettings, LinkFailure, Observation, Registry, Voter } from './types.js';
 
@@ -138,16 +139,6 @@ export interface Election {
   readonly marks: Map<string, number>;
 }
 
-/** A change of the synchronous set under way. */
-export interface SyncChange {
-  readonly target: SyncRow;
-  readonly path: 'registry-first' | 'under-hold';
-  phase: 'hold' | 'prove' | 'flush' | 'write' | 'establish' | 'apply';
-  since: number;
-  lsn: Lsn | null;
-  sent: boolean;
-}
-
 export interface Master {
   readonly kind: 'master';
   readonly since: number;
@@ -210,6 +201,8 @@ export type Role =
       /** Told once per stray. */
       saidStrayed: boolean;
       receiverEndedAt: number;
+      /** When this worker last put its server under hold. */
+      heldAt: number;
       blocked: string | null;
     }
   | Election
