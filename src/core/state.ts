@@ -27,7 +27,7 @@ export interface Vote {
   /** lease_ttl as the voter has it for this vote. */
   readonly ttlMs: number;
   readonly grantedAt: number;
-  /** Workers whose session on that voter was in use just before it was granted: they know that they do not hold it. */
+  /** Workers whose session on that voter was in use just before it was granted, and is old: they know, and acted on it. */
   readonly workers: readonly string[];
 }
 

@@ -68,6 +68,12 @@ function isLeftToItsWorker(k: Keeper, { name }: Voter): boolean {
   return mustBeRemade(obs, ours) && obs.ballot <= (ours.registry?.epoch ?? 0);
 }
 
+/** By a look of this round: what it was before says nothing of a server that was promoted since. */
+export function isSeenAsStandby(k: Keeper, e: Election): boolean {
+  const link = masterLink(k);
+  return link !== undefined && seenSince(link, e.startedAt) && link.obs?.inRecovery === true;
+}
+
 /**
  * With sync on, what the former master acknowledges needs nodes that follow this one by then. With sync off only its
  * lease stops it, and that may run until T (> ttl) after anybody last saw it, unless it is known to have given it up.
@@ -76,12 +82,9 @@ function leaseEndsAt(k: Keeper, e: Election): number {
   const { registry } = k;
   const never = Number.NEGATIVE_INFINITY;
   if (e.oldMaster === null || e.oldMaster === k.settings.name || registry === null) return never;
-  const link = masterLink(k);
-  // By a look of this round: what it was before says nothing of a server that was promoted since.
-  const isStandby = link !== undefined && seenSince(link, e.startedAt) && link.obs?.inRecovery === true;
-  if (e.cause === 'claim' || registry.syncNeeded > 0 || isStandby || isGivenUpBy(k, e.oldMaster))
+  if (e.cause === 'claim' || registry.syncNeeded > 0 || isSeenAsStandby(k, e) || isGivenUpBy(k, e.oldMaster))
     return never;
   // Given up by an operator's word, it is no voter any more: that it was silent for T was asked before.
-  const lastAlive = link?.lastAlive ?? (isForced(k) ? never : k.now);
+  const lastAlive = masterLink(k)?.lastAlive ?? (isForced(k) ? never : k.now);
   return Math.max(lastAlive, k.seenByPeerAt) + failoverTimeMs(k.settings);
 }

@@ -40,3 +40,10 @@ export function promotedWithoutItsRow(stage: Stage, others: readonly string[]): 
   stage.host('n2').resumeWorker();
   stage.untilDecision('n2', 'election-aborted');
 }
+
+/** From now on, whenever another one decides so. */
+export function expectDead(stage: Stage, name: string, before: 'votes-held' | 'promoting'): void {
+  for (const { name: other } of stage.cluster.hosts)
+    if (other !== name)
+      stage.at(other, before, () => stage.expect(`${name} is dead`, !stage.server(name).writable));
+}

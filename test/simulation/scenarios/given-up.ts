@@ -1,0 +1,65 @@
+/** With sync off a former master is known to have given up its lease, or its lease is waited for (I21): who may pass for the first. */
+import { expectDead, takesNobody } from './circumstances.js';
+import { one, type Scenario } from './scenario.js';
+import { stopsStreaming, takesNoStandby } from './streams.js';
+
+const anySession = one(
+  'core/lease.js',
+  'return failoverTimeMs(k.settings) + leaseMarginMs(k.settings);',
+  'return 0;',
+);
+
+export const givenUp: readonly Scenario[] = [
+  {
+    name: 'I21 the votes of a master are reset, and ending its server takes long',
+    why: 'its worker is back on the voters at once, without the locks, and its server still acknowledges',
+    setting: { nodes: 3, names: '' },
+    play(stage) {
+      for (const name of ['n2', 'n3']) stopsStreaming(stage, name);
+      stage.writeAll();
+      stage.run(1000);
+      takesNobody(stage, 'n1');
+      stage.untilDecision('n2', 'votes-refused');
+      stage.server('n1').diesAfterMs = 3000;
+      for (const voter of ['n2', 'n3']) stage.endSessionOn(voter, 'n1');
+      expectDead(stage, 'n1', 'promoting');
+      stage.untilAnyMaster(['n1', 'n2', 'n3']);
+      stage.run(2000);
+    },
+    without: {
+      rule: 'a session without the lock says something only when it is so old that its worker has acted on that',
+      replacements: anySession,
+      shows: /^S[13]: |n1 is dead/,
+    },
+  },
+  {
+    name: 'I21 the worker of a master is started again, and a standby that cannot reach the master stands just then',
+    why: 'while its claim runs it has sessions without the locks, and its server acknowledges',
+    setting: { nodes: 4, names: '', neverMaster: ['n3', 'n4'] },
+    play(stage) {
+      const voters = ['n2', 'n3', 'n4'];
+      takesNoStandby(stage.server('n1'));
+      stage.writeAll();
+      stage.run(1000);
+      takesNobody(stage, 'n1');
+      stage.untilDecision('n2', 'votes-refused');
+      stage.untilDecision('n2', 'master-suspected');
+      stage.host('n1').killWorker();
+      stage.run(100);
+      stage.host('n1').startWorker();
+      const isThere = (voter: string) =>
+        [...stage.server(voter).sessions].some(({ owner }) => owner === 'n1');
+      stage.until('n1 is back on all', () => voters.every(isThere));
+      // Before it asks for a vote it gets no processor.
+      stage.host('n1').stallWorker();
+      stage.cluster.world.after(1500, () => stage.host('n1').resumeWorker());
+      expectDead(stage, 'n1', 'promoting');
+      stage.run(5000);
+    },
+    without: {
+      rule: 'a session without the lock says something only when it is so old that its worker has acted on that',
+      replacements: anySession,
+      shows: /^S[13]: |n1 is dead/,
+    },
+  },
+];
