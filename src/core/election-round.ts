@@ -39,6 +39,7 @@ export function startElection(
     byOperator: false,
     lossAccepted: false,
     holdProven: false,
+    leaseIsOver: false,
     renewedFor: 0,
     sent: new Set(),
     writtenLsn: null,

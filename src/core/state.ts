@@ -131,6 +131,8 @@ export interface Election {
   lossAccepted: boolean;
   /** Nothing is acknowledged here any more. */
   holdProven: boolean;
+  /** With sync off: the former master's lease was waited for. */
+  leaseIsOver: boolean;
   renewedFor: number;
   sent: Set<string>;
   writtenLsn: Lsn | null;

@@ -62,4 +62,30 @@ export const givenUp: readonly Scenario[] = [
       shows: /^S[13]: |n1 is dead/,
     },
   },
+  {
+    name: 'I21 synchronous replication is switched off, and the standbys have that row and have not replayed it',
+    why: 'by the row they know the master acknowledges nothing without them, by the row in force it needs nobody',
+    setting: { nodes: 3, names: 'ANY 1 (n1, n2, n3)' },
+    play(stage) {
+      stage.writeAll();
+      takesNobody(stage, 'n1');
+      stage.run(16_000);
+      for (const name of ['n2', 'n3']) stage.server(name).recovery.paused = true;
+      stage.wishNames('');
+      stage.untilDecision('n1', 'sync-changed');
+      stage.cut('n1', ['n2', 'n3']);
+      for (const name of ['n2', 'n3']) {
+        stage.endSessionOn(name, 'n1');
+        stage.resetStream(name);
+      }
+      expectDead(stage, 'n1', 'promoting');
+      stage.untilAnyMaster(['n2', 'n3']);
+      stage.run(2000);
+    },
+    without: {
+      rule: 'whether a lease is waited for is judged by the row in force, too',
+      replacements: one('core/freeze.js', ' || awaitLease(k, turn, e)', ''),
+      shows: /^S[13]: |n1 is dead/,
+    },
+  },
 ];
