@@ -40,6 +40,7 @@ export function startElection(
     lossAccepted: false,
     holdProven: false,
     leaseIsOver: false,
+    rivalsUntil: Number.NEGATIVE_INFINITY,
     renewedFor: 0,
     sent: new Set(),
     writtenLsn: null,

@@ -133,6 +133,8 @@ export interface Election {
   holdProven: boolean;
   /** With sync off: the former master's lease was waited for. */
   leaseIsOver: boolean;
+  /** Until when another one that fought for an epoch may believe in its votes. */
+  rivalsUntil: number;
   renewedFor: number;
   sent: Set<string>;
   writtenLsn: Lsn | null;
@@ -256,6 +258,8 @@ export interface Keeper {
   seenMasterAt: number;
   /** When another node last said, or a WAL receiver or the master's session on a voter showed, that the master is at work. */
   seenByPeerAt: number;
+  /** When each node's worker was last seen at work on any voter. */
+  readonly workersSeenAt: Map<string, number>;
   nextId: number;
   random: number;
   listening: { readonly voter: string | null; readonly conninfo: string | null };

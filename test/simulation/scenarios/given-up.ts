@@ -1,7 +1,7 @@
 /** With sync off a former master is known to have given up its lease, or its lease is waited for (I21): who may pass for the first. */
 import { expectDead, takesNobody } from './circumstances.js';
 import { one, type Scenario } from './scenario.js';
-import { stopsStreaming, takesNoStandby } from './streams.js';
+import { pausesReplay, stopsStreaming, takesNoStandby } from './streams.js';
 
 const anySession = one(
   'core/lease.js',
@@ -86,6 +86,69 @@ export const givenUp: readonly Scenario[] = [
       rule: 'whether a lease is waited for is judged by the row in force, too',
       replacements: one('core/freeze.js', ' || awaitLease(k, turn, e)', ''),
       shows: /^S[13]: |n1 is dead/,
+    },
+  },
+  {
+    name: 'I21 the same when the first who is elected afterwards is cut off, and its votes are reset',
+    why: 'by the row in force it acknowledged at once, and only the ballot tells of it',
+    setting: { nodes: 5, names: 'ANY 1 (n1, n2, n3, n4, n5)', neverMaster: ['n4', 'n5'] },
+    play(stage) {
+      const late = ['n3', 'n4', 'n5'];
+      takesNobody(stage, 'n1');
+      takesNobody(stage, 'n2', ['n1']);
+      stage.run(16_000);
+      const goOn = late.map((name) => pausesReplay(stage.server(name)));
+      stage.wishNames('');
+      stage.untilDecision('n1', 'sync-changed');
+      stage.run(6000);
+      stage.powerOff('n1');
+      stage.at('n2', 'promoting', () => {
+        stage.isolate('n2');
+        for (const name of late) {
+          stage.endSessionOn(name, 'n2');
+          stage.resetStream(name);
+        }
+        for (const go of goOn) stage.cluster.world.after(1500, go);
+      });
+      stage.writeAll();
+      stage.untilDecision('n2', 'promoted');
+      expectDead(stage, 'n2', 'promoting');
+      stage.run(20_000);
+    },
+    without: {
+      rule: 'who else fought for an epoch is waited for by the row in force, too',
+      replacements: one('core/freeze.js', 'awaitLateRivals(k, turn, e, registry)', 'false'),
+      shows: /^S[13]: |n2 is dead/,
+    },
+  },
+  {
+    name: 'I21 who was elected could long not be reached, is cut off, and its votes are reset',
+    why: 'its worker went to the others all the while, and had their votes until now',
+    setting: { nodes: 5, names: '', neverMaster: ['n4', 'n5'] },
+    play(stage) {
+      const others = ['n3', 'n4', 'n5'];
+      takesNobody(stage, 'n2', ['n1']);
+      stage.run(16_000);
+      stage.at('n2', 'promoting', () => {
+        stage.isolate('n2');
+        for (const name of others) {
+          stage.endSessionOn(name, 'n2');
+          stage.resetStream(name);
+        }
+      });
+      // The other one that could stand is late.
+      stage.host('n3').stallWorker();
+      stage.powerOff('n1');
+      stage.writeAll();
+      stage.untilDecision('n2', 'promoted');
+      stage.host('n3').resumeWorker();
+      expectDead(stage, 'n2', 'promoting');
+      stage.run(20_000);
+    },
+    without: {
+      rule: 'a rival is alive where its worker was seen on any voter',
+      replacements: one('core/rivals.js', 'k.workersSeenAt.get(name) ?? never', 'never'),
+      shows: /^S[13]: |n2 is dead/,
     },
   },
 ];
