@@ -39,6 +39,8 @@ export function startElection(
     byOperator: false,
     lossAccepted: false,
     holdProven: false,
+    leaseIsOver: false,
+    rivalsUntil: Number.NEGATIVE_INFINITY,
     renewedFor: 0,
     sent: new Set(),
     writtenLsn: null,

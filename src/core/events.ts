@@ -11,7 +11,7 @@ export type Answer =
       readonly granted: boolean /** lease_ttl set on the voter with this vote, ms. */;
       readonly ttlMs?: number;
       readonly birthAgeMs: number;
-      /** Nodes whose workers have a session on that voter right now. */
+      /** Nodes whose workers have a session on that voter, as old as was asked for and used just now. */
       readonly workers: readonly string[];
     }
   | { readonly kind: 'released' }

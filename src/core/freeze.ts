@@ -11,10 +11,11 @@ import { formatLsn } from './lsn.js';
 import { forbidsPromotion } from './plan.js';
 import { firstOfPromotion, won } from './promotion.js';
 import { compareWal, isComparable, isSettled, logEndOf, restriction } from './ranking.js';
-import { awaitRivals } from './rivals.js';
+import { awaitLateRivals, awaitRivals } from './rivals.js';
 import type { Arrived, Election, Keeper, Link } from './state.js';
 import { due, note, randomBetween, send, type Turn } from './turn.js';
 import { holdNames, type Observation, pollDeadlineMs, type Registry, type Voter } from './types.js';
+import { awaitLease } from './voting.js';
 import { ballotWitnesses, isPromiseSeen, rowInForce, witnessAhead } from './witness.js';
 
 /** After that long, nodes that will not freeze are left out when the others suffice. */
@@ -95,7 +96,8 @@ function settle(k: Keeper, turn: Turn, e: Election, frozen: number): void {
     note(k, turn, 'election-aborted', { why: 'this node was removed from the registry' });
     return abandon(k, turn, e, k.settings.keepaliveTimeMs);
   }
-  if (oldMasterAnswers(k, turn, e)) return;
+  if (oldMasterAnswers(k, turn, e) || awaitLease(k, turn, e)) return;
+  if (awaitLateRivals(k, turn, e, registry)) return;
   const heldNames = new Set(heldVoters(k).map((voter) => voter.name));
   const here = new Set([...e.frozen, k.settings.name].filter((name) => heldNames.has(name)));
   const formerHere = formerMasterIsHere(k, e, registry, here);

@@ -4,6 +4,21 @@
  * the master itself.
  */
 import type { Keeper, Link } from './state.js';
+import type { Observation } from './types.js';
+
+/**
+ * Every worker looks at every voter all the while: where its session is seen, or was until just now, that worker lives, whether or
+ * not its server can be reached from here.
+ */
+export function noteWorkers(k: Keeper, before: Observation | null, now: Observation, askedAt: number): void {
+  for (const { name, silentMs } of now.workers) seeWorker(k, name, askedAt - Math.max(0, silentMs));
+  for (const { name } of before?.workers ?? [])
+    if (!now.workers.some((worker) => worker.name === name)) seeWorker(k, name, k.now);
+}
+
+function seeWorker(k: Keeper, name: string, at: number): void {
+  k.workersSeenAt.set(name, Math.max(k.workersSeenAt.get(name) ?? Number.NEGATIVE_INFINITY, at));
+}
 
 /** Takes in a look at a voter: is the master's worker there, and when did it last say something? */
 export function followTrace(k: Keeper, link: Link, askedAt: number): void {

@@ -5,7 +5,7 @@
 import { endSession, linkOf, observe, votersOf } from './links.js';
 import type { Arrived, Keeper, Link } from './state.js';
 import { due, isIdle, send, type Turn, wake } from './turn.js';
-import { leaseMarginMs, type Voter } from './types.js';
+import { failoverTimeMs, leaseMarginMs, type Voter } from './types.js';
 
 /** floor(V/2)+1; with two nodes alone and quorum = auto: 1, which keeps no guarantee (protocol section 6). */
 export function majorityOf(voters: readonly Voter[], quorum: 'auto' | 'strict'): number {
@@ -76,6 +76,15 @@ export function renewVotes(k: Keeper, turn: Turn): void {
   }
 }
 
+/**
+ * A worker may have sessions without the lock while its server acknowledges: one that was started beside it, while its claim runs, T at
+ * most; and one whose votes were reset, or whose claim has failed, until the server is dead, for which others give it T as well
+ * (its sessions are new ones then: own-server.ts). Only a session that is older says that its worker gave something up.
+ */
+function actedOnAfterMs(k: Keeper): number {
+  return failoverTimeMs(k.settings) + leaseMarginMs(k.settings);
+}
+
 /** Tries for every vote not held, each at most every `everyMs`. */
 export function tryVotes(k: Keeper, turn: Turn, voters: readonly Voter[], everyMs: number): void {
   for (const voter of voters) {
@@ -86,7 +95,8 @@ export function tryVotes(k: Keeper, turn: Turn, voters: readonly Voter[], everyM
       observe(k, turn, link, 0);
       continue;
     }
-    if (due(k, turn, link.refusedAt + everyMs) && isIdle(link)) send(k, turn, link, { kind: 'try-vote' });
+    if (due(k, turn, link.refusedAt + everyMs) && isIdle(link))
+      send(k, turn, link, { kind: 'try-vote', knownMs: actedOnAfterMs(k) });
   }
 }
 
@@ -114,7 +124,7 @@ export function ownYouthMs(k: Keeper): number {
 
 /**
  * Votes of which the former master certainly knows that it lost them: its worker has a session there that does not hold
- * the lock. A session that ended on the voter's side alone (a firewall's reset) leaves its holder believing until ttl.
+ * the lock, for so long that it has acted on that. A session that ended on the voter's side alone (a firewall's reset) leaves its holder believing until ttl.
  */
 export function isGivenUpBy(k: Keeper, name: string): boolean {
   const given = votersOf(k).filter((voter) => linkOf(k, voter.name)?.vote?.workers.includes(name) === true);

@@ -5,7 +5,7 @@
 import type { Awaited } from './effects.js';
 import type { KeeperEvent } from './events.js';
 import { isForeign, witnessKeyOf } from './foreign-server.js';
-import { followTrace } from './lease-trace.js';
+import { followTrace, noteWorkers } from './lease-trace.js';
 import { newLink } from './new-keeper.js';
 import { isRowless } from './ranking.js';
 import type { Arrived, Keeper, Link } from './state.js';
@@ -274,6 +274,7 @@ export function ingestLink(k: Keeper, turn: Turn, event: KeeperEvent): Arrived |
       return null;
     }
     link.saidForeign = false;
+    noteWorkers(k, link.obs, observation, sentAt);
     link.obs = observation;
     link.obsAt = sentAt;
     link.obsDoneAt = k.now;

@@ -153,10 +153,11 @@ function tend(k: Keeper, turn: Turn, link: Link): void {
   if (self === undefined || ours === null) return;
   // One that is to be removed never leads again, and leaves without our names (membership.ts).
   const leaves = !registry.nodes.some(({ name }) => name === link.voter);
+  // Where its own row still wishes sync, it would be elected by that.
   const resting = leaves ? obs.names : registry.syncWished > 0 ? holdNames : '';
   if (resting === holdNames && obs.names !== holdNames) {
     obsStale(link, send(k, turn, link, { kind: 'set-names', names: holdNames }));
-  } else if (resting === '' && obs.names === holdNames) {
+  } else if (resting === '' && obs.names === holdNames && obs.registry?.syncWished === 0) {
     obsStale(link, send(k, turn, link, { kind: 'set-names', names: null }));
   } else if (obs.fenced) {
     // Its own worker checks its history first; until then it follows nobody. It must not wait for an election that failed.

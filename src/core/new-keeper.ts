@@ -47,6 +47,7 @@ export function newKeeper(settings: CoreSettings, now: number): Keeper {
     seenMasterEpoch: -1,
     seenMasterAt: Number.NEGATIVE_INFINITY,
     seenByPeerAt: Number.NEGATIVE_INFINITY,
+    workersSeenAt: new Map(),
     nextId: 1,
     random: settings.seed >>> 0 || 1,
     listening: { voter: null, conninfo: null },

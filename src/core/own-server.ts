@@ -35,6 +35,7 @@ export function enterStandby(k: Keeper, suspectAfter: number): void {
     deadEndSince: null,
     saidStrayed: false,
     receiverEndedAt: Number.NEGATIVE_INFINITY,
+    heldAt: Number.NEGATIVE_INFINITY,
     blocked: null,
   };
 }
@@ -47,8 +48,13 @@ export function enterDown(k: Keeper, turn: Turn, wasMaster: boolean): void {
   turn.effects.push({ kind: 'inspect-server' });
 }
 
-/** Ends every process of the own server and marks its data directory, then (when asked) starts it as a standby. */
+/**
+ * Ends every process of the own server and marks its data directory, then (when asked) starts it as a standby. Until it is dead no old
+ * session without the lock may say that this worker gave something up (isGivenUpBy): the next ones are new.
+ */
 export function retire(k: Keeper, turn: Turn): void {
+  for (const link of k.links.values())
+    if (link.vote === null && link !== ownLink(k)) endSession(k, turn, link);
   k.role = { kind: 'down', wasMaster: true, since: k.now, server: 'retiring', retryAt: k.now, tries: 0 };
   turn.effects.push({ kind: 'retire-server', names: fencedNames(k) });
 }

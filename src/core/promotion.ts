@@ -18,6 +18,7 @@ import type { Arrived, Election, ElectionPhase, Keeper } from './state.js';
 import { describeSync } from './sync-plan.js';
 import { due, isIdle, note, randomBetween, send, type Turn } from './turn.js';
 import { holdNames } from './types.js';
+import { isSeenAsStandby } from './voting.js';
 
 /** pg_promote waits for replay, which is done by then; disks may be slow. */
 const promoteBoundMs = 30_000;
@@ -29,7 +30,9 @@ export function firstOfPromotion(k: Keeper, e: Election): ElectionPhase {
   if (e.cause === 'claim') return 'epoch';
   // Its worker has ended its server and given the votes back: there is nothing to fence.
   const given =
-    e.oldMaster !== null && isHandedTo(k.registry, k.settings.name) && isGivenUpBy(k, e.oldMaster);
+    e.oldMaster !== null &&
+    isHandedTo(k.registry, k.settings.name) &&
+    (isGivenUpBy(k, e.oldMaster) || isSeenAsStandby(k, e));
   const wantsHook = k.settings.fencingCommand && e.oldMaster !== k.settings.name && !given;
   return wantsHook ? 'fencing-command' : 'promote';
 }

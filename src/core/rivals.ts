@@ -8,11 +8,13 @@ import { heldVoters, isGivenUpBy } from './lease.js';
 import { heartbeatMs, linkOf, observe, votersOf } from './links.js';
 import type { Election, Keeper } from './state.js';
 import { due, note, type Turn } from './turn.js';
-import { failoverTimeMs, type Voter } from './types.js';
+import { failoverTimeMs, type Registry, type Voter } from './types.js';
 
 /** The votes are kept meanwhile: who believed in them before was renewed there for the last time before they were granted. */
 export function awaitRivals(k: Keeper, turn: Turn, e: Election): boolean {
   const until = rivalsEndAt(k, e);
+  e.rivalsUntil = until;
+  if ((k.registry?.syncWished ?? 0) > 0) return false;
   if (k.now >= until) {
     if (!e.sent.has('rivals')) return false;
     // What was looked at before the wait says nothing any more.
@@ -28,6 +30,14 @@ export function awaitRivals(k: Keeper, turn: Turn, e: Election): boolean {
   if (e.cause === 'claim') holdMeanwhile(k, turn);
   for (const link of k.links.values()) observe(k, turn, link, heartbeatMs(k));
   return !due(k, turn, until);
+}
+
+/** The row in force says that sync is off, and what was known before was older: the rivals of that time are waited for now. */
+export function awaitLateRivals(k: Keeper, turn: Turn, e: Election, row: Registry): boolean {
+  if (row.syncWished > 0 || k.now >= e.rivalsUntil) return false;
+  if (e.cause === 'claim') holdMeanwhile(k, turn);
+  for (const link of k.links.values()) observe(k, turn, link, heartbeatMs(k));
+  return !due(k, turn, e.rivalsUntil);
 }
 
 /** A held voter shows a ballot above every row that is not this worker's own: somebody fought for that epoch. */
@@ -51,11 +61,12 @@ function rivals(k: Keeper, e: Election): readonly Voter[] {
 
 function rivalsEndAt(k: Keeper, e: Election): number {
   const never = Number.NEGATIVE_INFINITY;
-  if (k.registry === null || k.registry.syncWished > 0 || !wasFoughtFor(k)) return never;
+  if (!wasFoughtFor(k)) return never;
   const votes = heldVoters(k).map(({ name }) => linkOf(k, name)?.vote ?? null);
   const granted = Math.max(...votes.map((vote) => (vote === null ? never : vote.grantedAt + vote.ttlMs)));
-  const ends = rivals(k, e).map(
-    ({ name }) => (linkOf(k, name)?.lastAlive ?? never) + failoverTimeMs(k.settings),
-  );
+  const ends = rivals(k, e).map(({ name }) => {
+    const seenAt = Math.max(linkOf(k, name)?.lastAlive ?? never, k.workersSeenAt.get(name) ?? never);
+    return seenAt + failoverTimeMs(k.settings);
+  });
   return ends.reduce((latest, end) => Math.max(latest, Math.min(granted, end)), never);
 }

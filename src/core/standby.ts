@@ -23,7 +23,7 @@ import { isMyTurn, isOutOfTurn, yieldsUntil } from './succession.js';
 import { judgeSuspicion, streamsFrom, watchMaster } from './suspicion.js';
 import { due, note, send, type Turn } from './turn.js';
 import { isTwoNodeAuto } from './two-nodes.js';
-import type { Observation } from './types.js';
+import { holdNames, type Observation } from './types.js';
 
 type Standby = Extract<Role, { kind: 'standby' }>;
 
@@ -48,6 +48,7 @@ export function decideStandby(k: Keeper, turn: Turn, role: Standby): void {
   if (obs === null || !seenSince(own, Number.NEGATIVE_INFINITY)) return;
   if (!obs.inRecovery) return startElection(k, turn, 'claim', k.now, k.now);
   if (k.registry === null || !votersOf(k).some((voter) => voter.name === k.settings.name)) return;
+  restUnderHold(k, turn, role, obs);
   const master = livingMaster(k);
   if (master?.obs) {
     role.blocked = null;
@@ -90,6 +91,21 @@ export function decideStandby(k: Keeper, turn: Turn, role: Standby): void {
   }
   if (isTwoNodeAuto(k)) note(k, turn, 'two-nodes');
   startElection(k, turn, 'failover', null, since);
+}
+
+const holdEveryMs = 10_000;
+
+/**
+ * While sync is wished by its own row a standby rests under hold. The master sees to that where it has the vote; a standby may stream,
+ * acknowledge and be elected where it has not. Set just before pg_promote the hold might come too late.
+ */
+function restUnderHold(k: Keeper, turn: Turn, role: Standby, { names, registry }: Observation): void {
+  if (registry === null || registry.syncWished === 0 || names === holdNames) return;
+  const { name } = k.settings;
+  // One that is to be removed leaves without our names.
+  if (!k.registry?.nodes.some((node) => node.name === name) || isInMaintenance(k.registry, name)) return;
+  if (!due(k, turn, role.heldAt + holdEveryMs)) return;
+  if (send(k, turn, ownLink(k), { kind: 'set-names', names: holdNames })) role.heldAt = k.now;
 }
 
 function ownPriority(k: Keeper): number {

@@ -16,6 +16,7 @@ import type { HandoverStop } from './handover-stop.js';
 import type { Lsn } from './lsn.js';
 import type { Heirs } from './membership.js';
 import type { ReasonCode, ReasonRecord } from './reasons.js';
+import type { SyncChange } from './sync-change.js';
 import type { Wish, WishProblem } from './sync-plan.js';
 import type { CoreSettings, LinkFailure, Observation, Registry, Voter } from './types.js';
 
@@ -26,7 +27,7 @@ export interface Vote {
   /** lease_ttl as the voter has it for this vote. */
   readonly ttlMs: number;
   readonly grantedAt: number;
-  /** Workers whose session on that voter was in use just before it was granted: they know that they do not hold it. */
+  /** Workers whose session on that voter was in use just before it was granted, and is old: they know, and acted on it. */
   readonly workers: readonly string[];
 }
 
@@ -130,22 +131,16 @@ export interface Election {
   lossAccepted: boolean;
   /** Nothing is acknowledged here any more. */
   holdProven: boolean;
+  /** With sync off: the former master's lease was waited for. */
+  leaseIsOver: boolean;
+  /** Until when another one that fought for an epoch may believe in its votes. */
+  rivalsUntil: number;
   renewedFor: number;
   sent: Set<string>;
   writtenLsn: Lsn | null;
   sync: SyncRow | null;
   blocked: string | null;
   readonly marks: Map<string, number>;
-}
-
-/** A change of the synchronous set under way. */
-export interface SyncChange {
-  readonly target: SyncRow;
-  readonly path: 'registry-first' | 'under-hold';
-  phase: 'hold' | 'prove' | 'flush' | 'write' | 'establish' | 'apply';
-  since: number;
-  lsn: Lsn | null;
-  sent: boolean;
 }
 
 export interface Master {
@@ -210,6 +205,8 @@ export type Role =
       /** Told once per stray. */
       saidStrayed: boolean;
       receiverEndedAt: number;
+      /** When this worker last put its server under hold. */
+      heldAt: number;
       blocked: string | null;
     }
   | Election
@@ -261,6 +258,8 @@ export interface Keeper {
   seenMasterAt: number;
   /** When another node last said, or a WAL receiver or the master's session on a voter showed, that the master is at work. */
   seenByPeerAt: number;
+  /** When each node's worker was last seen at work on any voter. */
+  readonly workersSeenAt: Map<string, number>;
   nextId: number;
   random: number;
   listening: { readonly voter: string | null; readonly conninfo: string | null };

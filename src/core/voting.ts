@@ -39,14 +39,7 @@ export function walkVote(k: Keeper, turn: Turn, e: Election): void {
     });
     if (undecided.length > 0 && !due(k, turn, e.phaseAt + 100)) return;
     note(k, turn, 'votes-held', { held: held.length, voters: voters.length, needed, tookMs });
-    const silentAt = leaseEndsAt(k, e);
-    if (k.now < silentAt) {
-      // A master that hands over tells by its sessions that it has let go; one of them may just be missing.
-      const handed = isHandedTo(k.registry, k.settings.name);
-      const what = handed ? 'asking again' : 'waiting for T';
-      note(k, turn, 'election-aborted', { why: `the lease of ${e.oldMaster} may still run; ${what}` });
-      return abandon(k, turn, e, handed ? Math.min(handedPauseMs, silentAt - k.now) : silentAt - k.now);
-    }
+    if (awaitLease(k, turn, e)) return;
     return enterPhase(k, e, 'freeze');
   }
   const boundMs = isHandedTo(k.registry, k.settings.name) ? handedVoteBoundMs : voteBoundMs;
@@ -55,6 +48,25 @@ export function walkVote(k: Keeper, turn: Turn, e: Election): void {
     if (e.round < 2) note(k, turn, 'votes-refused', { held: held.length, needed, tookMs, pauseMs });
     abandon(k, turn, e, pauseMs);
   }
+}
+
+/**
+ * True when the former master's lease may still run: tried again when it cannot any more. Judged by the newest row known; where that
+ * said that sync is in effect, once more when the row in force is known, which may be the one that ended it.
+ */
+export function awaitLease(k: Keeper, turn: Turn, e: Election): boolean {
+  if (e.leaseIsOver) return false;
+  const silentAt = leaseEndsAt(k, e);
+  if (k.now < silentAt) {
+    // A master that hands over tells by its sessions that it has let go; one of them may just be missing.
+    const handed = isHandedTo(k.registry, k.settings.name);
+    const what = handed ? 'asking again' : 'waiting for T';
+    note(k, turn, 'election-aborted', { why: `the lease of ${e.oldMaster} may still run; ${what}` });
+    abandon(k, turn, e, handed ? Math.min(handedPauseMs, silentAt - k.now) : silentAt - k.now);
+    return true;
+  }
+  e.leaseIsOver = k.registry?.syncNeeded === 0;
+  return false;
 }
 
 /**
@@ -68,6 +80,12 @@ function isLeftToItsWorker(k: Keeper, { name }: Voter): boolean {
   return mustBeRemade(obs, ours) && obs.ballot <= (ours.registry?.epoch ?? 0);
 }
 
+/** By a look of this round: what it was before says nothing of a server that was promoted since. */
+export function isSeenAsStandby(k: Keeper, e: Election): boolean {
+  const link = masterLink(k);
+  return link !== undefined && seenSince(link, e.startedAt) && link.obs?.inRecovery === true;
+}
+
 /**
  * With sync on, what the former master acknowledges needs nodes that follow this one by then. With sync off only its
  * lease stops it, and that may run until T (> ttl) after anybody last saw it, unless it is known to have given it up.
@@ -76,12 +94,9 @@ function leaseEndsAt(k: Keeper, e: Election): number {
   const { registry } = k;
   const never = Number.NEGATIVE_INFINITY;
   if (e.oldMaster === null || e.oldMaster === k.settings.name || registry === null) return never;
-  const link = masterLink(k);
-  // By a look of this round: what it was before says nothing of a server that was promoted since.
-  const isStandby = link !== undefined && seenSince(link, e.startedAt) && link.obs?.inRecovery === true;
-  if (e.cause === 'claim' || registry.syncNeeded > 0 || isStandby || isGivenUpBy(k, e.oldMaster))
+  if (e.cause === 'claim' || registry.syncNeeded > 0 || isSeenAsStandby(k, e) || isGivenUpBy(k, e.oldMaster))
     return never;
   // Given up by an operator's word, it is no voter any more: that it was silent for T was asked before.
-  const lastAlive = link?.lastAlive ?? (isForced(k) ? never : k.now);
+  const lastAlive = masterLink(k)?.lastAlive ?? (isForced(k) ? never : k.now);
   return Math.max(lastAlive, k.seenByPeerAt) + failoverTimeMs(k.settings);
 }

@@ -37,7 +37,7 @@ export async function runCommand(
     case 'renew':
       return renew(session);
     case 'try-vote':
-      return tryVote(session);
+      return tryVote(session, command.knownMs ?? 0);
     case 'release':
       return release(session);
     case 'follow':

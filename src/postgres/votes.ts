@@ -21,7 +21,7 @@ export async function renew(session: SessionContext): Promise<Answer> {
  * The key is the cluster's system identifier, which is the server's own on a node and another one on a witness; the lock's
  * holders are counted over all databases. Workers of other clusters on a witness do not count.
  */
-export async function tryVote(session: SessionContext): Promise<Answer> {
+export async function tryVote(session: SessionContext, knownMs: number): Promise<Answer> {
   const { client, witness } = session;
   const key = witness?.systemIdentifier ?? null;
   const prefix = witness === null ? 'pgk \\S+ ' : witnessSessionPrefix(witness);
@@ -38,8 +38,9 @@ export async function tryVote(session: SessionContext): Promise<Answer> {
       extract(epoch from clock_timestamp() - (select backend_start from pg_stat_activity where backend_type = 'checkpointer')) * 1000 as age,
       (select array_agg(w.name) from pg_stat_activity a, substring(a.application_name from $2) as w(name)
         where w.name is not null and a.usename = current_user and octet_length(a.application_name) < 63
-          and a.state_change between clock_timestamp() - $3 * interval '1 ms' and clock_timestamp()) as workers`,
-    [key, `^${prefix}(.*)$`, Math.round(recentlyUsedMs(ttlMs))],
+          and a.state_change between clock_timestamp() - $3 * interval '1 ms' and clock_timestamp()
+          and a.backend_start <= clock_timestamp() - $4 * interval '1 ms') as workers`,
+    [key, `^${prefix}(.*)$`, Math.round(recentlyUsedMs(ttlMs)), Math.round(knownMs)],
   );
   const granted = rows[0]?.got === true && facts[0]?.holders === 1;
   if (!granted) await giveBack(session);

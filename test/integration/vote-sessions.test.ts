@@ -93,9 +93,9 @@ describe('a vote', { concurrency: false }, () => {
     await servers.master.changeSettings({ idle_session_timeout: '0', tcp_user_timeout: '0' });
   });
 
-  test('tells which workers are there without it, by sessions that were used just now (A12)', async () => {
-    const workers = async () => {
-      const answer = await asking.answer({ kind: 'try-vote' });
+  test('tells which workers are there without it, by sessions that were used just now and are old enough (A12)', async () => {
+    const workers = async (knownMs = 0) => {
+      const answer = await asking.answer({ kind: 'try-vote', knownMs });
       assert.ok(answer.kind === 'vote' && answer.granted, JSON.stringify(answer));
       return [...new Set(answer.workers)].sort();
     };
@@ -108,6 +108,8 @@ describe('a vote', { concurrency: false }, () => {
     assert.deepEqual(await workers(), ['n1']);
     await left.answer({ kind: 'renew' });
     assert.deepEqual(await workers(), ['n1', 'n2']);
+    assert.deepEqual(await workers(3000), ['n1', 'n2']);
+    assert.deepEqual(await workers(600_000), []);
   });
 
   test('can be had on a server that is full (B10)', async () => {

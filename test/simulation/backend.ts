@@ -53,7 +53,7 @@ export function* runCommand(session: Session, command: Command, context: Backend
     case 'renew':
       return { kind: 'renewed' };
     case 'try-vote':
-      return yield* tryVote(session, context);
+      return yield* tryVote(session, context, command.knownMs ?? 0);
     case 'release':
       return yield* giveBack(session, { kind: 'released' });
     case 'follow':
@@ -165,7 +165,7 @@ function isReached(server: Server, wait: Awaited): boolean {
   }
 }
 
-function* tryVote(session: Session, context: BackendContext): Steps {
+function* tryVote(session: Session, context: BackendContext, knownMs: number): Steps {
   const { server } = session;
   session.idleTimeoutMs = context.leaseTtlMs / server.rate;
   yield null;
@@ -183,9 +183,11 @@ function* tryVote(session: Session, context: BackendContext): Steps {
     yield* giveBack(session, done);
   }
   const workers: string[] = [];
-  const since = server.around.world.now - recentlyUsedMs(context.leaseTtlMs) / server.rate;
-  for (const other of server.sessions)
-    if (other.kind === 'worker' && (other.running || other.idleSince >= since)) workers.push(other.owner);
+  const { now } = server.around.world;
+  const since = now - recentlyUsedMs(context.leaseTtlMs) / server.rate;
+  const bornUntil = now - knownMs / server.rate;
+  for (const { kind, running, idleSince, bornAt, owner } of server.sessions)
+    if (kind === 'worker' && bornAt <= bornUntil && (running || idleSince >= since)) workers.push(owner);
   return { kind: 'vote', granted, birthAgeMs, workers };
 }
 

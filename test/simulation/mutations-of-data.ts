@@ -98,6 +98,7 @@ export const mutationsOfData: readonly Mutation[] = [
     replacements: [
       { file: 'core/promotion.js', find: 'const mustHold = ', replace: 'const mustHold = false && ' },
       { file: 'core/master.js', find: "registry.syncWished > 0 ? holdNames : ''", replace: "''" },
+      { file: 'core/standby.js', find: 'restUnderHold(k, turn, role, obs);', replace: '' },
       {
         file: 'core/own-server.js',
         find: '(k.registry?.syncWished ?? 0) > 0 ? holdNames : null',

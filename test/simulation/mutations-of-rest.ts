@@ -32,7 +32,12 @@ export const mutationsOfRest: readonly Mutation[] = [
   {
     name: 'standbys rest without the hold',
     schedule: 'A2',
-    replacements: one('core/master.js', "registry.syncWished > 0 ? holdNames : ''", "''"),
+    replacements: [
+      ...one('core/master.js', "registry.syncWished > 0 ? holdNames : ''", "''"),
+      ...one('core/standby.js', 'restUnderHold(k, turn, role, obs);', ''),
+    ],
+    hiddenBy:
+      'a standby sees to its hold itself when its row wishes sync; the master does so as soon as it has written that row',
     play: 'A2 the checkpointer is in long fsyncs when a standby is promoted',
     caughtBy: ['S4'],
   },

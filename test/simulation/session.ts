@@ -18,6 +18,7 @@ export class Session {
   /** idle_session_timeout in true ms; 0 = none. */
   idleTimeoutMs = 0;
   idleSince: number;
+  readonly bornAt: number;
   running = false;
   /** A long query on a standby: replay waits for it. */
   blocksReplay = false;
@@ -30,6 +31,7 @@ export class Session {
     this.database = database;
     this.configuration = server.postmasterConfiguration;
     this.idleSince = server.around.world.now;
+    this.bornAt = this.idleSince;
   }
 
   /** idle_session_timeout, checked lazily: one pending look at a time. */

@@ -19,13 +19,14 @@ export function mustServe(stage: Stage, withinMs: number): void {
 }
 
 /** Its postmaster hangs: who comes from elsewhere gets no answer, and those who were there are gone. */
-export function takesNobody(stage: Stage, name: string): void {
+export function takesNobody(stage: Stage, name: string, but: readonly string[] = []): void {
   const server = stage.server(name);
+  const isSpared = (other: string) => other === name || but.includes(other);
   const { accept, incarnation } = server;
   server.accept = (...call) => {
-    if (call[0].ends[0] === server.machine || server.incarnation !== incarnation) accept.apply(server, call);
+    if (isSpared(call[0].ends[0].name) || server.incarnation !== incarnation) accept.apply(server, call);
   };
-  for (const { name: other } of stage.cluster.hosts) if (other !== name) stage.endSessionOn(name, other);
+  for (const { name: other } of stage.cluster.hosts) if (!isSpared(other)) stage.endSessionOn(name, other);
 }
 
 /** n1 is lost and n2 promoted; then n2 is cut off when the others have its promotion, but not the row of its epoch. */
@@ -39,4 +40,11 @@ export function promotedWithoutItsRow(stage: Stage, others: readonly string[]): 
   stage.cut('n2', others);
   stage.host('n2').resumeWorker();
   stage.untilDecision('n2', 'election-aborted');
+}
+
+/** From now on, whenever another one decides so. */
+export function expectDead(stage: Stage, name: string, before: 'votes-held' | 'promoting'): void {
+  for (const { name: other } of stage.cluster.hosts)
+    if (other !== name)
+      stage.at(other, before, () => stage.expect(`${name} is dead`, !stage.server(name).writable));
 }

@@ -1,14 +1,8 @@
 /** Two masters, or none without need: when a lease ends (I1, I4), who may be started (I18), which votes count (I17, I21), membership (I23, I24). */
-import { mustServe, removeNodes, takesNobody } from './circumstances.js';
+import { expectDead, mustServe, removeNodes, takesNobody } from './circumstances.js';
 import type { Scenario } from './scenario.js';
 import type { Stage } from './stage.js';
 import { stopsStreaming, takesNoStandby } from './streams.js';
-
-function expectDead(stage: Stage, name: string, before: 'votes-held' | 'promoting'): void {
-  for (const { name: other } of stage.cluster.hosts)
-    if (other !== name)
-      stage.at(other, before, () => stage.expect(`${name} is dead`, !stage.server(name).writable));
-}
 
 /** That worker says something on the session that holds its vote on that voter. */
 function untilHeard(stage: Stage, voter: string, worker: string): void {

@@ -2,6 +2,7 @@
 import { byHand } from './by-hand.js';
 import { comingBack } from './coming-back.js';
 import { freeze } from './freeze.js';
+import { givenUp } from './given-up.js';
 import { handovers } from './handovers.js';
 import { liveness } from './liveness.js';
 import { oneHistory } from './one-history.js';
@@ -22,6 +23,7 @@ export const plays: Readonly<Record<string, readonly Scenario[]>> = {
   'one-history': oneHistory,
   handovers,
   'by-hand': byHand,
+  'given-up': givenUp,
 };
 
 export function playNamed(text: string): Scenario {

@@ -78,3 +78,12 @@ export function takesNoStandby({ senders }: Server): () => void {
   }
   return () => Reflect.deleteProperty(senders, 'push');
 }
+
+/** Replay stands still there, whoever resumes it (a slow disk). Returns what ends it. */
+export function pausesReplay({ recovery }: Server): () => void {
+  Object.defineProperty(recovery, 'paused', { configurable: true, get: () => true, set: () => undefined });
+  return () => {
+    Object.defineProperty(recovery, 'paused', { configurable: true, writable: true, value: false });
+    recovery.scheduleReplay();
+  };
+}

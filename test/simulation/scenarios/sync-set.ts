@@ -13,6 +13,8 @@ const registryFirst: Without = {
   shows: /^S4: commit \d+ on n1 is on 0 of/,
 };
 
+const noRest = one('core/standby.js', 'restUnderHold(k, turn, role, obs);', '');
+
 /** The master acknowledges nothing by names that its registry does not say yet. */
 function untilAbandoned(stage: Stage): void {
   stage.untilDecision('n1', 'sync-change');
@@ -146,7 +148,47 @@ export const syncSet: readonly Scenario[] = [
       rule: 'hold is the resting value of every standby',
       replacements: [
         { file: 'core/master.js', find: "registry.syncWished > 0 ? holdNames : ''", replace: "''" },
+        // Its own worker would see to it.
+        ...noRest,
       ],
+      shows: /^S4: n2 acknowledged without waiting/,
+    },
+  },
+  {
+    name: 'I19 synchronous replication is switched on while the master’s worker cannot reach a standby that streams',
+    why: 'nobody else would put it under hold before it is promoted, and then its checkpointer may be late',
+    setting: { nodes: 3, names: '', neverMaster: ['n3'] },
+    play(stage) {
+      const { server } = stage.host('n2');
+      const { accept } = server;
+      server.accept = (...call) => {
+        if (call[1] === 'worker' && call[0].ends[0].name === 'n1') call[3]('refused');
+        else accept.apply(server, call);
+      };
+      stage.endSessionOn('n2', 'n1');
+      stage.server('n1').alterSystem({ userNames: 'ANY 1 (n1, n2)' });
+      stage.server('n1').reload();
+      stage.host('n1').hint();
+      stage.untilDecision('n1', 'sync-changed');
+      stage.run(10_000);
+      server.accept = accept;
+      stage.powerOff('n1');
+      stage.at('n2', 'votes-held', () => {
+        server.checkpointerBusyUntil = stage.now + 15_000;
+      });
+      let slipped = false;
+      stage.at('n2', 'promoted', () => {
+        stage.cut('n2', 'n3');
+        slipped = stage.write('n2').acknowledged;
+      });
+      stage.untilDecision('n2', 'promoted');
+      stage.expect('the first commit of the new master waits', !slipped);
+      stage.run(1000);
+      stage.heal('n2', 'n3');
+    },
+    without: {
+      rule: 'a standby puts itself under hold when its own row wishes sync',
+      replacements: noRest,
       shows: /^S4: n2 acknowledged without waiting/,
     },
   },

@@ -197,8 +197,11 @@ export const witnesses: readonly Scenario[] = [
       const goesOn = stallDisk(stage.server('n3'));
       const commit = stage.writeThrough('n1');
       stage.expectOn(commit, ['n1', 'n2']);
+      // It does not stand as well if n1 takes long to give the votes back.
+      stage.host('n3').stallWorker();
       stage.server('n1').crash('kill -9');
       stage.untilDecision('n2', 'promoted');
+      stage.host('n3').resumeWorker();
       stage.cut('n1', 'n2');
       stage.until('n2 has its row', () => stage.row('n2').epoch > 2);
       stage.host('n2').killWorker();
