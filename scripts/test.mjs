@@ -1,8 +1,11 @@
 // `npm test [-- PATTERN]`: installs what is missing, checks style and types, then runs every test: the quick ones side by side,
 // those with real servers one after the other, on the system's PostgreSQL, and what depends on the version on 18 from npm too.
-// Options: PATTERN runs the files whose path contains it; --quick leaves the real servers out; --all runs every file on both.
+// Options: PATTERN runs the files whose path contains it; --quick leaves the real servers out; --all runs every file on both;
+// --bin DIR takes PostgreSQL's programs from there and runs every file on these alone.
 import { spawnSync } from 'node:child_process';
-import { join } from 'node:path';
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
 import { filesIn, finish, minute, round, total } from './rounds.mjs';
 import {
   build,
@@ -14,17 +17,28 @@ import {
   systemServer,
 } from './setup.mjs';
 
-const args = process.argv.slice(2);
-const quick = args.includes('--quick');
-const all = args.includes('--all');
+const { values, positionals } = parseArgs({
+  options: { quick: { type: 'boolean' }, all: { type: 'boolean' }, bin: { type: 'string' } },
+  allowPositionals: true,
+});
+const { quick = false, all = false } = values;
+const [pattern = ''] = positionals;
+const given = values.bin === undefined ? null : resolve(values.bin);
+if (given !== null && !existsSync(join(given, 'initdb'))) throw new Error(`${given} holds no initdb`);
 /** SQL, views and functions, recovery and its files: what differs from one major version to the next. */
 const dependsOnVersion =
   /(registry-.*|look|schema-drift|vote-sessions|failover|switchover|rejoin|clone|slots)\.test\.js$/;
-const pattern = args.find((arg) => !arg.startsWith('--')) ?? '';
+
+function foundServers() {
+  return [
+    ["the system's PostgreSQL", systemServer()],
+    ['PostgreSQL 18 from npm', npmServer()],
+  ].filter(([, folder]) => folder !== null);
+}
 
 let styleFailed = false;
 installDependencies();
-if (!quick) installNpmServer();
+if (!quick && given === null) installNpmServer();
 if (pattern === '') {
   const lint = spawnSync(join(root, 'node_modules', '.bin', 'biome'), ['check', '--error-on-warnings', '.'], {
     cwd: root,
@@ -44,12 +58,8 @@ await round('a whole cluster in virtual time', filesIn('simulation', pattern), {
   timeoutMs: 10 * minute,
 });
 if (!quick) {
-  const [system, npm] = [systemServer(), npmServer()];
-  const servers = [
-    ["the system's PostgreSQL", system],
-    ['PostgreSQL 18 from npm', npm],
-  ].filter(([, folder]) => folder !== null);
-  if (system === null)
+  const servers = given === null ? foundServers() : [[given, given]];
+  if (given === null && systemServer() === null)
     console.log(
       '\n!! This system has no PostgreSQL: what needs pg_rewind, pg_basebackup or pg_dump is not tested (apt-get install postgresql).',
     );

@@ -94,6 +94,7 @@ select current_setting('server_version') as version, current_setting('server_ver
    where not temporary) as slots,
   case when pg_is_in_recovery() then pg_is_wal_replay_paused() else false end as replay_paused,
   current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+    - coalesce(current_setting('reserved_connections', true)::int, 0) -- 16 and newer
     - (select count(*)::int from pg_stat_activity where backend_type = 'client backend') as free_connections
 from pg_roles r where r.rolname = current_user`;
 

@@ -62,6 +62,16 @@ export interface WalContents {
   readonly commits: number;
 }
 
+/**
+ * Where the last record ends. The first is said by 15 and newer; 14 tells it only with the reason why it read no further. The
+ * last is where the last record begins, which is better than nothing.
+ */
+const endPatterns: readonly RegExp[] = [
+  / and ([0-9A-F]+\/[0-9A-F]+):/,
+  /invalid record length at ([0-9A-F]+\/[0-9A-F]+)/,
+  /WAL record at ([0-9A-F]+\/[0-9A-F]+)/,
+];
+
 /** What pg_waldump finds from a position on; null where it is not installed, 'nothing' where nothing was written there. */
 export async function walContents(
   binDirectory: string,
@@ -88,8 +98,7 @@ export async function walContents(
   const commits = [...output.matchAll(/^\s*Transaction\/COMMIT\S*\s+(\d+)/gm)]
     .map(([, count]) => Number(count))
     .reduce((sum, count) => sum + count, 0);
-  const end =
-    / and ([0-9A-F]+\/[0-9A-F]+):/.exec(output) ?? /WAL record at ([0-9A-F]+\/[0-9A-F]+)/.exec(output);
+  const end = endPatterns.map((pattern) => pattern.exec(output)).find((match) => match !== null);
   return end?.[1] === undefined ? null : { to: parseLsn(end[1]), commits };
 }
 

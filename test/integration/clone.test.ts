@@ -237,13 +237,14 @@ describe('pgkeeper clone', { concurrency: false }, () => {
     await master.server.query('select pg_reload_conf()');
     const wrongPrograms = join(folder, 'programs');
     mkdirSync(wrongPrograms);
+    const otherMajor = installation.major === 14 ? 15 : 14;
     for (const name of ['initdb', 'pg_ctl', 'postgres'])
-      writeFileSync(join(wrongPrograms, name), '#!/bin/sh\necho "postgres (PostgreSQL) 14.1"\n', {
+      writeFileSync(join(wrongPrograms, name), `#!/bin/sh\necho "postgres (PostgreSQL) ${otherMajor}.1"\n`, {
         mode: 0o755,
       });
     const wrong = await clone(from(master.name), '--name', 'n9', '--bin-directory', wrongPrograms);
     assert.equal(wrong.code, 4);
-    assert.match(wrong.err, /holds PostgreSQL 14\.1, and the source runs/);
+    assert.match(wrong.err, new RegExp(`holds PostgreSQL ${otherMajor}\\.1, and the source runs`));
     rmSync(wrongPrograms, { recursive: true });
     assert.deepEqual(readdirSync(folder), [], 'nothing was made');
     rmSync(folder, { recursive: true });

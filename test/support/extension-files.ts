@@ -1,7 +1,8 @@
 /**
  * A server that knows the extension, without touching the system's PostgreSQL and without root. Where there is pg_config: a copy
  * of the server's programs in a folder of its own (PostgreSQL finds its files relative to its programs), into which
- * `make -C extension install` installs as an administrator would. Else, from PostgreSQL 18 on: extension_control_path.
+ * `make -C extension install` installs as an administrator would. Else, from PostgreSQL 18 on: extension_control_path; before, the
+ * files alone are put into such a copy.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import {
@@ -45,6 +46,8 @@ export function installExtension(installation: PostgresInstallation, folder: str
   const pgConfig = join(installation.binDirectory, 'pg_config');
   if (existsSync(pgConfig)) return installWithMake(installation, pgConfig, source, folder);
   if (installation.major >= 18) return installByPath(installation, source, folder);
+  if (existsSync(join(dirname(installation.binDirectory), 'share', 'postgresql', 'extension')))
+    return installIntoCopy(installation, source, folder);
   return { kind: 'impossible', why: `${installation.binDirectory} holds no pg_config` };
 }
 
@@ -85,23 +88,47 @@ function linkEntries(from: string, to: string, except: readonly string[]): void 
   }
 }
 
-/** Joining the script needs no PGXS: an empty file stands in for it. */
 function installByPath(installation: PostgresInstallation, source: string, folder: string): ExtensionServer {
-  writeFileSync(join(source, 'empty.mk'), '');
-  const control = 'pg_keeper.control';
-  const script = `pg_keeper--${extensionVersion(source)}.sql`;
-  execFileSync('make', ['-C', source, 'PGXS=empty.mk', script], { stdio: 'pipe' });
-  const target = join(folder, 'share', 'extension');
-  mkdirSync(target, { recursive: true });
-  for (const file of [control, script]) copyFileSync(join(source, file), join(target, file));
-  for (const file of readdirSync(join(source, 'upgrades')))
-    copyFileSync(join(source, 'upgrades', file), join(target, file));
+  const scripts = join(folder, 'share', 'extension');
+  copyScripts(source, scripts);
   return {
     kind: 'ready',
     installation,
     settings: { extension_control_path: `${join(folder, 'share')}:$system` },
-    scripts: target,
+    scripts,
   };
+}
+
+/** Of an installation in one folder, with bin, lib and share in it, as those from npm are. */
+function installIntoCopy(
+  installation: PostgresInstallation,
+  source: string,
+  folder: string,
+): ExtensionServer {
+  const from = dirname(installation.binDirectory);
+  const within = join(folder, 'installation');
+  const binDirectory = join(within, 'bin');
+  mkdirSync(binDirectory, { recursive: true });
+  for (const program of ['postgres', 'initdb', 'pg_ctl'])
+    copyFileSync(join(installation.binDirectory, program), join(binDirectory, program));
+  symlinkSync(join(from, 'lib'), join(within, 'lib'));
+  const share = join('share', 'postgresql');
+  const scripts = join(within, share, 'extension');
+  linkEntries(join(from, share), join(within, share), ['extension']);
+  linkEntries(join(from, share, 'extension'), scripts, []);
+  copyScripts(source, scripts);
+  return { kind: 'ready', installation: { ...installation, binDirectory }, settings: {}, scripts };
+}
+
+/** Joining the script needs no PGXS: an empty file stands in for it. */
+function copyScripts(source: string, target: string): void {
+  writeFileSync(join(source, 'empty.mk'), '');
+  const script = `pg_keeper--${extensionVersion(source)}.sql`;
+  execFileSync('make', ['-C', source, 'PGXS=empty.mk', script], { stdio: 'pipe' });
+  mkdirSync(target, { recursive: true });
+  for (const file of ['pg_keeper.control', script]) copyFileSync(join(source, file), join(target, file));
+  for (const file of readdirSync(join(source, 'upgrades')))
+    copyFileSync(join(source, 'upgrades', file), join(target, file));
 }
 
 function extensionVersion(source: string): string {
