@@ -7,21 +7,12 @@
 import type { KeeperEvent } from './events.js';
 import { hasLease } from './lease.js';
 import { endSession, linkOf, observe, ownLink, seenSince } from './links.js';
-import { formatLsn, type Lsn } from './lsn.js';
+import { formatLsn } from './lsn.js';
 import type { Keeper, Role } from './state.js';
 import { due, note, type Turn, wake } from './turn.js';
 import { failoverTimeMs } from './types.js';
 
 type Down = Extract<Role, { kind: 'down' }>;
-
-/** From the stop of the server on. */
-export interface HandoverStop {
-  readonly target: string;
-  /** Position of the last record, once it is stopped. */
-  end: Lsn | null;
-  /** When the present phase of it began. */
-  phaseAt: number;
-}
 
 /** Half of T for the stop, a quarter for the answer of the target: the last quarter is for the start in case it goes wrong. */
 const stopShare = 0.5;

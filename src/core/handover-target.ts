@@ -4,8 +4,9 @@
  */
 import { heldVoters } from './lease.js';
 import { linkOf, observe, seenSince, votersOf } from './links.js';
+import type { Master } from './master-state.js';
 import { pauseOf, priorityOf } from './plan.js';
-import type { Keeper, Master } from './state.js';
+import type { Keeper } from './state.js';
 import { isSeen, type SwitchoverFacts, switchoverProblem } from './switchover-checks.js';
 import { type Turn, wake } from './turn.js';
 import type { Observation, OpenRequest, Registry } from './types.js';

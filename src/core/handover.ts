@@ -9,26 +9,12 @@ import type { KeeperEvent } from './events.js';
 import { enterHandover } from './handover-stop.js';
 import { isAtRest, judgeRequest, looked, problemOf } from './handover-target.js';
 import { observe, ownLink, seenSince } from './links.js';
-import type { Lsn } from './lsn.js';
+import type { Handover, Master } from './master-state.js';
 import { openRequest } from './plan.js';
 import { namesPools, pausePools, resumePools } from './pools.js';
-import type { Arrived, Keeper, Master } from './state.js';
+import type { Arrived, Keeper } from './state.js';
 import { due, isIdle, note, send, type Turn } from './turn.js';
 import type { Observation, OpenRequest, Registry } from './types.js';
-
-/** A switchover under way, on the master's side, until its server is stopped. */
-export interface Handover {
-  readonly request: number;
-  /** Chosen by the worker where the request names nobody. */
-  target: string | null;
-  phase: 'check' | 'accept' | 'checkpoint' | 'pause' | 'mark' | 'reach' | 'resume' | 'tell';
-  since: number;
-  sent: boolean;
-  /** End of the row that says handing-over: the target must have it before this server stops. */
-  lsn: Lsn | null;
-  /** What to write of the request when it ends here. */
-  outcome: { readonly state: RequestState; readonly reason: string } | null;
-}
 
 /** How long a request waits for other changes to end, and for the looks it is judged by. */
 const checkBoundMs = 10_000;

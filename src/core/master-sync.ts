@@ -1,17 +1,10 @@
 /** The master's synchronous set: what the user wishes, what is alive, which step comes next. */
 import { observe, ownLink } from './links.js';
+import type { Master, Wish } from './master-state.js';
 import { isSameName, parseStandbyNames } from './standby-names.js';
-import type { Arrived, Keeper, Master } from './state.js';
+import type { Arrived, Keeper } from './state.js';
 import { ingestSyncChange, startSyncChange, walkSyncChange } from './sync-change.js';
-import {
-  describeSync,
-  desiredSync,
-  namesForRow,
-  nextSyncStep,
-  resolveWish,
-  syncRowOf,
-  type Wish,
-} from './sync-plan.js';
+import { describeSync, desiredSync, namesForRow, nextSyncStep, resolveWish, syncRowOf } from './sync-plan.js';
 import { due, isIdle, note, send, type Turn } from './turn.js';
 import { failoverTimeMs, holdNames, type Observation, type Registry } from './types.js';
 

@@ -29,12 +29,13 @@ import {
   voterNamed,
   votersOf,
 } from './links.js';
+import type { Master } from './master-state.js';
 import { decideSync, ingestSync } from './master-sync.js';
 import { decideMembership, ingestMembership } from './membership.js';
 import { enterDown, probeOwnServer, retire } from './own-server.js';
 import { endPause, goesOnPaused, isLeftAlone } from './pause.js';
 import { isOtherHistory, isSettled, unfinishedOf } from './ranking.js';
-import type { Arrived, Keeper, Link, Master } from './state.js';
+import type { Arrived, Keeper, Link } from './state.js';
 import { streamsFrom } from './suspicion.js';
 import { due, isIdle, note, send, type Turn, wake } from './turn.js';
 import { failoverTimeMs, holdNames, type Observation, type Voter } from './types.js';

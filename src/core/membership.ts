@@ -1,19 +1,11 @@
 /** Voters in force follow what add_node and del_node ask for: one at a time, each on a majority before the next. */
 import { isVoteGood, majorityOf } from './lease.js';
 import { linkOf, ownLink, votersOf } from './links.js';
-import type { Arrived, Keeper, Master } from './state.js';
+import type { Heirs, Master } from './master-state.js';
+import type { Arrived, Keeper } from './state.js';
 import { isIdle, note, send, type Turn } from './turn.js';
 import { failoverTimeMs, holdNames, type Observation, type Registry, type Voter } from './types.js';
 import { keepsRow } from './witness.js';
-
-/** Who may be the next master, in order, from which nodes and wish; what was last told of it. */
-export interface Heirs {
-  readonly nodes: readonly Voter[];
-  readonly wished: readonly string[];
-  readonly names: readonly string[];
-  readonly next: string | null;
-  readonly told: string;
-}
 
 export function decideMembership(k: Keeper, turn: Turn, m: Master, obs: Observation): void {
   const { registry } = k;

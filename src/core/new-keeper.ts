@@ -47,6 +47,8 @@ export function newKeeper(settings: CoreSettings, now: number): Keeper {
     seenMasterEpoch: -1,
     seenMasterAt: Number.NEGATIVE_INFINITY,
     seenByPeerAt: Number.NEGATIVE_INFINITY,
+    wakeAt: Number.POSITIVE_INFINITY,
+    lateAt: Number.NEGATIVE_INFINITY,
     workersSeenAt: new Map(),
     nextId: 1,
     random: settings.seed >>> 0 || 1,

@@ -1,5 +1,7 @@
 /** What a master knows when it has just become one. */
-import type { Keeper, Master } from './state.js';
+
+import type { Master } from './master-state.js';
+import type { Keeper } from './state.js';
 
 export function newMaster(k: Keeper, oldMaster: string | null, fileWish: string | null | undefined): Master {
   const streamingAt = new Map<string, number>();

@@ -5,8 +5,9 @@
  */
 import { hasLease, heldVoters, neededVotes } from './lease.js';
 import { ownLink, votersOf } from './links.js';
+import type { Master } from './master-state.js';
 import { isPauseEstablished, pauseOf } from './plan.js';
-import type { Keeper, Master } from './state.js';
+import type { Keeper } from './state.js';
 import { note, send, type Turn } from './turn.js';
 
 /** Once a turn: since when there is a pause, and whether an operator ended it here. */

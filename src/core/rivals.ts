@@ -65,7 +65,11 @@ function rivalsEndAt(k: Keeper, e: Election): number {
   const votes = heldVoters(k).map(({ name }) => linkOf(k, name)?.vote ?? null);
   const granted = Math.max(...votes.map((vote) => (vote === null ? never : vote.grantedAt + vote.ttlMs)));
   const ends = rivals(k, e).map(({ name }) => {
-    const seenAt = Math.max(linkOf(k, name)?.lastAlive ?? never, k.workersSeenAt.get(name) ?? never);
+    const seenAt = Math.max(
+      linkOf(k, name)?.lastAlive ?? never,
+      k.workersSeenAt.get(name) ?? never,
+      k.lateAt,
+    );
     return seenAt + failoverTimeMs(k.settings);
   });
   return ends.reduce((latest, end) => Math.max(latest, Math.min(granted, end)), never);

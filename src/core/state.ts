@@ -11,14 +11,10 @@
 
 import type { Command, SyncRow, WitnessKey } from './effects.js';
 import type { Answer } from './events.js';
-import type { Handover } from './handover.js';
-import type { HandoverStop } from './handover-stop.js';
 import type { Lsn } from './lsn.js';
-import type { Heirs } from './membership.js';
+import type { Master } from './master-state.js';
 import type { ReasonCode, ReasonRecord } from './reasons.js';
-import type { SyncChange } from './sync-change.js';
-import type { Wish, WishProblem } from './sync-plan.js';
-import type { CoreSettings, LinkFailure, Observation, Registry, Voter } from './types.js';
+import type { CoreSettings, LinkFailure, Observation, Registry } from './types.js';
 
 /** A held vote; good until renewedAt + lease_ttl - margin. */
 export interface Vote {
@@ -143,50 +139,13 @@ export interface Election {
   readonly marks: Map<string, number>;
 }
 
-export interface Master {
-  readonly kind: 'master';
-  readonly since: number;
-  readonly oldMaster: string | null;
-  handover: Handover | null;
-  /** after_command runs: it may point clients here. */
-  commandRuns: boolean;
-  /** The lease lapsed in a pause, and this server went on. */
-  lapsedAt: number | null;
-  change: SyncChange | null;
-  /** No new change of the sync set before. */
-  changeAfter: number;
-  /** Registry version known to be on a majority. */
-  establishedVersion: number;
-  /** A newer version seen on the own server, on its way to a majority. */
-  pending: { readonly version: number; readonly lsn: Lsn; readonly since: number } | null;
-  /** A membership or flags write is in flight. */
-  writing: boolean;
-  /** synchronous_standby_names of the server's own files when last read; undefined = not read yet. */
-  fileWish: string | null | undefined;
-  /** The wish in force as text; null = not known yet. */
-  wishText: string | null;
-  /** The names this worker last set or saw in their place; null = the user's own setting was left alone so far. */
-  appliedNames: string | null;
-  refusedWish: string | null;
-  /** Registered nodes the wish names, in its order. */
-  wishedMembers: readonly string[];
-  /** Last time each node was seen streaming from us, and how far it had flushed then. */
-  readonly streamingAt: Map<string, number>;
-  readonly flushedTo: Map<string, Lsn>;
-  wishAt: number;
-  flagsSent: string;
-  heirs: Heirs | null;
-  probedAt: number;
-  ownAliveAt: number;
-  /** Until when the lease was good by its renewals when it was last held. */
-  leaseUntil: number;
-  async: boolean;
-  fenceCleared: boolean;
-  resolved: {
-    readonly text: string;
-    readonly nodes: readonly Voter[];
-    readonly wish: Wish | WishProblem;
-  } | null;
+/** From the stop of the server on. */
+export interface HandoverStop {
+  readonly target: string;
+  /** Position of the last record, once it is stopped. */
+  end: Lsn | null;
+  /** When the present phase of it began. */
+  phaseAt: number;
 }
 
 export type Role =
@@ -258,6 +217,10 @@ export interface Keeper {
   seenMasterAt: number;
   /** When another node last said, or a WAL receiver or the master's session on a voter showed, that the master is at work. */
   seenByPeerAt: number;
+  /** When this worker next wanted to be woken, as its last step asked. */
+  wakeAt: number;
+  /** When it last came to itself after being late by more than a margin (a frozen host): what it had not heard until then says nothing. */
+  lateAt: number;
   /** When each node's worker was last seen at work on any voter. */
   readonly workersSeenAt: Map<string, number>;
   nextId: number;

@@ -38,6 +38,7 @@ import type { Arrived, Keeper } from './state.js';
 import { ingestHearing, ingestIndirectAnswer } from './suspicion.js';
 import { isIdle, newTurn, note, send, type Turn } from './turn.js';
 import { warnOfTwoNodes } from './two-nodes.js';
+import { leaseMarginMs } from './types.js';
 import { isPromiseSeen } from './witness.js';
 
 /** Role changes within one step: more than this many in a row would be a loop without an event. */
@@ -45,6 +46,7 @@ const roleChangesPerStep = 8;
 
 export function step(k: Keeper, event: KeeperEvent, now: number): Turn {
   if (now < k.now) throw new Error('invariant: monotonic time went backwards');
+  if (now - k.wakeAt > leaseMarginMs(k.settings) / 2) k.lateAt = now;
   k.now = now;
   const turn = newTurn();
   const arrived = ingest(k, turn, event);
@@ -60,6 +62,7 @@ export function step(k: Keeper, event: KeeperEvent, now: number): Turn {
   report(k, turn);
   openLinks(k, turn);
   listen(k, turn);
+  k.wakeAt = turn.wakeAt;
   return turn;
 }
 

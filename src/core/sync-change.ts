@@ -1,23 +1,12 @@
 /** Walks one step of the synchronous set on a running master, phase by phase (see sync-plan.ts for why it is safe). */
-import type { SyncRow } from './effects.js';
 import { awaitFlush, flushedBy, isEstablished } from './established.js';
 import { observe, ownLink } from './links.js';
-import type { Lsn } from './lsn.js';
-import type { Arrived, Keeper, Master } from './state.js';
-import { describeSync, namesFor, type SyncStep, syncRowOf, type Wish } from './sync-plan.js';
+import type { Master, SyncChange, Wish } from './master-state.js';
+import type { Arrived, Keeper } from './state.js';
+import { describeSync, namesFor, type SyncStep, syncRowOf } from './sync-plan.js';
 import { note, send, type Turn, wake } from './turn.js';
 import { holdNames } from './types.js';
 import { tellWitnesses } from './witness.js';
-
-/** A change of the synchronous set under way. */
-export interface SyncChange {
-  readonly target: SyncRow;
-  readonly path: 'registry-first' | 'under-hold';
-  phase: 'hold' | 'prove' | 'flush' | 'write' | 'establish' | 'apply';
-  since: number;
-  lsn: Lsn | null;
-  sent: boolean;
-}
 
 /** Under hold commits wait: a change that does not get through in this time is abandoned, the old names come back. */
 const holdBoundMs = 3000;

@@ -8,21 +8,9 @@
  *                   is -> registry, established -> the new setting.
  */
 import type { SyncRow } from './effects.js';
+import type { Wish, WishProblem } from './master-state.js';
 import { formatStandbyNames, isSameName, parseStandbyNames } from './standby-names.js';
 import { holdNames, type Registry, type Voter } from './types.js';
-
-/** The user's wish, resolved for one master. */
-export interface Wish {
-  readonly kind: 'wish';
-  readonly text: string;
-  readonly method: 'priority' | 'quorum';
-  /** 0 = sync off. */
-  readonly needed: number;
-  /** Registered nodes named in the wish, in its order, without the master itself. */
-  readonly members: readonly string[];
-}
-
-export type WishProblem = { readonly kind: 'refused'; readonly why: string };
 
 const noWish: Wish = { kind: 'wish', text: '', method: 'priority', needed: 0, members: [] };
 

@@ -88,7 +88,8 @@ export function isSeenAsStandby(k: Keeper, e: Election): boolean {
 
 /**
  * With sync on, what the former master acknowledges needs nodes that follow this one by then. With sync off only its
- * lease stops it, and that may run until T (> ttl) after anybody last saw it, unless it is known to have given it up.
+ * lease stops it, and that may run until T (> ttl) after anybody last saw it, unless it is known to have given it up. A
+ * worker that was frozen does not know when that was: its master may have been at work until it came to itself.
  */
 function leaseEndsAt(k: Keeper, e: Election): number {
   const { registry } = k;
@@ -98,5 +99,5 @@ function leaseEndsAt(k: Keeper, e: Election): number {
     return never;
   // Given up by an operator's word, it is no voter any more: that it was silent for T was asked before.
   const lastAlive = masterLink(k)?.lastAlive ?? (isForced(k) ? never : k.now);
-  return Math.max(lastAlive, k.seenByPeerAt) + failoverTimeMs(k.settings);
+  return Math.max(lastAlive, k.seenByPeerAt, k.lateAt) + failoverTimeMs(k.settings);
 }

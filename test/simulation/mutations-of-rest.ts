@@ -55,7 +55,7 @@ export const mutationsOfRest: readonly Mutation[] = [
   },
   {
     name: 'what a peer saw of the master delays nothing',
-    replacements: one('core/voting.js', 'Math.max(lastAlive, k.seenByPeerAt)', 'lastAlive'),
+    replacements: one('core/voting.js', 'lastAlive, k.seenByPeerAt', 'lastAlive'),
     unguarded: true,
     play: 'I21 one standby',
     caughtBy: ['S1'],

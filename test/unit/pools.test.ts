@@ -2,11 +2,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { KeeperEvent } from '../../src/core/events.js';
-import { decideHandover, type Handover, ingestHandover } from '../../src/core/handover.js';
+import { decideHandover, ingestHandover } from '../../src/core/handover.js';
+import type { Handover, Master } from '../../src/core/master-state.js';
 import { newKeeper } from '../../src/core/new-keeper.js';
 import { newMaster } from '../../src/core/new-master.js';
 import { pausePools, watchPools } from '../../src/core/pools.js';
-import type { Keeper, Master } from '../../src/core/state.js';
+import type { Keeper } from '../../src/core/state.js';
 import { newTurn, type Turn } from '../../src/core/turn.js';
 import type { CoreSettings, Observation, OpenRequest, Registry } from '../../src/core/types.js';
 

@@ -151,4 +151,32 @@ export const givenUp: readonly Scenario[] = [
       shows: /^S[13]: |n2 is dead/,
     },
   },
+  {
+    name: 'I21 a standby that was frozen comes to itself just after the master was cut off',
+    why: 'by its own clock it has not seen the master for long, and the others had until now',
+    setting: { nodes: 3, names: '' },
+    play(stage) {
+      stage.writeAll();
+      const { server } = stage.host('n2');
+      server.freeze();
+      stage.host('n2').stallWorker();
+      stage.cut('n1', 'n2');
+      stage.run(25_000);
+      stage.cut('n1', 'n3');
+      stage.setPaths(['n3'], ['n1'], 'reject');
+      stage.endSessionOn('n3', 'n1');
+      stage.resetStream('n3');
+      // What n3 has of the master is gone by then.
+      stage.run(3000);
+      server.thaw();
+      stage.host('n2').resumeWorker();
+      expectDead(stage, 'n1', 'promoting');
+      stage.untilAnyMaster(['n2', 'n3']);
+    },
+    without: {
+      rule: 'what a worker did not hear while it was frozen is no silence of the master',
+      replacements: one('core/voting.js', 'k.seenByPeerAt, k.lateAt', 'k.seenByPeerAt'),
+      shows: /^S[13]: |n1 is dead/,
+    },
+  },
 ];
