@@ -19,7 +19,7 @@ export function flushedBy(k: Keeper, lsn: Lsn): ReadonlySet<string> {
 }
 
 /** Everybody who streams from this master has flushed `lsn`, as its last look shows. */
-function isFlushedByAll(k: Keeper, lsn: Lsn): boolean {
+export function isFlushedByAll(k: Keeper, lsn: Lsn): boolean {
   const rows = ownLink(k).obs?.replication ?? [];
   return rows.every((row) => row.state !== 'streaming' || (row.flushLsn !== null && row.flushLsn >= lsn));
 }
