@@ -19,9 +19,10 @@ export function flushedBy(k: Keeper, lsn: Lsn): ReadonlySet<string> {
   return names;
 }
 
-/** Everybody who streams from this master has flushed `lsn`, as its last look shows. */
-function isFlushedByAll(k: Keeper, lsn: Lsn): boolean {
-  const rows = ownLink(k).obs?.replication ?? [];
+/** Every node that streams from this master has flushed `lsn`, as its last look shows. */
+export function isFlushedByAll(k: Keeper, lsn: Lsn): boolean {
+  const nodes = new Set(votersOf(k).map(({ name }) => name));
+  const rows = (ownLink(k).obs?.replication ?? []).filter(({ name }) => nodes.has(name));
   return rows.every((row) => row.state !== 'streaming' || (row.flushLsn !== null && row.flushLsn >= lsn));
 }
 

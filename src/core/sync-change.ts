@@ -1,6 +1,7 @@
 /** Walks one step of the synchronous set on a running master, phase by phase (see sync-plan.ts for why it is safe). */
-import { awaitFlush, flushedBy, isEstablished } from './established.js';
+import { awaitFlush, flushedBy, isEstablished, isFlushedByAll } from './established.js';
 import { observe, ownLink } from './links.js';
+import type { Lsn } from './lsn.js';
 import type { Master, SyncChange, Wish } from './master-state.js';
 import type { Arrived, Keeper } from './state.js';
 import { describeSync, namesFor, type SyncStep, syncRowOf } from './sync-plan.js';
@@ -67,7 +68,7 @@ export function walkSyncChange(k: Keeper, turn: Turn, master: Master, wish: Wish
     change.sent = send(k, turn, link, { kind: 'write-sync', sync: change.target });
   } else if (change.phase === 'establish' && change.lsn !== null) {
     const row = registryOf(k);
-    tellWitnesses(k, turn, row);
+    if (mayBeKept(k, change, change.lsn)) tellWitnesses(k, turn, row);
     if (!isEstablished(k, change.lsn, change.since, row)) {
       observe(k, turn, link, 5, awaitFlush(k, change.lsn, change.target));
       return;
@@ -77,6 +78,11 @@ export function walkSyncChange(k: Keeper, turn: Turn, master: Master, wish: Wish
   } else if (change.phase === 'apply' && !change.sent) {
     change.sent = send(k, turn, link, { kind: 'set-names', names: namesFor(change.target, wish.method) });
   }
+}
+
+/** The row that switches sync off comes to whoever streams first, as every row does while it is off (mayWitnessesHave). */
+function mayBeKept(k: Keeper, { target, since }: SyncChange, lsn: Lsn): boolean {
+  return target.wished > 0 || isFlushedByAll(k, lsn) || k.now - since >= holdBoundMs;
 }
 
 /** L = the flush position read after the hold was proven; k members of the new R must have it. */

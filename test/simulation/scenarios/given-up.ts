@@ -137,11 +137,11 @@ export const givenUp: readonly Scenario[] = [
         }
       });
       // The other one that could stand is late.
-      stage.host('n3').stallWorker();
+      stage.server('n3').freeze();
       stage.powerOff('n1');
       stage.writeAll();
       stage.untilDecision('n2', 'promoted');
-      stage.host('n3').resumeWorker();
+      stage.server('n3').thaw();
       expectDead(stage, 'n2', 'promoting');
       stage.run(20_000);
     },

@@ -167,6 +167,26 @@ export const witnesses: readonly Scenario[] = [
     },
   },
   {
+    name: 'I14 the master dies as sync is switched off, and the other node has not received that yet',
+    why: 'it has all that was acknowledged, and is no node that was given up',
+    setting: { nodes: 2, witnesses: 1, names: 'ANY 1 (n1, n2)' },
+    play(stage) {
+      const goesOn = stallDisk(stage.server('n2'));
+      stage.wishNames('');
+      stage.untilDecision('n1', 'sync-change');
+      stage.run(1500);
+      stage.powerOff('n1');
+      stage.server('n2').crash('kill -9');
+      goesOn();
+      stage.untilDecision('n2', 'master-ready');
+    },
+    without: {
+      rule: 'the witness gets the row that switches sync off after the nodes that stream',
+      replacements: one('core/sync-change.js', 'if (mayBeKept(k, change, change.lsn))', 'if (true)'),
+      shows: /not in \d+ ms: n2 decides master-ready/,
+    },
+  },
+  {
     name: 'I15 the new epoch names a member that is away',
     why: 'the witnesses keep that promise, and the member comes back alone',
     setting: { nodes: 3, witnesses: 2, names: 'ANY 1 (n2)' },
