@@ -155,7 +155,7 @@ function addCheck(program: Command, finish: Finish): void {
   addSettingsOptions(addConnectionOptions(command))
     .option('--json', 'print JSON')
     .action(async (options) => {
-      const { runCheck } = await import('./check.js');
+      const { runCheck } = await import('./check/check.js');
       finish(await runCheck(loadRequestOf(options), options));
     });
 }

@@ -4,12 +4,12 @@
  */
 
 import { formatDuration } from '../core/duration.js';
-import { majorityOf } from '../core/lease.js';
 import { formatLsn } from '../core/lsn.js';
 import { isInMaintenance, pauseOf, priorityOf } from '../core/plan.js';
 import { type Candidate, candidateOf, compareWal, rank, restriction } from '../core/ranking.js';
-import { twoNodesWarning } from '../core/two-nodes.js';
 import type { Registry } from '../core/types.js';
+import { majorityOf } from '../core/votes/lease.js';
+import { twoNodesWarning } from '../core/votes/two-nodes.js';
 import type { Settings } from '../settings/settings.js';
 import {
   answered,

@@ -1,6 +1,6 @@
 /** `pgkeeper guard`: started by the worker of a master, not by people. */
 import { createLogger, goOnWithoutReader } from '../logging.js';
-import { runGuard } from '../process/guard.js';
+import { runGuard } from '../process/guard/guard.js';
 import { type ExitCode, exitCodes } from './exit-codes.js';
 
 export interface GuardCommandOptions {

@@ -2,7 +2,7 @@
  * `pgkeeper maintenance NODE on|off` and `priority NODE N`: thin covers of set_maintenance and set_priority. Before work on a node
  * it is said whether the others are a majority without it.
  */
-import { majorityOf } from '../core/lease.js';
+import { majorityOf } from '../core/votes/lease.js';
 import { answered, type ClusterLook, isHolder, lookAtCluster, quorumOf } from './cluster-look.js';
 import { type ConnectionOptions, conninfoOf } from './connection-options.js';
 import { CommandFailure, type ExitCode, exitCodes } from './exit-codes.js';

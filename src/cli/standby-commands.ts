@@ -37,7 +37,7 @@ export function addClone(program: Command, finish: Finish): void {
     .option('--timeout <duration>', 'with --register: longest wait for each step', '60s')
     .option('--json', 'print JSON')
     .action(async (options) => {
-      const { runClone } = await import('./clone.js');
+      const { runClone } = await import('./clone/clone.js');
       finish(await runClone(options));
     });
 }

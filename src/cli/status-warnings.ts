@@ -1,8 +1,8 @@
 /** What `pgkeeper status` warns of, below its table. */
 import { isForeign } from '../core/foreign-server.js';
 import { openRequest, pauseOf } from '../core/plan.js';
-import { twoNodesWarning } from '../core/two-nodes.js';
 import type { Registry } from '../core/types.js';
+import { twoNodesWarning } from '../core/votes/two-nodes.js';
 import { type ClusterLook, quorumOf, strangerText, syncOf } from './cluster-look.js';
 import type { NodeStatus } from './status.js';
 

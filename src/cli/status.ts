@@ -1,10 +1,10 @@
 /** `pgkeeper status`: the cluster at a glance, from any node, also from an isolated standby. */
 import { messageOf } from '../core/error-text.js';
-import { majorityOf } from '../core/lease.js';
 import { formatLsn } from '../core/lsn.js';
 import { pauseOf } from '../core/plan.js';
-import { streamsFrom } from '../core/suspicion.js';
 import type { Registry } from '../core/types.js';
+import { majorityOf } from '../core/votes/lease.js';
+import { streamsFrom } from '../core/watch/suspicion.js';
 import {
   answered,
   type ClusterLook,

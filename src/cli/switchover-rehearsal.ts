@@ -1,9 +1,10 @@
 /** `pgkeeper switchover --dry-run`: every check the master's worker would make, from looks of this command. Changes nothing. */
+
+import { type SwitchoverCheck, switchoverChecks } from '../core/handover/switchover-checks.js';
 import { openRequest, pauseOf, priorityOf } from '../core/plan.js';
-import { type SwitchoverCheck, switchoverChecks } from '../core/switchover-checks.js';
 import type { Registry } from '../core/types.js';
 import { loadSettings } from '../settings/load.js';
-import { lookAtPools } from './check-pools.js';
+import { lookAtPools } from './check/check-pools.js';
 import {
   answered,
   type ClusterLook,

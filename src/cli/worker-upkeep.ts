@@ -3,7 +3,7 @@
  * replication slots right? Tells the log what changed. Decides nothing, and nothing waits for it.
  */
 import { messageOf } from '../core/error-text.js';
-import type { SlotAction } from '../core/slot-plan.js';
+import type { SlotAction } from '../core/slots/slot-plan.js';
 import type { Logger } from '../logging.js';
 import { type InstalledSchema, judgeSchema } from '../postgres/schema-version.js';
 import { describeAction, type SlotReport, tendSlots } from '../postgres/slots.js';

@@ -2,7 +2,7 @@
  * `pgkeeper worker`: the one place where settings, core and adapters are put together, and where signals arrive.
  * What the worker then does is not here.
  */
-import { slotNameOf } from '../core/slot-names.js';
+import { slotNameOf } from '../core/slots/slot-names.js';
 import { type CoreSettings, pollDeadlineMs } from '../core/types.js';
 import { createLogger, decisionLog, goOnWithoutReader, type Logger } from '../logging.js';
 import type { Emit, Ports } from '../ports.js';
@@ -11,7 +11,7 @@ import { PgBouncerPools } from '../postgres/pools.js';
 import { PostgresProbe } from '../postgres/probe.js';
 import { PostgresVoterSessions } from '../postgres/voter-sessions.js';
 import { systemClock } from '../process/clock.js';
-import { GuardLink } from '../process/guard-link.js';
+import { GuardLink } from '../process/guard/guard-link.js';
 import { CommandHooks } from '../process/hook.js';
 import { LocalServer } from '../process/own-server.js';
 import { createServerControl } from '../process/server-control.js';

@@ -2,13 +2,13 @@
  * Until when the own server may go on if nothing more is heard of this worker. The guard, a process of its own, ends the
  * server then: a worker that was killed or hangs cannot do it any more.
  */
-import { isUndecided } from './election-round.js';
-import { hasLease, leaseUntil } from './lease.js';
+import { isUndecided } from './election/election-round.js';
 import { ownLink, votersOf } from './links.js';
-import { silenceBoundMs } from './own-server.js';
+import { silenceBoundMs } from './own-server/own-server.js';
 import { isLeftAlone } from './pause.js';
 import type { Election, Keeper } from './state.js';
 import { failoverTimeMs, leaseMarginMs } from './types.js';
+import { hasLease, leaseUntil } from './votes/lease.js';
 
 export type GuardOrder =
   /** End the server at `at` (the worker's monotonic ms) unless told otherwise before. */

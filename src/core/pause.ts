@@ -3,12 +3,13 @@
  * fenced. It may go on without its lease only because no election gets past a pause that is on a majority (SPEC.md, 8 (n)), and
  * a pause ends by the hand of a master that holds the lease.
  */
-import { hasLease, heldVoters, neededVotes } from './lease.js';
+
 import { ownLink, votersOf } from './links.js';
 import type { Master } from './master-state.js';
 import { isPauseEstablished, pauseOf } from './plan.js';
 import type { Keeper } from './state.js';
 import { note, send, type Turn } from './turn.js';
+import { hasLease, heldVoters, neededVotes } from './votes/lease.js';
 
 /** Once a turn: since when there is a pause, and whether an operator ended it here. */
 export function trackPause(k: Keeper, turn: Turn): void {

@@ -1,8 +1,9 @@
 /** Who goes first in an election, who is ahead of whom, and whether acknowledged commits could be missing. Pure values. */
-import { type Origin, originOf } from './ballot.js';
+
 import { formatLsn, type Lsn } from './lsn.js';
 import { isHandedTo, isInMaintenance, priorityOf } from './plan.js';
 import type { Observation, Registry, Voter } from './types.js';
+import { type Origin, originOf } from './votes/ballot.js';
 
 export interface Candidate {
   readonly name: string;

@@ -2,10 +2,12 @@
  * One step of the keeper: take an event in, decide, hand out effects and reasons. Dispatch only; no decision here.
  * Time is the worker's monotonic clock in ms; a wake-up is asked for in `wakeAt`.
  */
-import { decideElection, ingestElection } from './election.js';
-import { startElection } from './election-round.js';
+import { decideElection, ingestElection } from './election/election.js';
+import { startElection } from './election/election-round.js';
+import { newMaster } from './election/new-master.js';
+import { forgetForced, ingestWord } from './election/operator-word.js';
 import type { KeeperEvent } from './events.js';
-import { hasLease, ingestVote, releaseVotes, renewVotes } from './lease.js';
+import { notePools, watchPools } from './handover/pools.js';
 import {
   heartbeatMs,
   ingestLink,
@@ -18,9 +20,6 @@ import {
   voterNamed,
   votersOf,
 } from './links.js';
-import { decideMaster, ingestMaster, masterState } from './master.js';
-import { newMaster } from './new-master.js';
-import { forgetForced, ingestWord } from './operator-word.js';
 import {
   decideDown,
   enterDown,
@@ -29,17 +28,18 @@ import {
   lapseWhileDown,
   mustFence,
   retire,
-} from './own-server.js';
+} from './own-server/own-server.js';
+import { decideRejoin, ingestRejoin } from './own-server/rejoin.js';
 import { trackPause } from './pause.js';
-import { notePools, watchPools } from './pools.js';
-import { decideRejoin, ingestRejoin } from './rejoin.js';
-import { decideStandby, standbyState } from './standby.js';
+import { decideMaster, ingestMaster, masterState } from './roles/master.js';
+import { decideStandby, standbyState } from './roles/standby.js';
 import type { Arrived, Keeper } from './state.js';
-import { ingestHearing, ingestIndirectAnswer } from './suspicion.js';
 import { isIdle, newTurn, note, send, type Turn } from './turn.js';
-import { warnOfTwoNodes } from './two-nodes.js';
 import { leaseMarginMs } from './types.js';
-import { isPromiseSeen } from './witness.js';
+import { hasLease, ingestVote, releaseVotes, renewVotes } from './votes/lease.js';
+import { warnOfTwoNodes } from './votes/two-nodes.js';
+import { isPromiseSeen } from './votes/witness.js';
+import { ingestHearing, ingestIndirectAnswer } from './watch/suspicion.js';
 
 /** Role changes within one step: more than this many in a row would be a loop without an event. */
 const roleChangesPerStep = 8;

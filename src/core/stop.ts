@@ -3,9 +3,9 @@
  * when the lease is over and no worker has come back. Else the server would go on unguarded beside the next master.
  */
 import { guardOrder } from './guard-deadline.js';
-import { releaseVotes } from './lease.js';
 import type { Keeper } from './state.js';
 import { newTurn, note, type Turn } from './turn.js';
+import { releaseVotes } from './votes/lease.js';
 
 export interface Stop {
   readonly turn: Turn;

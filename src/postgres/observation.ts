@@ -1,8 +1,9 @@
 /** One look at a server: the statement, and how its row becomes an Observation. */
-import { ballotOf } from '../core/ballot.js';
+
+import { cutMark } from '../core/handover/switchover-checks.js';
 import { parseLsn } from '../core/lsn.js';
-import { cutMark } from '../core/switchover-checks.js';
 import type { Observation, Registry, ReplicationRow, Voter, WorkerTrace } from '../core/types.js';
+import { ballotOf } from '../core/votes/ballot.js';
 import { isOperatorsLock, resumeLockClass } from './operator-lock.js';
 
 /** In pg_replication_slots: its WAL was removed. */

@@ -5,7 +5,7 @@
 import type pg from 'pg';
 import { messageOf } from '../core/error-text.js';
 import { formatLsn, parseLsn } from '../core/lsn.js';
-import { slotPrefix } from '../core/slot-names.js';
+import { slotPrefix } from '../core/slots/slot-names.js';
 import {
   type OwnSlotLook,
   planSlots,
@@ -13,7 +13,7 @@ import {
   type SlotLook,
   type SlotNode,
   takesPart,
-} from '../core/slot-plan.js';
+} from '../core/slots/slot-plan.js';
 import { queryWithDeadline } from './connect.js';
 import { lostSlot } from './observation.js';
 import { withUpkeepSession } from './upkeep.js';

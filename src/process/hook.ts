@@ -3,7 +3,7 @@
  * A failure is logged and recorded, never fatal; only fencing_command's failure has a consequence (in the core).
  */
 import { maskConninfo } from '../core/conninfo.js';
-import { addressOf } from '../core/suspicion.js';
+import { addressOf } from '../core/watch/suspicion.js';
 import type { Emit, HookCall, Hooks } from '../ports.js';
 import { describeFailure, runShell } from './run-command.js';
 

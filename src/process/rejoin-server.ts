@@ -2,10 +2,11 @@
  * A server brought back as a standby: stopped, what only it had set aside, rewound or else copied, pointed at the master,
  * started. Fenced all the way: the mark goes only when the data are on the master's history.
  */
-import { ballotOf, ballotText } from '../core/ballot.js';
+
 import { messageOf } from '../core/error-text.js';
 import type { LostWal } from '../core/events.js';
-import { ballotConninfo } from '../core/following.js';
+import { ballotOf, ballotText } from '../core/votes/ballot.js';
+import { ballotConninfo } from '../core/watch/following.js';
 import { openClient, queryWithDeadline } from '../postgres/connect.js';
 import { usableSlot } from '../postgres/observation.js';
 import { findMaster } from './known-nodes.js';

@@ -5,19 +5,19 @@
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { LostWal } from '../core/events.js';
-import { fencedConninfo } from '../core/following.js';
-import { copyFrom } from './base-copy.js';
+import { fencedConninfo } from '../core/watch/following.js';
 import { forgetHandover, stopCleanly, wasHandingOver } from './clean-stop.js';
 import { changeConfiguration, replaceFile } from './configuration-change.js';
 import { lastValue, readConfigurationFile } from './configuration-file.js';
 import { isCleanEnd, readControlFile } from './control-file.js';
-import { restoreFromAside } from './kept-files.js';
+import { copyFrom } from './copy/base-copy.js';
+import { restoreFromAside } from './copy/kept-files.js';
+import { setLostWalAside } from './copy/lost-wal.js';
+import { type RewindOutcome, rewindTo } from './copy/rewind.js';
+import { endOrphans, finishSwap, readUnfinished, type Unfinished } from './copy/unfinished-data.js';
 import { type KnownNode, knownNodes, rememberNodes } from './known-nodes.js';
-import { setLostWalAside } from './lost-wal.js';
 import { endAllProcesses, endWalReceiver, serverProcesses } from './processes.js';
-import { type RewindOutcome, rewindTo } from './rewind.js';
 import { type CommandResult, describeFailure, runProgram, runShell } from './run-command.js';
-import { endOrphans, finishSwap, readUnfinished, type Unfinished } from './unfinished-data.js';
 
 export type ServerCondition =
   | { readonly kind: 'running' }

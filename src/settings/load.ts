@@ -5,7 +5,7 @@
 import { realpathSync } from 'node:fs';
 import { classifyFailure, type Failure, speaksProtocol } from '../postgres/failure.js';
 import { readConfigurationFile } from '../process/configuration-file.js';
-import { finishSwap } from '../process/unfinished-data.js';
+import { finishSwap } from '../process/copy/unfinished-data.js';
 import { judge } from './check.js';
 import { type DataDirectory, localConninfo, readDataDirectory } from './data-directory.js';
 import { readServerSettings } from './server-source.js';

@@ -4,7 +4,7 @@ import { existsSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileS
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { changeConfiguration } from '../../src/process/configuration-change.js';
-import { readUnfinished } from '../../src/process/unfinished-data.js';
+import { readUnfinished } from '../../src/process/copy/unfinished-data.js';
 import { makeTestFolder } from '../../src/testbed/cluster.js';
 import { findPostgres } from '../../src/testbed/find-postgres.js';
 import { freePort } from '../../src/testbed/free-port.js';

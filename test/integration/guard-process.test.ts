@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { encodeOrder, guardMeeting } from '../../src/process/guard-protocol.js';
+import { encodeOrder, guardMeeting } from '../../src/process/guard/guard-protocol.js';
 import { serverProcesses } from '../../src/process/processes.js';
 import { until } from '../../src/testbed/server.js';
 import { environment, program } from '../support/command-line.js';

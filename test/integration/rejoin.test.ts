@@ -14,7 +14,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe } from 'node:test';
-import { markUnfinished, readUnfinished } from '../../src/process/unfinished-data.js';
+import { markUnfinished, readUnfinished } from '../../src/process/copy/unfinished-data.js';
 import { keeperRole, type TestNode } from '../../src/testbed/cluster.js';
 import { until } from '../../src/testbed/server.js';
 import { pgkeeper } from '../support/command-line.js';

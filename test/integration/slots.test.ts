@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe } from 'node:test';
-import { slotNameOf } from '../../src/core/slot-names.js';
+import { slotNameOf } from '../../src/core/slots/slot-names.js';
 import type { TestNode } from '../../src/testbed/cluster.js';
 import { until } from '../../src/testbed/server.js';
 import { pgkeeper } from '../support/command-line.js';

@@ -7,7 +7,7 @@
  *   S3 established registry changes stay                          (L1, and L2 at the end: run.ts)
  */
 
-import { isSameName } from '../../src/core/standby-names.js';
+import { isSameName } from '../../src/core/sync/standby-names.js';
 import type { Registry } from '../../src/core/types.js';
 import type { WalSender } from './replication.js';
 import type { Server } from './server.js';

@@ -1,6 +1,6 @@
 /** Configuration files of a modelled server and what its processes read from them. Each process keeps its own copy. */
 import { parseConninfo } from '../../src/core/conninfo.js';
-import { isSameName, parseStandbyNames } from '../../src/core/standby-names.js';
+import { isSameName, parseStandbyNames } from '../../src/core/sync/standby-names.js';
 
 /** postgresql.conf and postgresql.auto.conf as one immutable value; a change makes a new one. */
 export interface Configuration {

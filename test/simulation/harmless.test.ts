@@ -25,7 +25,7 @@ test('faults below the tolerance, one at a time, change no master', () => {
 test('a master that is ended for too little is noticed', async () => {
   const { workerClass, remove } = await mutatedCore(
     one(
-      'core/master.js',
+      'core/roles/master.js',
       'if (k.now - m.ownAliveAt >= failoverTimeMs(k.settings) && !isLeftAlone(k))',
       'if (k.now - m.ownAliveAt >= k.settings.keepaliveTimeMs)',
     ),

@@ -1,7 +1,8 @@
 /** One look of a worker at a modelled server, as src/postgres/observation.ts and witness.ts take it. */
-import { ballotOf } from '../../src/core/ballot.js';
+
 import type { Lsn } from '../../src/core/lsn.js';
 import type { Observation, WorkerTrace } from '../../src/core/types.js';
+import { ballotOf } from '../../src/core/votes/ballot.js';
 import { namesOf } from './configuration.js';
 import type { Server } from './server.js';
 import type { Session } from './session.js';

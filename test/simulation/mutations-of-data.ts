@@ -6,7 +6,7 @@ export const mutationsOfData: readonly Mutation[] = [
     name: 'the freeze is skipped: every held node counts as following',
     schedule: 'A5',
     replacements: one(
-      'core/freeze.js',
+      'core/election/freeze.js',
       'const here = new Set([...e.frozen, k.settings.name].filter((name) => heldNames.has(name)));',
       'const here = heldNames;',
     ),
@@ -17,7 +17,7 @@ export const mutationsOfData: readonly Mutation[] = [
     name: 'a node counts as frozen as soon as it is pointed here, whoever it streams from',
     schedule: 'A7',
     replacements: one(
-      'core/election-round.js',
+      'core/election/election-round.js',
       'obs.ballot === epoch && streamsFrom(obs, self)',
       'obs.ballot === epoch',
     ),
@@ -28,7 +28,7 @@ export const mutationsOfData: readonly Mutation[] = [
     name: 'a sync change goes registry first, whatever it changes',
     schedule: 'A1',
     replacements: one(
-      'core/sync-plan.js',
+      'core/sync/sync-plan.js',
       "return { path: 'under-hold', target: desired };",
       "return { path: 'registry-first', target: desired };",
     ),
@@ -39,7 +39,7 @@ export const mutationsOfData: readonly Mutation[] = [
     name: 'weakening writes the setting before the registry is on a majority',
     schedule: 'A1',
     replacements: one(
-      'core/sync-change.js',
+      'core/sync/sync-change.js',
       'if (!isEstablished(k, change.lsn, change.since, row))',
       'if (false)',
     ),
@@ -49,13 +49,13 @@ export const mutationsOfData: readonly Mutation[] = [
   {
     name: 'the hold is believed without proof',
     schedule: 'A2',
-    replacements: one('core/sync-change.js', 'if (answer.proven) {', 'if (true) {'),
+    replacements: one('core/sync/sync-change.js', 'if (answer.proven) {', 'if (true) {'),
     play: 'A2 a walsender that has not',
     caughtBy: ['S4', 'S2'],
   },
   {
     name: 'candidates do not compare their logs',
-    replacements: one('core/freeze.js', 'const ahead = nodeAhead(k, e);', 'const ahead = null;'),
+    replacements: one('core/election/freeze.js', 'const ahead = nodeAhead(k, e);', 'const ahead = null;'),
     play: 'B1 the node that is ahead',
     caughtBy: ['S2', 'S3', 'S5'],
   },
@@ -85,7 +85,7 @@ export const mutationsOfData: readonly Mutation[] = [
     name: 'real names are set before the epoch is on a majority',
     schedule: 'A4',
     replacements: one(
-      'core/new-epoch.js',
+      'core/election/new-epoch.js',
       'if (isEstablished(k, e.writtenLsn, e.phaseAt, row) && members >= e.sync.needed)',
       'if (members >= 0)',
     ),
@@ -96,11 +96,15 @@ export const mutationsOfData: readonly Mutation[] = [
     name: 'a promotion does not hold commits',
     schedule: 'A4',
     replacements: [
-      { file: 'core/promotion.js', find: 'const mustHold = ', replace: 'const mustHold = false && ' },
-      { file: 'core/master.js', find: "registry.syncWished > 0 ? holdNames : ''", replace: "''" },
-      { file: 'core/standby.js', find: 'restUnderHold(k, turn, role, obs);', replace: '' },
       {
-        file: 'core/own-server.js',
+        file: 'core/election/promotion.js',
+        find: 'const mustHold = ',
+        replace: 'const mustHold = false && ',
+      },
+      { file: 'core/roles/master.js', find: "registry.syncWished > 0 ? holdNames : ''", replace: "''" },
+      { file: 'core/roles/standby.js', find: 'restUnderHold(k, turn, role, obs);', replace: '' },
+      {
+        file: 'core/own-server/own-server.js',
         find: '(k.registry?.syncWished ?? 0) > 0 ? holdNames : null',
         replace: 'null',
       },
@@ -113,17 +117,17 @@ export const mutationsOfData: readonly Mutation[] = [
     schedule: 'A1',
     replacements: [
       {
-        file: 'core/new-epoch.js',
+        file: 'core/election/new-epoch.js',
         find: 'wish.members.filter((name) => e.frozen.has(name))',
         replace: 'wish.members',
       },
       {
-        file: 'core/new-epoch.js',
+        file: 'core/election/new-epoch.js',
         find: 'if (members >= e.sync.needed)\n        tellWitnesses',
         replace: 'tellWitnesses',
       },
       {
-        file: 'core/new-epoch.js',
+        file: 'core/election/new-epoch.js',
         find: 'if (isEstablished(k, e.writtenLsn, e.phaseAt, row) && members >= e.sync.needed)',
         replace: 'if (isEstablished(k, e.writtenLsn, e.phaseAt, row))',
       },
@@ -138,7 +142,7 @@ export const mutationsOfData: readonly Mutation[] = [
     schedule: 'A6',
     replacements: [
       {
-        file: 'core/freeze.js',
+        file: 'core/election/freeze.js',
         find: 'if (own.obs === null || !isSettled(own.obs))',
         replace: 'if (own.obs === null)',
       },
@@ -160,7 +164,11 @@ export const mutationsOfData: readonly Mutation[] = [
   },
   {
     name: 'an epoch that was fought for is fought for again',
-    replacements: one('core/freeze.js', 'e.epoch = Math.max(known, ...seen) + 1;', 'e.epoch = known + 1;'),
+    replacements: one(
+      'core/election/freeze.js',
+      'e.epoch = Math.max(known, ...seen) + 1;',
+      'e.epoch = known + 1;',
+    ),
     play: 'A4 the former master',
     caughtBy: ['S3', 'S2', 'S5', 'L1'],
   },
@@ -178,7 +186,7 @@ export const mutationsOfData: readonly Mutation[] = [
     name: 'a new set counts before it has flushed what is there',
     schedule: 'A1',
     replacements: one(
-      'core/sync-change.js',
+      'core/sync/sync-change.js',
       'change.target.members.filter((name) => flushed.has(name)).length >= change.target.needed',
       'true',
     ),
@@ -209,7 +217,7 @@ export const mutationsOfData: readonly Mutation[] = [
   {
     name: 'a node stays behind a promotion that never got its row',
     replacements: one(
-      'core/standby.js',
+      'core/roles/standby.js',
       'else if (followsDeadEnd(k, turn, role, obs)) {',
       'else if (false) {',
     ),
@@ -220,12 +228,12 @@ export const mutationsOfData: readonly Mutation[] = [
     name: 'a rejoin overwrites a higher ballot',
     replacements: [
       {
-        file: 'core/rejoin.js',
+        file: 'core/own-server/rejoin.js',
         find: 'Math.max(k.registry?.epoch ?? 0, ours === null ? 0 : ours.ballot)',
         replace: 'k.registry?.epoch ?? 0',
       },
       {
-        file: 'core/standby.js',
+        file: 'core/roles/standby.js',
         find: 'if (ours.ballot > (theirs.registry?.epoch ?? 0))',
         replace: 'if (false)',
       },
@@ -239,7 +247,7 @@ export const mutationsOfData: readonly Mutation[] = [
   {
     name: 'voters change before the last change is on a majority',
     replacements: one(
-      'core/membership.js',
+      'core/roles/membership.js',
       'if (m.pending !== null || m.establishedVersion !== registry.version)',
       'if (false)',
     ),
@@ -249,7 +257,7 @@ export const mutationsOfData: readonly Mutation[] = [
   {
     name: 'voters change without a majority of the new set',
     replacements: one(
-      'core/membership.js',
+      'core/roles/membership.js',
       'return held.length >= needed && flushing.length >= needed;',
       'return true;',
     ),
@@ -259,7 +267,7 @@ export const mutationsOfData: readonly Mutation[] = [
   {
     name: 'a node leaves the voters while it is in R',
     replacements: one(
-      'core/membership.js',
+      'core/roles/membership.js',
       'if (registry.syncNeeded > 0 && registry.syncMembers.includes(removed.name))',
       'if (false)',
     ),

@@ -4,7 +4,7 @@ import { cuts, type Mutation, mistakenly, one } from './mutation.js';
 export const mutationsOfPlannedWork: readonly Mutation[] = [
   {
     name: 'a handover does not ask what the target has',
-    replacements: one('core/handover-stop.js', 'shown.received > end', 'true'),
+    replacements: one('core/handover/handover-stop.js', 'shown.received > end', 'true'),
     caughtBy: ['S2'],
     nodes: 3,
     wish: 'off',
@@ -16,7 +16,7 @@ export const mutationsOfPlannedWork: readonly Mutation[] = [
   },
   {
     name: 'clients that somebody else paused are not resumed',
-    replacements: one('core/handover.js', "if (namesPools(k))\n        enter(k, h, 'resume');", ''),
+    replacements: one('core/handover/handover.js', "if (namesPools(k))\n        enter(k, h, 'resume');", ''),
     caughtBy: ['L1'],
     nodes: 3,
     kinds: ['kill-worker', 'crash-server', 'power-off'],

@@ -33,8 +33,8 @@ export const mutationsOfRest: readonly Mutation[] = [
     name: 'standbys rest without the hold',
     schedule: 'A2',
     replacements: [
-      ...one('core/master.js', "registry.syncWished > 0 ? holdNames : ''", "''"),
-      ...one('core/standby.js', 'restUnderHold(k, turn, role, obs);', ''),
+      ...one('core/roles/master.js', "registry.syncWished > 0 ? holdNames : ''", "''"),
+      ...one('core/roles/standby.js', 'restUnderHold(k, turn, role, obs);', ''),
     ],
     hiddenBy:
       'a standby sees to its hold itself when its row wishes sync; the master does so as soon as it has written that row',
@@ -45,7 +45,7 @@ export const mutationsOfRest: readonly Mutation[] = [
     name: 'a lock that is free was given up by its holder',
     schedule: 'A12',
     replacements: one(
-      'core/lease.js',
+      'core/votes/lease.js',
       'linkOf(k, voter.name)?.vote?.workers.includes(name) === true',
       'linkOf(k, voter.name)?.vote != null',
     ),
@@ -55,7 +55,7 @@ export const mutationsOfRest: readonly Mutation[] = [
   },
   {
     name: 'what a peer saw of the master delays nothing',
-    replacements: one('core/voting.js', 'lastAlive, k.seenByPeerAt', 'lastAlive'),
+    replacements: one('core/election/voting.js', 'lastAlive, k.seenByPeerAt', 'lastAlive'),
     unguarded: true,
     play: 'I21 one standby',
     caughtBy: ['S1'],
@@ -76,7 +76,7 @@ export const mutationsOfRest: readonly Mutation[] = [
     schedule: 'B3',
     replacements: [
       ...one(
-        'core/master.js',
+        'core/roles/master.js',
         'retire(k, turn);\n}\n/** Keeps a node',
         'retire(k, turn);\n    releaseVotes(k, turn);\n}\n/** Keeps a node',
       ),
@@ -90,7 +90,7 @@ export const mutationsOfRest: readonly Mutation[] = [
     name: 'a witness gets the row before k members of R have flushed it',
     schedule: 'A1',
     replacements: one(
-      'core/new-epoch.js',
+      'core/election/new-epoch.js',
       'if (members >= e.sync.needed)\n        tellWitnesses',
       'tellWitnesses',
     ),
@@ -99,7 +99,7 @@ export const mutationsOfRest: readonly Mutation[] = [
   },
   {
     name: 'the row of a witness is not read when its vote is taken',
-    replacements: one('core/witness.js', 'return witnessAhead(k, ours)?.row ?? ours;', 'return ours;'),
+    replacements: one('core/votes/witness.js', 'return witnessAhead(k, ours)?.row ?? ours;', 'return ours;'),
     play: 'I14 the witness alone',
     caughtBy: ['S2', 'S3'],
   },
@@ -113,7 +113,7 @@ export const mutationsOfRest: readonly Mutation[] = [
   {
     name: 'with sync off a node that the master had given up takes over',
     replacements: one(
-      'core/freeze.js',
+      'core/election/freeze.js',
       'if (!formerHere && !e.lossAccepted && wasLeftBehind(k, turn, e, registry, obs))',
       'if (false)',
     ),
@@ -123,7 +123,7 @@ export const mutationsOfRest: readonly Mutation[] = [
   {
     name: 'a witness is told a promise that nobody has seen to hold',
     schedule: 'A1',
-    replacements: one('core/freeze.js', 'isPromiseSeen(k) &&', ''),
+    replacements: one('core/election/freeze.js', 'isPromiseSeen(k) &&', ''),
     play: 'I15 the worker of a new master',
     caughtBy: ['S2', 'S3'],
   },

@@ -17,12 +17,12 @@ export const mutationsOfVotes: readonly Mutation[] = [
     name: 'a master needs no majority to go on',
     replacements: [
       {
-        file: 'core/lease.js',
+        file: 'core/votes/lease.js',
         find: 'return votersOf(k).length > 0 && leaseUntil(k) > k.now;',
         replace: 'return votersOf(k).length > 0;',
       },
       {
-        file: 'core/master.js',
+        file: 'core/roles/master.js',
         find: 'if (until <= k.now && !goesOnPaused(k, turn, m))',
         replace: 'if (false)',
       },
@@ -37,7 +37,7 @@ export const mutationsOfVotes: readonly Mutation[] = [
     name: 'a server that has just started gives its vote to anybody',
     schedule: 'A10',
     replacements: [
-      ...one('core/lease.js', 'if (birthAgeMs >= k.settings.leaseTtlMs)', 'if (birthAgeMs >= 0)'),
+      ...one('core/votes/lease.js', 'if (birthAgeMs >= k.settings.leaseTtlMs)', 'if (birthAgeMs >= 0)'),
       ...noTrace,
     ],
     unguarded: true,
@@ -46,7 +46,11 @@ export const mutationsOfVotes: readonly Mutation[] = [
   },
   {
     name: 'majority is one less',
-    replacements: one('core/lease.js', 'Math.floor(voters.length / 2) + 1', 'Math.floor(voters.length / 2)'),
+    replacements: one(
+      'core/votes/lease.js',
+      'Math.floor(voters.length / 2) + 1',
+      'Math.floor(voters.length / 2)',
+    ),
     seeds: [15, 21, 11],
     caughtBy: ['S1', 'S2', 'S3'],
     kinds: cuts,
@@ -54,7 +58,7 @@ export const mutationsOfVotes: readonly Mutation[] = [
   {
     name: 'a lapsed master with sync off goes on',
     replacements: one(
-      'core/master.js',
+      'core/roles/master.js',
       'function lapse(k, turn, m) {',
       'function lapse(k, turn, m) {\n    if ((k.registry?.syncNeeded ?? 0) === 0) return releaseVotes(k, turn);',
     ),
@@ -67,7 +71,7 @@ export const mutationsOfVotes: readonly Mutation[] = [
     schedule: 'B3',
     replacements: [
       ...one(
-        'core/own-server.js',
+        'core/own-server/own-server.js',
         "turn.effects.push({ kind: 'retire-server', names: fencedNames(k) });\n}\n/** The server answers again",
         "turn.effects.push({ kind: 'retire-server', names: fencedNames(k) });\n    releaseVotes(k, turn);\n}\n/** The server answers again",
       ),
@@ -79,19 +83,23 @@ export const mutationsOfVotes: readonly Mutation[] = [
   },
   {
     name: 'refused connections are enough for a fast failover with sync off',
-    replacements: one('core/voting.js', 'if (k.now < silentAt)', 'if (false)'),
+    replacements: one('core/election/voting.js', 'if (k.now < silentAt)', 'if (false)'),
     play: 'A12 the voters end',
     caughtBy: ['S1', 'S3'],
   },
   {
     name: 'a node leaves for a rejoin while a majority counts on its vote',
-    replacements: one('core/standby.js', 'if (isVoteGood(k, ownLink(k)) || ownYouthMs(k) > 0)', 'if (true)'),
+    replacements: one(
+      'core/roles/standby.js',
+      'if (isVoteGood(k, ownLink(k)) || ownYouthMs(k) > 0)',
+      'if (true)',
+    ),
     play: 'I17 a node is to be brought back while',
     caughtBy: ['L2'],
   },
   {
     name: 'a vote that is not renewed any more counts when another is given back',
-    replacements: one('core/lease.js', 'k.now - vote.renewedAt <= vote.ttlMs / 2', 'true'),
+    replacements: one('core/votes/lease.js', 'k.now - vote.renewedAt <= vote.ttlMs / 2', 'true'),
     play: 'I17 a node is to be brought back, and',
     caughtBy: ['L2'],
   },
@@ -100,11 +108,11 @@ export const mutationsOfVotes: readonly Mutation[] = [
     schedule: 'B4',
     replacements: [
       ...one(
-        'core/election-round.js',
+        'core/election/election-round.js',
         "releaseVotes(k, turn);\n    if (e.cause === 'failover') {",
         "if (e.cause === 'failover') {",
       ),
-      ...one('core/standby.js', 'else if (own.vote !== null) {', 'else if (false) {'),
+      ...one('core/roles/standby.js', 'else if (own.vote !== null) {', 'else if (false) {'),
     ],
     hiddenBy:
       'a standby that is in no election gives the vote of its own server back; both are kept, since the first frees all votes at once',
@@ -116,7 +124,7 @@ export const mutationsOfVotes: readonly Mutation[] = [
     schedule: 'A10',
     replacements: [
       ...one(
-        'core/lease.js',
+        'core/votes/lease.js',
         'return !soleVoter && k.now - link.lastHeldAt >= k.settings.leaseTtlMs;',
         'return false;',
       ),
@@ -150,7 +158,7 @@ export const mutationsOfVotes: readonly Mutation[] = [
     replacements: [
       ...one('core/guard-deadline.js', '(registry?.syncNeeded ?? 0) > 0 ?', 'true ?'),
       ...one(
-        'core/own-server.js',
+        'core/own-server/own-server.js',
         'if ((k.registry?.syncNeeded ?? 0) > 0)\n        return failoverMs;',
         'return failoverMs;',
       ),
@@ -169,11 +177,11 @@ export const mutationsOfVotes: readonly Mutation[] = [
     name: 'a master with sync on goes on without the lease',
     replacements: [
       ...one(
-        'core/master.js',
+        'core/roles/master.js',
         'if (until <= k.now && !goesOnPaused(k, turn, m))',
         'if (until <= k.now && (k.registry?.syncWished ?? 0) === 0 && !goesOnPaused(k, turn, m))',
       ),
-      ...one('core/master.js', 'if (isOverruled(k, own.obs)) {', 'if (false) {'),
+      ...one('core/roles/master.js', 'if (isOverruled(k, own.obs)) {', 'if (false) {'),
     ],
     hiddenBy:
       'a master that sees the row of a newer epoch ends its server; both are kept, since until then it would change what it holds no lease for',
@@ -185,7 +193,7 @@ export const mutationsOfVotes: readonly Mutation[] = [
     name: 'a vote is forgotten and not given back while a statement runs',
     schedule: 'B8',
     replacements: one(
-      'core/lease.js',
+      'core/votes/lease.js',
       "if (!send(k, turn, link, { kind: 'release' }))\n            endSession(k, turn, link);",
       "send(k, turn, link, { kind: 'release' });",
     ),
@@ -204,20 +212,20 @@ export const mutationsOfVotes: readonly Mutation[] = [
   },
   {
     name: 'of two masters that see each other none gives way',
-    replacements: one('core/master.js', 'if (isOverruled(k, own.obs)) {', 'if (false) {'),
+    replacements: one('core/roles/master.js', 'if (isOverruled(k, own.obs)) {', 'if (false) {'),
     play: 'I25 two nodes alone',
     caughtBy: ['L1'],
   },
   {
     name: 'two nodes are a pair while their only witness is replaced',
-    replacements: one('core/lease.js', 'hasWitness ?', 'false ?'),
+    replacements: one('core/votes/lease.js', 'hasWitness ?', 'false ?'),
     play: 'I1 the only witness',
     caughtBy: ['S1', 'S3'],
   },
   {
     name: 'an operator gives up voters that were seen a moment ago',
     replacements: one(
-      'core/operator-word.js',
+      'core/election/operator-word.js',
       'givesUp && !without.every((voter) => isSilent(k, turn, voter))',
       'false',
     ),
@@ -226,7 +234,7 @@ export const mutationsOfVotes: readonly Mutation[] = [
   },
   {
     name: 'of two nodes that an operator goes on with each is a majority',
-    replacements: one('core/lease.js', 'if (isForced(k))', 'if (false)'),
+    replacements: one('core/votes/lease.js', 'if (isForced(k))', 'if (false)'),
     play: 'I6 two operators',
     caughtBy: ['S1', 'S5'],
   },

@@ -1,6 +1,6 @@
 /** The server beside a worker as processes and files, as src/process/own-server.ts drives it. */
-import { ballotOf } from '../../src/core/ballot.js';
-import { fencedConninfo } from '../../src/core/following.js';
+import { ballotOf } from '../../src/core/votes/ballot.js';
+import { fencedConninfo } from '../../src/core/watch/following.js';
 import type { Emit, OwnServer } from '../../src/ports.js';
 import { targetOf } from './configuration.js';
 import type { Host } from './host.js';

@@ -1,5 +1,5 @@
 /** Made-up looks at servers, for tests of what the commands conclude from them. Three healthy nodes unless changed. */
-import type { ServerFacts } from '../../src/cli/check-facts.js';
+import type { ServerFacts } from '../../src/cli/check/check-facts.js';
 import type { ClusterLook, NodeLook } from '../../src/cli/cluster-look.js';
 import type { Answered, RegisteredNode } from '../../src/cli/server-look.js';
 import { parseLsn } from '../../src/core/lsn.js';

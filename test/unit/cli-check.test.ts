@@ -1,11 +1,11 @@
 /** What `check` concludes from the facts of a server and of a cluster. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { findingsOfCluster } from '../../src/cli/check-cluster.js';
-import type { Reach, ServerFacts } from '../../src/cli/check-facts.js';
-import { reportLines, settingRows } from '../../src/cli/check-report.js';
-import { findingsOfServer, type ServerContext } from '../../src/cli/check-server.js';
-import { about, type Finding } from '../../src/cli/finding.js';
+import { findingsOfCluster } from '../../src/cli/check/check-cluster.js';
+import type { Reach, ServerFacts } from '../../src/cli/check/check-facts.js';
+import { reportLines, settingRows } from '../../src/cli/check/check-report.js';
+import { findingsOfServer, type ServerContext } from '../../src/cli/check/check-server.js';
+import { about, type Finding } from '../../src/cli/check/finding.js';
 import { judge } from '../../src/settings/check.js';
 import { mergeEntries } from '../../src/settings/sources.js';
 import { clusterOf, factsOfServer, gone, goodSettings, voterOf } from '../support/cluster-looks.js';

@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { ballotOf, ballotText, originOf } from '../../src/core/ballot.js';
 import { formatConninfo, maskConninfo, parseConninfo, withKeywords } from '../../src/core/conninfo.js';
-import { fencedConninfo, followConninfo, promotedConninfo } from '../../src/core/following.js';
 import { formatLsn, parseLsn } from '../../src/core/lsn.js';
+import { ballotOf, ballotText, originOf } from '../../src/core/votes/ballot.js';
+import { fencedConninfo, followConninfo, promotedConninfo } from '../../src/core/watch/following.js';
 
 function keywords(text: string): Readonly<Record<string, string>> {
   const parsed = parseConninfo(text);

@@ -1,11 +1,11 @@
 /** What the guard is told in each role: when a server has to end without its worker, and when it must be left alone. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { enterPhase, startElection } from '../../src/core/election-round.js';
+import { enterPhase, startElection } from '../../src/core/election/election-round.js';
+import { newMaster } from '../../src/core/election/new-master.js';
 import { type GuardOrder, guardOrder } from '../../src/core/guard-deadline.js';
 import { newKeeper, newLink } from '../../src/core/new-keeper.js';
-import { newMaster } from '../../src/core/new-master.js';
-import { enterStandby } from '../../src/core/own-server.js';
+import { enterStandby } from '../../src/core/own-server/own-server.js';
 import type { Keeper, Role } from '../../src/core/state.js';
 import { newTurn } from '../../src/core/turn.js';
 import type { Registry } from '../../src/core/types.js';

@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { GuardLink } from '../../src/process/guard-link.js';
+import { GuardLink } from '../../src/process/guard/guard-link.js';
 import { until } from '../../src/testbed/server.js';
 
 test('a guard that nobody has met yet is told to stand down', {

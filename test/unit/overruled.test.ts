@@ -1,10 +1,10 @@
 /** Two nodes alone may both have become master while a link was cut: when they see each other again, one of them ends. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { newMaster } from '../../src/core/election/new-master.js';
 import { parseLsn } from '../../src/core/lsn.js';
-import { decideMaster } from '../../src/core/master.js';
 import { newKeeper } from '../../src/core/new-keeper.js';
-import { newMaster } from '../../src/core/new-master.js';
+import { decideMaster } from '../../src/core/roles/master.js';
 import { step } from '../../src/core/step.js';
 import { newTurn } from '../../src/core/turn.js';
 import type { Registry } from '../../src/core/types.js';

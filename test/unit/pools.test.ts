@@ -1,12 +1,12 @@
 /** PgBouncer around a switchover: when the core pauses, and who resumes when. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { newMaster } from '../../src/core/election/new-master.js';
 import type { KeeperEvent } from '../../src/core/events.js';
-import { decideHandover, ingestHandover } from '../../src/core/handover.js';
+import { decideHandover, ingestHandover } from '../../src/core/handover/handover.js';
+import { pausePools, watchPools } from '../../src/core/handover/pools.js';
 import type { Handover, Master } from '../../src/core/master-state.js';
 import { newKeeper } from '../../src/core/new-keeper.js';
-import { newMaster } from '../../src/core/new-master.js';
-import { pausePools, watchPools } from '../../src/core/pools.js';
 import type { Keeper } from '../../src/core/state.js';
 import { newTurn, type Turn } from '../../src/core/turn.js';
 import type { CoreSettings, Observation, OpenRequest, Registry } from '../../src/core/types.js';

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { newKeeper, newLink } from '../../src/core/new-keeper.js';
-import { retire } from '../../src/core/own-server.js';
+import { retire } from '../../src/core/own-server/own-server.js';
 import { newTurn } from '../../src/core/turn.js';
 import { settingsOfN1 } from '../support/core-state.js';
 

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Lsn } from '../../src/core/lsn.js';
-import { isManagedSlot, slotNameOf } from '../../src/core/slot-names.js';
-import { type OwnSlotLook, planSlots, type Slot, type SlotLook } from '../../src/core/slot-plan.js';
+import { isManagedSlot, slotNameOf } from '../../src/core/slots/slot-names.js';
+import { type OwnSlotLook, planSlots, type Slot, type SlotLook } from '../../src/core/slots/slot-plan.js';
 
 const lsn = (value: number) => BigInt(value) as Lsn;
 

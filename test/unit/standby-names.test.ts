@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { formatStandbyNames, isSameName, parseStandbyNames } from '../../src/core/standby-names.js';
+import { formatStandbyNames, isSameName, parseStandbyNames } from '../../src/core/sync/standby-names.js';
 
 function parsed(text: string) {
   const result = parseStandbyNames(text);

@@ -1,15 +1,15 @@
 /** Every role meets every event: nothing throws, nothing spins, and nobody becomes master without a lease. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { newMaster } from '../../src/core/election/new-master.js';
 import type { KeeperEvent } from '../../src/core/events.js';
-import { hasLease, leaseUntil } from '../../src/core/lease.js';
 import { parseLsn } from '../../src/core/lsn.js';
 import { newKeeper } from '../../src/core/new-keeper.js';
-import { newMaster } from '../../src/core/new-master.js';
-import { enterStandby } from '../../src/core/own-server.js';
+import { enterStandby } from '../../src/core/own-server/own-server.js';
 import type { Keeper } from '../../src/core/state.js';
 import { step } from '../../src/core/step.js';
 import { failoverTimeMs, type Observation, type Registry } from '../../src/core/types.js';
+import { hasLease, leaseUntil } from '../../src/core/votes/lease.js';
 import { look, settingsOfN1 } from '../support/core-state.js';
 
 const voters = ['n1', 'n2', 'n3'].map((name, seqno) => ({

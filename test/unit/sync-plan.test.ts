@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import type { SyncRow } from '../../src/core/effects.js';
 import type { Wish } from '../../src/core/master-state.js';
-import { desiredSync, isSameSync, nextSyncStep, resolveWish } from '../../src/core/sync-plan.js';
+import { desiredSync, isSameSync, nextSyncStep, resolveWish } from '../../src/core/sync/sync-plan.js';
 
 const nodes = ['n1', 'n2', 'n3', 'n4', 'n5'];
 const voters = nodes.map((name, i) => ({

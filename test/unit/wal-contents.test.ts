@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { formatLsn, parseLsn } from '../../src/core/lsn.js';
-import { walContents } from '../../src/process/wal-files.js';
+import { walContents } from '../../src/process/copy/wal-files.js';
 
 const rows = `Type                          N      (%)     Record size      (%)
 ----                          -      ---     -----------      ---

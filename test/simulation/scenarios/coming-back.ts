@@ -46,7 +46,7 @@ export const comingBack: readonly Scenario[] = [
     without: {
       rule: 'the real names are set only when the epoch is on a majority',
       replacements: one(
-        'core/new-epoch.js',
+        'core/election/new-epoch.js',
         'if (isEstablished(k, e.writtenLsn, e.phaseAt, row) && members >= e.sync.needed)',
         'if (members >= e.sync.needed)',
       ),
@@ -75,7 +75,7 @@ export const comingBack: readonly Scenario[] = [
     without: {
       rule: 'a claim keeps its epoch only with all votes and nothing newer in sight',
       replacements: one(
-        'core/freeze.js',
+        'core/election/freeze.js',
         'e.epoch === known + 1 &&\n            held.length === votersOf(k).length &&',
         'true &&',
       ),
@@ -147,7 +147,7 @@ export const comingBack: readonly Scenario[] = [
     without: {
       rule: 'the master of the newest epoch, read to the end, counts for all of R',
       replacements: one(
-        'core/freeze.js',
+        'core/election/freeze.js',
         'const verdict = restriction(registry, here, formerHere);',
         'const verdict = restriction(registry, here, false);',
       ),
@@ -175,7 +175,7 @@ export const comingBack: readonly Scenario[] = [
     without: {
       rule: 'only a writable server with the newest epoch stops an election',
       replacements: one(
-        'core/candidacy.js',
+        'core/election/candidacy.js',
         'if (link.obs.inRecovery || link.obs.registry?.epoch !== registry.epoch)\n            continue;\n        if (registry.master === link.voter)',
         'if (link.obs.inRecovery)\n            continue;\n        if (registry.master !== null)',
       ),
@@ -198,7 +198,7 @@ export const comingBack: readonly Scenario[] = [
     },
     without: {
       rule: 'a claim is given up as soon as a newer master is known, whatever it waits for',
-      replacements: one('core/election.js', 'if (registry === null ||', 'if (true ||'),
+      replacements: one('core/election/election.js', 'if (registry === null ||', 'if (true ||'),
       shows: /n1 decides claim-failed/,
     },
   },
@@ -228,7 +228,7 @@ export const comingBack: readonly Scenario[] = [
     without: {
       rule: 'a voter is compared with what this server had after the voter was read',
       replacements: one(
-        'core/freeze.js',
+        'core/election/freeze.js',
         "if (e.cause === 'claim' && ownLink(k).obsAt < link.obsDoneAt)",
         'if (false)',
       ),
@@ -253,7 +253,7 @@ export const comingBack: readonly Scenario[] = [
     without: {
       rule: 'with sync in effect a lapse holds commits and asks again',
       replacements: one(
-        'core/master.js',
+        'core/roles/master.js',
         'if (syncInEffect)\n        return enterReclaim(k, turn, Math.max(k.now, m.leaseUntil));',
         '',
       ),
@@ -299,7 +299,11 @@ export const comingBack: readonly Scenario[] = [
     },
     without: {
       rule: 'a lapsed master with sync off ends its server',
-      replacements: one('core/master.js', 'retire(k, turn);\n}\n/** Keeps a node', '}\n/** Keeps a node'),
+      replacements: one(
+        'core/roles/master.js',
+        'retire(k, turn);\n}\n/** Keeps a node',
+        '}\n/** Keeps a node',
+      ),
       shows: /^S1: |n1 is down/,
     },
   },

@@ -13,7 +13,7 @@ const readToEndIgnored: readonly Replacement[] = [
 ];
 
 const frozenWhenPointed: readonly Replacement[] = one(
-  'core/election-round.js',
+  'core/election/election-round.js',
   'obs.ballot === epoch && streamsFrom(obs, self)',
   'obs.ballot === epoch',
 );
@@ -113,7 +113,7 @@ export const freeze: readonly Scenario[] = [
     without: {
       rule: 'what was frozen is seen so once more before pg_promote, on the sessions held since',
       replacements: one(
-        'core/promotion.js',
+        'core/election/promotion.js',
         'if (!e.frozen.has(voter.name)) {',
         'if (link.vote.renewedAt >= 0) {',
       ),
@@ -149,7 +149,7 @@ export const freeze: readonly Scenario[] = [
       rule: 'the registry is judged after everything received is replayed',
       replacements: [
         {
-          file: 'core/freeze.js',
+          file: 'core/election/freeze.js',
           find: 'if (own.obs === null || !isSettled(own.obs))',
           replace: 'if (own.obs === null)',
         },
@@ -206,12 +206,12 @@ export const freeze: readonly Scenario[] = [
       rule: 'only what is seen counts: a receiver that streams, a ballot that is read',
       replacements: [
         ...one(
-          'core/freeze.js',
+          'core/election/freeze.js',
           'const here = new Set([...e.frozen, k.settings.name].filter((name) => heldNames.has(name)));',
           'const here = heldNames;',
         ),
         ...one(
-          'core/freeze.js',
+          'core/election/freeze.js',
           'if (e.balloted.has(voter.name) && isComparable(link.obs, ours))',
           'if (true)',
         ),

@@ -4,7 +4,7 @@ import { one, type Scenario } from './scenario.js';
 import { pausesReplay, stopsStreaming, takesNoStandby } from './streams.js';
 
 const anySession = one(
-  'core/lease.js',
+  'core/votes/lease.js',
   'return failoverTimeMs(k.settings) + leaseMarginMs(k.settings);',
   'return 0;',
 );
@@ -84,7 +84,7 @@ export const givenUp: readonly Scenario[] = [
     },
     without: {
       rule: 'whether a lease is waited for is judged by the row in force, too',
-      replacements: one('core/freeze.js', ' || awaitLease(k, turn, e)', ''),
+      replacements: one('core/election/freeze.js', ' || awaitLease(k, turn, e)', ''),
       shows: /^S[13]: |n1 is dead/,
     },
   },
@@ -117,7 +117,7 @@ export const givenUp: readonly Scenario[] = [
     },
     without: {
       rule: 'who else fought for an epoch is waited for by the row in force, too',
-      replacements: one('core/freeze.js', 'awaitLateRivals(k, turn, e, registry)', 'false'),
+      replacements: one('core/election/freeze.js', 'awaitLateRivals(k, turn, e, registry)', 'false'),
       shows: /^S[13]: |n2 is dead/,
     },
   },
@@ -147,7 +147,7 @@ export const givenUp: readonly Scenario[] = [
     },
     without: {
       rule: 'a rival is alive where its worker was seen on any voter',
-      replacements: one('core/rivals.js', 'k.workersSeenAt.get(name) ?? never', 'never'),
+      replacements: one('core/election/rivals.js', 'k.workersSeenAt.get(name) ?? never', 'never'),
       shows: /^S[13]: |n2 is dead/,
     },
   },
@@ -175,7 +175,7 @@ export const givenUp: readonly Scenario[] = [
     },
     without: {
       rule: 'what a worker did not hear while it was frozen is no silence of the master',
-      replacements: one('core/voting.js', 'k.seenByPeerAt, k.lateAt', 'k.seenByPeerAt'),
+      replacements: one('core/election/voting.js', 'k.seenByPeerAt, k.lateAt', 'k.seenByPeerAt'),
       shows: /^S[13]: |n1 is dead/,
     },
   },

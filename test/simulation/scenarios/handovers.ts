@@ -65,7 +65,7 @@ export const handovers: readonly Scenario[] = [
     },
     without: {
       rule: 'a handover that is broken off is over when its server is seen to be writable',
-      replacements: one('core/handover-stop.js', ' && own.obs?.inRecovery === false', ''),
+      replacements: one('core/handover/handover-stop.js', ' && own.obs?.inRecovery === false', ''),
       shows: /it is writable|n1 is master/,
     },
   },

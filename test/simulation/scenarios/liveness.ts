@@ -22,7 +22,7 @@ export const liveness: readonly Scenario[] = [
     without: {
       rule: 'the difference is streamed from whoever is ahead',
       replacements: one(
-        'core/catch-up.js',
+        'core/election/catch-up.js',
         "enterPhase(k, e, 'catch-up');",
         'abandon(k, turn, e, randomBetween(k, 500, 1500));',
       ),
@@ -44,12 +44,12 @@ export const liveness: readonly Scenario[] = [
       rule: 'a server that takes no new connection for T is ended',
       replacements: [
         ...one(
-          'core/master.js',
+          'core/roles/master.js',
           'if (k.now - m.ownAliveAt >= failoverTimeMs(k.settings) && !isLeftAlone(k)) {',
           'if (false) {',
         ),
         ...one(
-          'core/own-server.js',
+          'core/own-server/own-server.js',
           'if (role.wasMaster && silentMs >= silenceBoundMs(k) && !isLeftAlone(k)) {',
           'if (false) {',
         ),
@@ -74,11 +74,11 @@ export const liveness: readonly Scenario[] = [
       rule: 'a blocked candidate gives its votes back between tries',
       replacements: [
         ...one(
-          'core/election-round.js',
+          'core/election/election-round.js',
           "releaseVotes(k, turn);\n    if (e.cause === 'failover') {",
           "if (e.cause === 'failover') {",
         ),
-        ...one('core/standby.js', 'else if (own.vote !== null) {', 'else if (false) {'),
+        ...one('core/roles/standby.js', 'else if (own.vote !== null) {', 'else if (false) {'),
       ],
       shows: /n1 is master/,
     },
@@ -99,7 +99,7 @@ export const liveness: readonly Scenario[] = [
     without: {
       rule: 'only a receiver whose sender is the master counts',
       replacements: one(
-        'core/suspicion.js',
+        'core/watch/suspicion.js',
         'if (k.now < until && streamsFrom(link.obs, master))',
         'if (k.now < until)',
       ),
@@ -120,7 +120,7 @@ export const liveness: readonly Scenario[] = [
     without: {
       rule: 'its last message must be younger than T',
       replacements: one(
-        'core/suspicion.js',
+        'core/watch/suspicion.js',
         'if (k.now < until && streamsFrom(link.obs, master))',
         'if (streamsFrom(link.obs, master))',
       ),
@@ -140,7 +140,7 @@ export const liveness: readonly Scenario[] = [
     },
     without: {
       rule: 'replay that does not end is helped: resumed, and the sessions that block it ended',
-      replacements: one('core/freeze.js', "!e.sent.has('own resumed') &&", 'false &&'),
+      replacements: one('core/election/freeze.js', "!e.sent.has('own resumed') &&", 'false &&'),
       shows: /n2 is master/,
     },
   },
@@ -195,7 +195,7 @@ export const liveness: readonly Scenario[] = [
     },
     without: {
       rule: 'a node that is to be removed is held behind the master without the hold',
-      replacements: one('core/master.js', 'leaves ? obs.names :', ''),
+      replacements: one('core/roles/master.js', 'leaves ? obs.names :', ''),
       shows: /its names are set once/,
     },
   },

@@ -1,5 +1,5 @@
 /** What an old decision or a lost epoch may still do: late statements (I5, I9), ballots (I7), rows that get nowhere (I10). */
-import { ballotOf } from '../../../src/core/ballot.js';
+import { ballotOf } from '../../../src/core/votes/ballot.js';
 import { mustServe, promotedWithoutItsRow } from './circumstances.js';
 import { killWorkerAndGuard } from './guards.js';
 import { one, type Scenario } from './scenario.js';
@@ -200,7 +200,7 @@ export const oneHistory: readonly Scenario[] = [
     without: {
       rule: 'a node looks at its ballot once more when it has its own vote',
       replacements: one(
-        'core/standby.js',
+        'core/roles/standby.js',
         'if (!seenSince(own, own.vote?.grantedAt ?? own.openedAt))',
         'if (false)',
       ),

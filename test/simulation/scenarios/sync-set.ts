@@ -6,14 +6,14 @@ import { stallDisk } from './streams.js';
 const registryFirst: Without = {
   rule: 'a change that strengthens goes under hold: the new set has flushed everything before the registry says so',
   replacements: one(
-    'core/sync-plan.js',
+    'core/sync/sync-plan.js',
     "return { path: 'under-hold', target: desired };",
     "return { path: 'registry-first', target: desired };",
   ),
   shows: /^S4: commit \d+ on n1 is on 0 of/,
 };
 
-const noRest = one('core/standby.js', 'restUnderHold(k, turn, role, obs);', '');
+const noRest = one('core/roles/standby.js', 'restUnderHold(k, turn, role, obs);', '');
 
 /** The master acknowledges nothing by names that its registry does not say yet. */
 function untilAbandoned(stage: Stage): void {
@@ -118,7 +118,7 @@ export const syncSet: readonly Scenario[] = [
     without: {
       rule: 'an election is judged by the rows in its own WAL and on the witnesses it holds',
       replacements: one(
-        'core/freeze.js',
+        'core/election/freeze.js',
         'const registry = rowInForce(k, obs.registry);',
         'const registry = k.registry;',
       ),
@@ -147,7 +147,7 @@ export const syncSet: readonly Scenario[] = [
     without: {
       rule: 'hold is the resting value of every standby',
       replacements: [
-        { file: 'core/master.js', find: "registry.syncWished > 0 ? holdNames : ''", replace: "''" },
+        { file: 'core/roles/master.js', find: "registry.syncWished > 0 ? holdNames : ''", replace: "''" },
         // Its own worker would see to it.
         ...noRest,
       ],
@@ -208,7 +208,7 @@ export const syncSet: readonly Scenario[] = [
     },
     without: {
       rule: 'the hold is proven by a commit that is seen waiting',
-      replacements: one('core/sync-change.js', 'if (answer.proven) {', 'if (true) {'),
+      replacements: one('core/sync/sync-change.js', 'if (answer.proven) {', 'if (true) {'),
       shows: /^S4: n1 acknowledged without waiting/,
     },
   },
@@ -234,7 +234,7 @@ export const syncSet: readonly Scenario[] = [
     },
     without: {
       rule: 'the hold is proven: no walsender counts any more',
-      replacements: one('core/sync-change.js', 'if (answer.proven) {', 'if (true) {'),
+      replacements: one('core/sync/sync-change.js', 'if (answer.proven) {', 'if (true) {'),
       shows: /^S4: /,
     },
   },
@@ -252,7 +252,7 @@ export const syncSet: readonly Scenario[] = [
     },
     without: {
       rule: 'the hold of an abandoned change is taken back also where nothing was managed before',
-      replacements: one('core/master-sync.js', '!managed && obs.names === holdNames &&', 'false &&'),
+      replacements: one('core/sync/master-sync.js', '!managed && obs.names === holdNames &&', 'false &&'),
       shows: /n1 acknowledges a write/,
     },
   },

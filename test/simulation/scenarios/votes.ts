@@ -39,7 +39,7 @@ export const votes: readonly Scenario[] = [
     },
     without: {
       rule: 'a candidate that may be writable keeps its votes until its server is dead',
-      replacements: one('core/election.js', 'if (!mayBeWritable)', 'if (true)'),
+      replacements: one('core/election/election.js', 'if (!mayBeWritable)', 'if (true)'),
       shows: /^S[13]: |n2 is dead/,
     },
   },
@@ -67,7 +67,7 @@ export const votes: readonly Scenario[] = [
     without: {
       rule: 'votes are given back after the end of the server, not before',
       replacements: one(
-        'core/own-server.js',
+        'core/own-server/own-server.js',
         "turn.effects.push({ kind: 'retire-server', names: fencedNames(k) });\n}\n/** The server answers again",
         "turn.effects.push({ kind: 'retire-server', names: fencedNames(k) });\n    releaseVotes(k, turn);\n}\n/** The server answers again",
       ),
@@ -95,7 +95,11 @@ export const votes: readonly Scenario[] = [
     },
     without: {
       rule: 'a voter younger than lease_ttl gives its vote to nobody',
-      replacements: one('core/lease.js', 'if (birthAgeMs >= k.settings.leaseTtlMs)', 'if (birthAgeMs >= 0)'),
+      replacements: one(
+        'core/votes/lease.js',
+        'if (birthAgeMs >= k.settings.leaseTtlMs)',
+        'if (birthAgeMs >= 0)',
+      ),
       shows: /^S1: |n1 is dead/,
     },
   },
@@ -184,7 +188,7 @@ export const votes: readonly Scenario[] = [
     },
     without: {
       rule: 'with sync off an election waits for T unless the master certainly knows that it lost its votes',
-      replacements: one('core/voting.js', 'if (k.now < silentAt) {', 'if (false) {'),
+      replacements: one('core/election/voting.js', 'if (k.now < silentAt) {', 'if (false) {'),
       shows: /^S1: |n1 is dead/,
     },
   },
@@ -211,7 +215,7 @@ export const votes: readonly Scenario[] = [
       rule: 'a WAL receiver that was seen to hear the master counts as a sign of life also when it is gone',
       replacements: [
         ...one(
-          'core/suspicion.js',
+          'core/watch/suspicion.js',
           'k.seenByPeerAt = Math.max(k.seenByPeerAt, arrived.sentAt - Math.max(0, age));',
           '',
         ),
@@ -291,7 +295,7 @@ export const votes: readonly Scenario[] = [
     },
     without: {
       rule: 'with sync off the lease of whoever fought for an epoch is waited for',
-      replacements: one('core/freeze.js', 'e.epoch === 0 && awaitRivals(k, turn, e)', 'false'),
+      replacements: one('core/election/freeze.js', 'e.epoch === 0 && awaitRivals(k, turn, e)', 'false'),
       shows: /^S[13]: |n2 is dead/,
     },
   },

@@ -59,9 +59,13 @@ export const witnesses: readonly Scenario[] = [
     without: {
       rule: 'the row of an epoch is established when the members it names have flushed it, and only then told to witnesses',
       replacements: [
-        ...one('core/new-epoch.js', 'if (members >= e.sync.needed)\n        tellWitnesses', 'tellWitnesses'),
         ...one(
-          'core/new-epoch.js',
+          'core/election/new-epoch.js',
+          'if (members >= e.sync.needed)\n        tellWitnesses',
+          'tellWitnesses',
+        ),
+        ...one(
+          'core/election/new-epoch.js',
           'if (isEstablished(k, e.writtenLsn, e.phaseAt, row) && members >= e.sync.needed)',
           'if (isEstablished(k, e.writtenLsn, e.phaseAt, row))',
         ),
@@ -162,7 +166,7 @@ export const witnesses: readonly Scenario[] = [
     },
     without: {
       rule: 'with sync off the witness gets a row after the nodes that stream',
-      replacements: one('core/master.js', ' && mayWitnessesHave(k, m)', ''),
+      replacements: one('core/roles/master.js', ' && mayWitnessesHave(k, m)', ''),
       shows: /not in \d+ ms: n2 decides master-ready/,
     },
   },
@@ -182,7 +186,7 @@ export const witnesses: readonly Scenario[] = [
     },
     without: {
       rule: 'the witness gets the row that switches sync off after the nodes that stream',
-      replacements: one('core/sync-change.js', 'if (mayBeKept(k, change, change.lsn))', 'if (true)'),
+      replacements: one('core/sync/sync-change.js', 'if (mayBeKept(k, change, change.lsn))', 'if (true)'),
       shows: /not in \d+ ms: n2 decides master-ready/,
     },
   },

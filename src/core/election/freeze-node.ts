@@ -1,0 +1,76 @@
+/**
+ * One held node in the freeze: pointed at this one, its replay helped along, and seen to stream from here; a node of
+ * another history gets the ballot alone, a writable leftover is held.
+ */
+
+import { linkOf, observe, ownLink } from '../links.js';
+import { isOtherHistory, isSettled, unfinishedOf } from '../ranking.js';
+import type { Election, Keeper, Link } from '../state.js';
+import { send, type Turn } from '../turn.js';
+import { holdNames, type Observation, type Voter } from '../types.js';
+import { ballotText } from '../votes/ballot.js';
+import { ballotConninfo, followConninfo } from '../watch/following.js';
+import { addressOf } from '../watch/suspicion.js';
+import { isFrozen } from './election-round.js';
+
+/** Replay that blocks the switch of the stream is helped along after that. */
+export const resumeAfterMs = 300;
+
+export function freezeOne(k: Keeper, turn: Turn, e: Election, voter: Voter, self: Voter): void {
+  const link = linkOf(k, voter.name);
+  const own = ownLink(k).obs;
+  if (link?.obs === undefined || link.obs === null || own === null || e.frozen.has(voter.name)) return;
+  if (!link.obs.inRecovery) return holdLeftover(k, turn, e, link);
+  if (!e.sent.has(voter.name)) return pointAtSelf(k, turn, e, link, link.obs, own, voter, self);
+  if (link.obs.ballot === e.epoch) e.balloted.add(voter.name);
+  if (isFrozen(link, self, e.epoch)) {
+    e.frozen.add(voter.name);
+    return;
+  }
+  if (helpReplay(k, turn, e, link)) return;
+  const address = addressOf(self.conninfo);
+  observe(k, turn, link, 3, address === null ? undefined : { kind: 'streaming', ...address });
+}
+
+/** Another history gets the ballot alone: it must not stream from here, and later elections must see this one. */
+function pointAtSelf(
+  k: Keeper,
+  turn: Turn,
+  e: Election,
+  link: Link,
+  obs: Observation,
+  own: Observation,
+  voter: Voter,
+  self: Voter,
+): void {
+  const other = isOtherHistory(obs, own);
+  if (other && !isSettled(obs)) {
+    if (!helpReplay(k, turn, e, link)) observe(k, turn, link, 20);
+    return;
+  }
+  const conninfo = other
+    ? ballotConninfo(voter, ballotText(e.epoch, unfinishedOf(obs)))
+    : followConninfo(
+        voter,
+        obs.primaryConninfo,
+        self,
+        ballotText(e.epoch, unfinishedOf(own)),
+        own.primaryConninfo,
+      );
+  if (!send(k, turn, link, { kind: 'follow', conninfo, slots: own.slots ?? [] })) return;
+  link.foughtFor = e.epoch;
+  e.sent.add(voter.name);
+}
+
+function helpReplay(k: Keeper, turn: Turn, e: Election, link: Link): boolean {
+  const mark = `${link.voter} resumed`;
+  if (k.now - e.phaseAt <= resumeAfterMs || e.sent.has(mark)) return false;
+  if (send(k, turn, link, { kind: 'resume-replay' })) e.sent.add(mark);
+  return true;
+}
+
+/** A writable leftover of an older epoch: its commits wait from now on; it follows nobody and counts for nothing. */
+function holdLeftover(k: Keeper, turn: Turn, e: Election, link: Link): void {
+  if (link.obs?.names === holdNames || e.sent.has(link.voter)) return;
+  if (send(k, turn, link, { kind: 'set-names', names: holdNames })) e.sent.add(link.voter);
+}

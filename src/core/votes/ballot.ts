@@ -1,0 +1,52 @@
+/**
+ * The ballot: the epoch for which a primary_conninfo was written, in fallback_application_name (following.ts). It also
+ * tells promotions without a row apart: each was fought for in an epoch of its own, under which its nodes were pointed.
+ *
+ *   pgkeeper:7        counted in the election for epoch 7; what it receives from there on is of that promotion
+ *   pgkeeper:7@2:5    the same, and what it has on timeline 2 already is of the promotion that was fought for as epoch 5
+ */
+import { parseConninfo } from '../conninfo.js';
+import { remembering } from '../recent.js';
+
+/** Of which promotion a timeline is that no registry row tells. */
+export interface Origin {
+  readonly timeline: number;
+  readonly epoch: number;
+}
+
+interface Ballot {
+  readonly epoch: number;
+  readonly origin: Origin | null;
+}
+
+const none: Ballot = { epoch: 0, origin: null };
+const pattern = /^pgkeeper:([1-9]\d*)(?:@(\d+):(\d+))?$/;
+
+export function ballotText(epoch: number, origin: Origin | null = null): string {
+  return `pgkeeper:${epoch}${origin === null ? '' : `@${origin.timeline}:${origin.epoch}`}`;
+}
+
+/** As it stands there; null = none. */
+export function ballotTextOf(conninfo: string): string | null {
+  const parsed = parseConninfo(conninfo);
+  const text = parsed.kind === 'parsed' ? parsed.keywords.get('fallback_application_name') : undefined;
+  return text !== undefined && pattern.test(text) ? text : null;
+}
+
+const read = remembering((conninfo: string): Ballot => {
+  const [, epoch, timeline, origin] = pattern.exec(ballotTextOf(conninfo) ?? '') ?? [];
+  if (epoch === undefined || !Number.isSafeInteger(Number(epoch))) return none;
+  const told = timeline === undefined ? null : { timeline: Number(timeline), epoch: Number(origin) };
+  return { epoch: Number(epoch), origin: told };
+});
+
+/** 0 = none. */
+export function ballotOf(conninfo: string): number {
+  return read(conninfo).epoch;
+}
+
+/** The election that made that timeline, if the registry does not tell; 0 = not known. */
+export function originOf(conninfo: string, timeline: number): number {
+  const { epoch, origin } = read(conninfo);
+  return origin !== null && origin.timeline === timeline ? origin.epoch : epoch;
+}
