@@ -45,9 +45,11 @@ function isAsWished(voter: Voter, wished: Voter | undefined): boolean {
 function changeVoters(k: Keeper, turn: Turn, m: Master, registry: Registry, obs: Observation): boolean {
   if (isSettledMembership(registry)) return false;
   const voters = votersOf(k);
-  const removed = voters.find((voter) => !registry.nodes.some((wished) => isSameVoter(wished, voter)));
-  if (removed !== undefined && removed.name !== k.settings.name)
-    return removeVoter(k, turn, m, registry, removed, obs);
+  const removed = voters.filter(
+    (voter) => voter.name !== k.settings.name && !registry.nodes.some((wished) => isSameVoter(wished, voter)),
+  );
+  // Any of them: without one that votes the others may be no majority, and without one that is gone they are.
+  if (removed.length > 0) return removed.some((voter) => removeVoter(k, turn, m, registry, voter, obs));
   const changed = registry.nodes.find((node) => {
     const voter = voters.find((candidate) => candidate.name === node.name);
     return voter !== undefined && !isAsWished(voter, node);

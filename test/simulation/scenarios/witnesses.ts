@@ -262,4 +262,22 @@ export const witnesses: readonly Scenario[] = [
       stage.untilAnyMaster(['n1', 'n2']);
     },
   },
+  {
+    name: 'I23 of three witnesses two answer no more as they were, and all three are added anew, the good one first',
+    why: 'without the good one nobody would be a majority, and the other two can go at once',
+    setting: { nodes: 2, witnesses: 3, names: '' },
+    play(stage) {
+      for (const name of ['w2', 'w3']) failsOver(stage, name);
+      for (const place of [0, 1, 2]) addWitness(stage.cluster, place);
+    },
+    without: {
+      rule: 'of several voters that are to be removed the first that can be is removed first',
+      replacements: one(
+        'core/roles/membership.js',
+        'return removed.some(',
+        'return removed.slice(0, 1).some(',
+      ),
+      shows: /^L1: /,
+    },
+  },
 ];
