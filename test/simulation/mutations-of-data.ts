@@ -105,7 +105,7 @@ export const mutationsOfData: readonly Mutation[] = [
       { file: 'core/roles/standby.js', find: 'restUnderHold(k, turn, role, obs);', replace: '' },
       {
         file: 'core/own-server/own-server.js',
-        find: '(k.registry?.syncWished ?? 0) > 0 ? holdNames : null',
+        find: 'k.registry === null || k.registry.syncWished > 0 ? holdNames : null',
         replace: 'null',
       },
     ],

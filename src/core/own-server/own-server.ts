@@ -26,9 +26,12 @@ const restartPauseMs = 500;
 /** Ending the own server is tried again so soon at the latest: the votes are kept until it has worked. */
 const longestRetirePauseMs = 5000;
 
-/** While sync is wished the names are never empty on a server that may only come back as a standby. */
+/**
+ * While sync is wished the names are never empty on a server that may only come back as a standby. A worker that was started beside
+ * a dead server does not know the wish, and that server may have been degraded: where sync is off its master takes the hold away.
+ */
 function fencedNames(k: Keeper): string | null {
-  return (k.registry?.syncWished ?? 0) > 0 ? holdNames : null;
+  return k.registry === null || k.registry.syncWished > 0 ? holdNames : null;
 }
 
 export function enterStandby(k: Keeper, suspectAfter: number): void {

@@ -193,6 +193,43 @@ export const syncSet: readonly Scenario[] = [
     },
   },
   {
+    name: 'I19 a degraded master dies with its worker, and the next worker finds its server dead',
+    why: 'its names are empty, and that worker knows of no wish when it fences the server',
+    setting: { nodes: 2, witnesses: 1, names: 'ANY 1 (n1, n2)' },
+    play(stage) {
+      stage.powerOff('n2');
+      stage.untilDecision('n1', 'went-async');
+      stage.run(1000);
+      stage.powerOff('n1');
+      const { host, server } = { host: stage.host('n1'), server: stage.server('n1') };
+      host.powerOn();
+      // From its first checkpoint on.
+      server.checkpointerBusyUntil = stage.now + 120_000;
+      host.startWorker();
+      stage.until('its server is up again', () => server.life === 'up');
+      stage.boot('n2');
+      let slipped = false;
+      stage.at('n1', 'promoted', () => {
+        // Nobody can acknowledge anything: the epoch cannot be on a majority.
+        stage.isolate('n1');
+        slipped = stage.write('n1').acknowledged;
+      });
+      stage.untilDecision('n1', 'promoted');
+      stage.expect('the first commit of the new epoch waits', !slipped);
+      stage.run(1000);
+      stage.heal('n1');
+    },
+    without: {
+      rule: 'a server that is fenced by a worker that knows no registry is put under hold',
+      replacements: one(
+        'core/own-server/own-server.js',
+        'k.registry === null || k.registry.syncWished > 0',
+        'k.registry?.syncWished > 0',
+      ),
+      shows: /^S4: n1 acknowledged without waiting|the first commit of the new epoch waits/,
+    },
+  },
+  {
     name: 'A2 the checkpointer is in long fsyncs when degraded is left',
     why: 'SHOW has the new names at once, and commits do not wait',
     setting: { nodes: 5, names: 'ANY 1 (n2, n3)' },
