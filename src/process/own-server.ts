@@ -16,6 +16,7 @@ export class LocalServer implements OwnServer {
   readonly #nodeName: string;
   readonly #emit: Emit;
   readonly #ownConninfo: string;
+  #hasNodes = false;
 
   constructor(
     control: ServerControl,
@@ -36,7 +37,8 @@ export class LocalServer implements OwnServer {
         this.#emit({
           kind: 'server-inspected',
           // A fenced server was stopped by a worker that did not live to go on: it is started, not left alone.
-          server: server.clean && !server.fenced ? 'stopped-clean' : 'crashed',
+          // One that was never a node is no worker's business, however it ended: nobody would lead it out of recovery again.
+          server: server.fenced || (!server.clean && this.#isNode()) ? 'crashed' : 'stopped-clean',
           standby: server.standbySignal,
         });
       },
@@ -111,7 +113,13 @@ export class LocalServer implements OwnServer {
   }
 
   remember(nodes: readonly KnownNode[]): void {
+    this.#hasNodes ||= nodes.length > 0;
     this.#control.remember(nodes);
+  }
+
+  /** By what this worker has heard, or one before it has left in the data directory. */
+  #isNode(): boolean {
+    return this.#hasNodes || this.#control.nodes().length > 0;
   }
 
   endWalReceiver(): void {

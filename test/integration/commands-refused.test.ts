@@ -6,8 +6,9 @@ import { after, before, describe, test } from 'node:test';
 import { makeTestFolder } from '../../src/testbed/cluster.js';
 import { findPostgres } from '../../src/testbed/find-postgres.js';
 import { freePort } from '../../src/testbed/free-port.js';
-import { TestServer } from '../../src/testbed/server.js';
-import { pgkeeper } from '../support/command-line.js';
+import { TestServer, until } from '../../src/testbed/server.js';
+import { TestWorker } from '../../src/testbed/worker-process.js';
+import { pgkeeper, program } from '../support/command-line.js';
 import { failed, parsed } from '../support/outcomes.js';
 
 const installation = findPostgres(process.env['PGKEEPER_TEST_BIN'] ?? null);
@@ -127,6 +128,28 @@ describe('commands on a server that is no cluster', { concurrency: false }, () =
     assert.match(outcome.err, /quorum = 'most' \(--quorum\)/);
     failed(await pgkeeper(['worker', '-D', folder, ...at()]), 2, /is not a data directory/);
     failed(await pgkeeper(['worker', '-h', '127.0.0.1', '-p', '1']), 3, /its data directory is not known/);
+  });
+
+  test('a server that was never a node is left as it is, also where its worker finds it crashed', async () => {
+    const worker = new TestWorker({ program, server, conninfo: server.conninfo() });
+    server.kill();
+    await until('the server is dead', () => !server.isRunning());
+    worker.start(['--node-name', 'alone']);
+    try {
+      await worker.untilDecision('server-lost', 0);
+      // The kernel may not be done with the dead one yet.
+      await until('the server starts', () =>
+        server.start().then(
+          () => true,
+          () => false,
+        ),
+      );
+      await worker.untilDecision('not-registered', 0);
+      assert.deepEqual(await server.query('select pg_is_in_recovery() as standby'), [{ standby: false }]);
+      assert.ok(!worker.decisions(0).some(({ reason }) => reason === 'server-crashed'));
+    } finally {
+      await worker.stop();
+    }
   });
 
   test('version and help need no server', async () => {
