@@ -6,7 +6,7 @@
 import { messageOf } from '../core/error-text.js';
 import type { LostWal } from '../core/events.js';
 import { ballotOf, ballotText } from '../core/votes/ballot.js';
-import { ballotConninfo } from '../core/watch/following.js';
+import { nowhereConninfo } from '../core/watch/following.js';
 import { openClient, queryWithDeadline } from '../postgres/connect.js';
 import { usableSlot } from '../postgres/observation.js';
 import { findMaster } from './known-nodes.js';
@@ -106,11 +106,11 @@ export async function finishUnfinished(control: ServerControl, nodeName: string)
   const broken = `a ${unfinished.what} from ${unfinished.source}, begun ${unfinished.since}, was broken off`;
   try {
     const master = await findMaster(control.nodes(), nodeName);
-    const ballot = ballotOf(control.followed());
+    const followed = control.followed();
+    const ballot = ballotOf(followed);
     await control.copy(master.conninfo);
     control.markFenced(null);
-    const nobody = { name: nodeName, kind: 'node', conninfo: '', database: '', seqno: 0 } as const;
-    if (ballot > 0) control.follow(ballotConninfo(nobody, ballotText(ballot)));
+    if (ballot > 0) control.follow(nowhereConninfo({ name: nodeName }, followed, ballotText(ballot)));
     return `fresh copy of ${master.name}, since ${broken}`;
   } catch (error) {
     throw new Error(`${broken}, and a fresh copy failed: ${messageOf(error)}`);

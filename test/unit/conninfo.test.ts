@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { formatConninfo, maskConninfo, parseConninfo, withKeywords } from '../../src/core/conninfo.js';
 import { formatLsn, parseLsn } from '../../src/core/lsn.js';
 import { ballotOf, ballotText, originOf } from '../../src/core/votes/ballot.js';
-import { fencedConninfo, followConninfo, promotedConninfo } from '../../src/core/watch/following.js';
+import { fencedConninfo, followConninfo, nowhereConninfo } from '../../src/core/watch/following.js';
 
 function keywords(text: string): Readonly<Record<string, string>> {
   const parsed = parseConninfo(text);
@@ -112,11 +112,45 @@ test('a ballot tells of which promotion a timeline without a row is', () => {
   assert.equal(ballotOf(fencedConninfo(marked)), 7);
   assert.equal(originOf(fencedConninfo(marked), 2), 5);
   assert.equal(fencedConninfo('host=n3 user=u'), '');
-  assert.deepEqual(keywords(promotedConninfo({ name: 'n2' }, 'host=n1 user=u', ballotText(8))), {
+});
+
+test('what a node streams with outlives the times when it follows nobody', () => {
+  const voter = (name: string) => ({
+    name,
+    kind: 'node' as const,
+    conninfo: `host=${name} user=k`,
+    database: 'd',
+    seqno: 1,
+  });
+  const own = { user: 'rep', password: 'p', sslmode: 'require' };
+  const present = `host=n1 hostaddr=10.0.0.1 port=6 ${Object.entries(own)
+    .map(([keyword, value]) => `${keyword}=${value}`)
+    .join(' ')}`;
+  const promoted = nowhereConninfo({ name: 'n2' }, present, ballotText(8));
+  assert.deepEqual(keywords(promoted), {
+    ...own,
     host: '/pgkeeper-no-server',
-    user: 'u',
+    application_name: 'n2',
     fallback_application_name: 'pgkeeper:8',
   });
+  const back = followConninfo(voter('n2'), fencedConninfo(promoted), voter('n3'), ballotText(9));
+  assert.deepEqual(keywords(back), {
+    ...own,
+    host: 'n3',
+    port: '5432',
+    application_name: 'n2',
+    fallback_application_name: 'pgkeeper:9',
+  });
+  // One without a user would be the user of the system: what the master streams with, or the registry's, is better.
+  const bare = nowhereConninfo({ name: 'n2' }, '', ballotText(8));
+  const follow = (targetsOwn: string) =>
+    keywords(followConninfo(voter('n2'), bare, voter('n3'), ballotText(9), targetsOwn));
+  assert.equal(follow('host=n1 user=theirs')['user'], 'theirs');
+  assert.equal(follow(bare)['user'], 'k');
+  assert.equal(
+    keywords(nowhereConninfo({ name: 'n2' }, "host='", ballotText(8)))['host'],
+    '/pgkeeper-no-server',
+  );
 });
 
 test('WAL positions are 64 bit and come back as PostgreSQL writes them', () => {

@@ -9,7 +9,7 @@ import type { Election, Keeper, Link } from '../state.js';
 import { send, type Turn } from '../turn.js';
 import { holdNames, type Observation, type Voter } from '../types.js';
 import { ballotText } from '../votes/ballot.js';
-import { ballotConninfo, followConninfo } from '../watch/following.js';
+import { followConninfo, nowhereConninfo } from '../watch/following.js';
 import { addressOf } from '../watch/suspicion.js';
 import { isFrozen } from './election-round.js';
 
@@ -49,7 +49,7 @@ function pointAtSelf(
     return;
   }
   const conninfo = other
-    ? ballotConninfo(voter, ballotText(e.epoch, unfinishedOf(obs)))
+    ? nowhereConninfo(voter, obs.primaryConninfo, ballotText(e.epoch, unfinishedOf(obs)))
     : followConninfo(
         voter,
         obs.primaryConninfo,

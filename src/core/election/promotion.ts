@@ -14,7 +14,7 @@ import { due, isIdle, note, randomBetween, send, type Turn } from '../turn.js';
 import { holdNames } from '../types.js';
 import { ballotText } from '../votes/ballot.js';
 import { hasLease, heldVoters, isGivenUpBy, neededVotes } from '../votes/lease.js';
-import { promotedConninfo } from '../watch/following.js';
+import { nowhereConninfo } from '../watch/following.js';
 import { abandon, enterPhase, isFrozen } from './election-round.js';
 import { keepWaiting, mayWait, walkEpoch, walkEstablish, walkNames, willSync } from './new-epoch.js';
 import { newMaster } from './new-master.js';
@@ -122,7 +122,7 @@ function walkPromote(k: Keeper, turn: Turn, e: Election): void {
     members: `{${registry?.syncMembers.join(', ') ?? ''}}`,
     needed: registry?.syncNeeded ?? 0,
   };
-  const conninfo = promotedConninfo(
+  const conninfo = nowhereConninfo(
     { name: k.settings.name },
     own.obs?.primaryConninfo ?? '',
     ballotText(e.epoch),

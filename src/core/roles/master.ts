@@ -37,7 +37,7 @@ import {
   tryVotes,
 } from '../votes/lease.js';
 import { tellWitnesses } from '../votes/witness.js';
-import { ballotConninfo, followConninfo, followsNobody, isPointedAt } from '../watch/following.js';
+import { followConninfo, followsNobody, isPointedAt, nowhereConninfo } from '../watch/following.js';
 import { streamsFrom } from '../watch/suspicion.js';
 import { decideMembership, ingestMembership } from './membership.js';
 
@@ -201,7 +201,7 @@ function pointNowhere(
   voter: Voter,
   epoch: number,
 ): void {
-  const conninfo = ballotConninfo(voter, ballotText(epoch, unfinishedOf(obs)));
+  const conninfo = nowhereConninfo(voter, obs.primaryConninfo, ballotText(epoch, unfinishedOf(obs)));
   obsStale(link, send(k, turn, link, { kind: 'follow', conninfo }));
 }
 

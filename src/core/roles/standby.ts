@@ -22,7 +22,7 @@ import { holdNames, type Observation } from '../types.js';
 import { ballotText } from '../votes/ballot.js';
 import { isVoteGood, ownYouthMs, releaseVotes, tryVotes } from '../votes/lease.js';
 import { isTwoNodeAuto } from '../votes/two-nodes.js';
-import { ballotConninfo, isPointedAt } from '../watch/following.js';
+import { isPointedAt, nowhereConninfo } from '../watch/following.js';
 import { isMyTurn, isOutOfTurn, yieldsUntil } from '../watch/succession.js';
 import { judgeSuspicion, streamsFrom, watchMaster } from '../watch/suspicion.js';
 
@@ -140,7 +140,7 @@ function leaveDeadEnd(k: Keeper, turn: Turn, ours: Observation): void {
   if (self === undefined || !mayLeave(k, turn)) return;
   // Until the vote was in hand an election could be fought here: its ballot must not be overwritten by an older one.
   if (!seenSince(own, own.vote?.grantedAt ?? own.openedAt)) return observe(k, turn, own, 0);
-  const conninfo = ballotConninfo(self, ballotText(ours.ballot, unfinishedOf(ours)));
+  const conninfo = nowhereConninfo(self, ours.primaryConninfo, ballotText(ours.ballot, unfinishedOf(ours)));
   if (send(k, turn, own, { kind: 'follow', conninfo })) own.obsAt = Number.NEGATIVE_INFINITY;
 }
 

@@ -3,7 +3,7 @@
  * whose majority overlaps this one's, sees that this epoch was fought for and takes a higher one.
  */
 
-import { formatConninfo, withKeywords } from '../conninfo.js';
+import { parseConninfo, withKeywords } from '../conninfo.js';
 import type { Observation, Voter } from '../types.js';
 import { ballotTextOf } from '../votes/ballot.js';
 import { addressOf } from './suspicion.js';
@@ -22,7 +22,7 @@ export function followConninfo(
   targetsOwn = '',
 ): string {
   const address = addressOf(target.conninfo);
-  const base = [present, targetsOwn].find((conninfo) => conninfo.trim() !== '') ?? target.conninfo;
+  const base = [present, targetsOwn].find(tellsAnything) ?? target.conninfo;
   return withKeywords(base, {
     host: address?.host ?? '',
     port: String(address?.port ?? 5432),
@@ -34,41 +34,37 @@ export function followConninfo(
   });
 }
 
-/** The ballot alone, for a server that must not stream from anybody: no server listens at that address. */
-export function ballotConninfo(node: Pick<Voter, 'name'>, ballot: string): string {
-  return formatConninfo(
-    new Map([
-      ['host', noServer],
-      ['application_name', node.name],
-      ['fallback_application_name', ballot],
-    ]),
-  );
+/** One that leads nowhere and names no user had no credentials to keep: libpq would take the user of the system. */
+function tellsAnything(conninfo: string): boolean {
+  if (conninfo.trim() === '') return false;
+  return addressOf(conninfo)?.host !== noServer || keywordOf(conninfo, 'user') !== undefined;
+}
+
+function keywordOf(conninfo: string, keyword: string): string | undefined {
+  const parsed = parseConninfo(conninfo);
+  return parsed.kind === 'parsed' ? parsed.keywords.get(keyword) : undefined;
 }
 
 /**
- * What a candidate has in its own file when it is promoted: whose promotion its log is of, should no row tell. It leads nowhere: a
- * server that comes back as a standby before it is fenced must not stream from whom it followed, which may have another log by that number.
+ * For a server that must not stream from anybody: no server listens at that address. The ballot stays readable, and what the
+ * node streams with is kept for the next time: nobody else may know it.
+ * A candidate has it in its own file when it is promoted, where it tells whose promotion its log is of, should no row tell: a
+ * server that comes back as a standby before it is fenced must not stream from whom it followed, which may have another log by
+ * that number.
  */
-export function promotedConninfo(node: Pick<Voter, 'name'>, present: string, ballot: string): string {
-  if (present.trim() === '') return ballotConninfo(node, ballot);
-  return withKeywords(present, {
-    host: noServer,
-    hostaddr: null,
-    port: null,
-    fallback_application_name: ballot,
-  });
+export function nowhereConninfo(node: Pick<Voter, 'name'>, present: string, ballot: string): string {
+  return leadingNowhere(present, { application_name: node.name, fallback_application_name: ballot });
 }
 
 /** And when it is fenced: the ballot stays, and it follows nobody. */
 export function fencedConninfo(present: string): string {
   const ballot = ballotTextOf(present);
-  if (ballot === null) return '';
-  return formatConninfo(
-    new Map([
-      ['host', noServer],
-      ['fallback_application_name', ballot],
-    ]),
-  );
+  return ballot === null ? '' : leadingNowhere(present, { fallback_application_name: ballot });
+}
+
+function leadingNowhere(present: string, more: Readonly<Record<string, string>>): string {
+  const isReadable = parseConninfo(present).kind === 'parsed';
+  return withKeywords(isReadable ? present : '', { host: noServer, hostaddr: null, port: null, ...more });
 }
 
 export function followsNobody(obs: Observation): boolean {
