@@ -17,6 +17,7 @@ import { LocalServer } from '../process/own-server.js';
 import { createServerControl } from '../process/server-control.js';
 import { ServiceManager } from '../process/service-manager.js';
 import { claimDataDirectory } from '../process/single-worker.js';
+import { endsWithinRecord } from '../process/wal-tail.js';
 import { type LoadedSettings, type LoadRequest, loadSettings } from '../settings/load.js';
 import { coreSettingsOf, type Settings } from '../settings/settings.js';
 import { Worker, type WorkerView } from '../worker/worker.js';
@@ -127,6 +128,7 @@ class Daemon {
           ownConninfo,
           leaseTtlMs: () => this.#settings.leaseTtlMs,
           connectTimeoutMs: deadlineMs,
+          endsWithinRecord: (look) => endsWithinRecord(dataDirectory(), look),
         },
         emit,
       ),

@@ -112,7 +112,7 @@ export interface Observation {
   readonly timeline: number;
   /** Master: flushed position. Standby: greatest(receive, replay). */
   readonly received: Lsn;
-  /** Standby: replayed position. Master: same as received. */
+  /** Standby: replayed position; on the own server `received`, if only the beginning of a record is left. Master: same as received. */
   readonly replayed: Lsn;
   /** A standby that has read its local WAL to the end since its start; before, `received` says too little. */
   readonly readToEnd: boolean;

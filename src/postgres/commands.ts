@@ -5,6 +5,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Command, WitnessKey } from '../core/effects.js';
 import type { Answer } from '../core/events.js';
+import type { Observation } from '../core/types.js';
 import { proveHold } from './hold-proof.js';
 import { type ObservationRow, observationOf, observeSql, shortRetryInterval } from './observation.js';
 import { isOperatorsLock, operatorLock, operatorLockClass } from './operator-lock.js';
@@ -118,7 +119,14 @@ async function observeOnce(session: SessionContext): Promise<Answer> {
   const row = rows[0];
   if (row === undefined) throw new CommandError('speaks', 'the observation returned no row');
   checkPid(session, row.pid);
-  return { kind: 'observed', observation: observationOf(row) };
+  return { kind: 'observed', observation: withWholeRecords(session, observationOf(row)) };
+}
+
+/** Whoever has replayed every whole record has replayed everything: the rest of the last one may never come. */
+function withWholeRecords(session: SessionContext, look: Observation): Observation {
+  const { inRecovery, replayed, received } = look;
+  if (!inRecovery || replayed >= received || session.endsWithinRecord?.(look) !== true) return look;
+  return { ...look, replayed: received };
 }
 
 async function observeWitness(session: SessionContext, key: WitnessKey): Promise<Answer> {

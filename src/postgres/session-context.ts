@@ -1,7 +1,7 @@
 /** What every command on a kept session knows of it, and the error that says how a session ended. */
 import type pg from 'pg';
 import type { WitnessKey } from '../core/effects.js';
-import type { LinkFailure } from '../core/types.js';
+import type { LinkFailure, Observation } from '../core/types.js';
 
 export class CommandError extends Error {
   readonly kind: LinkFailure;
@@ -18,6 +18,8 @@ export interface SessionContext {
   readonly ownName: string;
   /** The cluster for which that server is a witness; null = a node. */
   readonly witness: WitnessKey | null;
+  /** Null on every server but the own one. */
+  readonly endsWithinRecord: ((look: Observation) => boolean) | null;
   readonly leaseTtlMs: () => number;
   readonly applicationName: () => string;
   /** pgkeeper.cluster_state (of a witness: its table) was there at the last look. */

@@ -5,6 +5,7 @@
 import type pg from 'pg';
 import { withKeywords } from '../core/conninfo.js';
 import type { Command, WitnessKey } from '../core/effects.js';
+import type { Observation } from '../core/types.js';
 import type { Emit, SessionRequest, VoterSessions } from '../ports.js';
 import { runCommand } from './commands.js';
 import { discardClient, openClient, queryWithDeadline } from './connect.js';
@@ -19,6 +20,8 @@ export interface SessionOptions {
   readonly ownConninfo: string;
   readonly leaseTtlMs: () => number;
   readonly connectTimeoutMs: () => number;
+  /** Of the own server: is the beginning of a record all that is left to replay? */
+  readonly endsWithinRecord: (look: Observation) => boolean;
 }
 
 interface Session {
@@ -103,6 +106,7 @@ export class PostgresVoterSessions implements VoterSessions {
       conninfo: base,
       ownName: this.#options.nodeName,
       witness,
+      endsWithinRecord: conninfo === null ? this.#options.endsWithinRecord : null,
       leaseTtlMs: this.#options.leaseTtlMs,
       applicationName: () => this.#applicationName(witness),
       schemaKnown: false,

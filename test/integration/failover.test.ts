@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { TestNode } from '../../src/testbed/cluster.js';
 import { until } from '../../src/testbed/server.js';
 import {
   FailoverCluster,
@@ -81,6 +82,44 @@ describe('failover of three servers with synchronous replication', { concurrency
       'the deposed master acknowledged nothing',
     );
     await three.assertNothingLost(next);
+  });
+
+  step('a master lost with its worker in the middle of a bulk write is replaced', async () => {
+    const old = await three.master();
+    await three.untilAllVote(old.name);
+    const client = await old.server.connect();
+    client.on('error', () => undefined);
+    const ended = client
+      // Records so long that the last one has begun and not ended, whenever it is.
+      .query(
+        `select pg_logical_emit_message(false, 'bulk', repeat('x', 10000000)) from generate_series(1, 1000)`,
+      )
+      .then(
+        () => 'done',
+        () => 'broken off',
+      );
+    const standby = three.cluster.nodes.find(({ name }) => name !== old.name) as TestNode;
+    await until(
+      'a standby is in the middle of a record',
+      async () => {
+        const [row] = await standby.server.query<{ bytes: string }>(
+          'select pg_last_wal_receive_lsn() - pg_last_wal_replay_lsn() as bytes',
+        );
+        return Number(row?.bytes) > 10_000_000;
+      },
+      30_000,
+      1,
+    );
+    const since = performance.now();
+    old.worker.killNow();
+    old.server.kill();
+    const next = await three.untilTakenOver(old, since);
+    assert.equal(await ended, 'broken off');
+    await client.end().catch(() => undefined);
+    old.worker.start();
+    await three.cluster.untilSettled(next.name);
+    await three.assertNothingLost(next);
+    await three.assertOwnCredentials(next);
   });
 
   step(

@@ -18,6 +18,7 @@ describe('a look at a server', { concurrency: false }, () => {
       conninfo: servers.master.conninfo(),
       ownName: 'n1',
       witness: null,
+      endsWithinRecord: null,
       leaseTtlMs: () => 2000,
       applicationName: () => 'pgk master:ready n1',
       schemaKnown: false,

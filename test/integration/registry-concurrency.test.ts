@@ -159,7 +159,14 @@ describe('many sessions at once', { concurrency: false }, () => {
   /** The next master goes back and forth, and so does the synchronous set, as a busy master's worker would write them. */
   async function workerWrites(client: pg.Client, isOver: () => boolean): Promise<void> {
     const session: SessionContext = {
-      ...{ client, conninfo: '', ownName: 'n1', leaseTtlMs: () => 1000, applicationName: () => 'n1' },
+      ...{
+        client,
+        conninfo: '',
+        ownName: 'n1',
+        endsWithinRecord: null,
+        leaseTtlMs: () => 1000,
+        applicationName: () => 'n1',
+      },
       ...{ witness: null, schemaKnown: true, backendPid: null },
     };
     for (let turn = 0; !isOver(); turn += 1) {

@@ -181,7 +181,14 @@ describe('what is written', { concurrency: false }, () => {
     const client = await servers.master.connect();
     try {
       await use({
-        ...{ client, conninfo: '', ownName: 'n1', leaseTtlMs: () => 1000, applicationName: () => 'n1' },
+        ...{
+          client,
+          conninfo: '',
+          ownName: 'n1',
+          endsWithinRecord: null,
+          leaseTtlMs: () => 1000,
+          applicationName: () => 'n1',
+        },
         ...{ witness: null, schemaKnown: true, backendPid: null },
       });
     } finally {

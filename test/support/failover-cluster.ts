@@ -1,7 +1,7 @@
 /** What every failover test needs: a settled cluster, a client that follows the master, clients pinned to one server, the audit. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type ClusterOptions, TestCluster, type TestNode } from '../../src/testbed/cluster.js';
+import { type ClusterOptions, keeperRole, TestCluster, type TestNode } from '../../src/testbed/cluster.js';
 import { findPostgres } from '../../src/testbed/find-postgres.js';
 import { until } from '../../src/testbed/server.js';
 import { auditWrites, createWritesTable, overlapOf, Writer } from '../../src/testbed/writer.js';
@@ -94,6 +94,19 @@ export class FailoverCluster {
     const audit = await auditWrites([this.writer, ...this.#pinned], node.server);
     assert.deepEqual(audit.lost, [], 'every acknowledged row is on the present master');
     assert.ok(audit.acknowledged > 0, 'rows were acknowledged at all');
+  }
+
+  /** However often they were pointed elsewhere or followed nobody: with the role they were set up with. */
+  async assertOwnCredentials(master: TestNode): Promise<void> {
+    const rows = await master.server.query<{ name: string; role: string }>(
+      `select application_name as name, usename as role from pg_stat_replication where application_name = any($1)`,
+      [this.cluster.nodes.map(({ name }) => name)],
+    );
+    assert.deepEqual(
+      rows.filter(({ role }) => role !== keeperRole),
+      [],
+      'standbys stream as another role',
+    );
   }
 
   /** No acknowledgement of the old master after the first of the new one, judged over one change of master. */

@@ -17,6 +17,7 @@ export class VoteSession {
       nodeName,
       ownConninfo: '',
       leaseTtlMs: () => leaseTtlMs,
+      endsWithinRecord: () => false,
       connectTimeoutMs: () => deadlineMs,
     };
     this.#sessions = new PostgresVoterSessions(options, (event) => {

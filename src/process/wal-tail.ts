@@ -1,0 +1,89 @@
+/**
+ * What lies between what a standby has replayed and what it has received, read in its own WAL files: records, or the
+ * beginning of one record whose rest never came. A master sends whole pages while it writes much, so a standby of a dead
+ * master ends within a record as a rule, and waits for ever to replay it. Where a page of WAL begins with its header, and
+ * a record with its length, is the same in 14 to 18.
+ */
+import { closeSync, existsSync, openSync, readdirSync, readSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Lsn } from '../core/lsn.js';
+import { hex8 } from './copy/timelines.js';
+
+const pageBytes = 8192n;
+/** At the beginning of each page, and of each file. */
+const shortHeaderBytes = 24n;
+const longHeaderBytes = 40n;
+/** The header of a record, and XLogRecordMaxSize. */
+const leastRecordBytes = 24;
+const longestRecordBytes = 1020 * 1024 * 1024;
+
+export interface Tail {
+  readonly timeline: number;
+  /** End of the last record replayed. */
+  readonly replayed: Lsn;
+  /** As far as WAL is on the disk. */
+  readonly received: Lsn;
+}
+
+/** True when not one whole record is left to replay. False also where the files do not tell. */
+export function endsWithinRecord(dataDirectory: string, tail: Tail): boolean {
+  try {
+    const fileBytes = segmentBytes(dataDirectory);
+    if (fileBytes === null) return false;
+    const begin = recordBegin(tail.replayed, fileBytes);
+    if (begin + 4n > tail.received) return true;
+    const length = lengthAt(dataDirectory, tail.timeline, begin, fileBytes);
+    if (length === null || length < leastRecordBytes || length > longestRecordBytes) return false;
+    return recordEnd(begin, BigInt(length), fileBytes) > tail.received;
+  } catch {
+    // Removed or replaced while it was looked at.
+    return false;
+  }
+}
+
+function segmentBytes(dataDirectory: string): bigint | null {
+  const folder = join(dataDirectory, 'pg_wal');
+  const name = readdirSync(folder).find((candidate) => /^[0-9A-F]{24}$/.test(candidate));
+  return name === undefined ? null : BigInt(statSync(join(folder, name)).size);
+}
+
+function headerBytes(at: bigint, fileBytes: bigint): bigint {
+  if (at % pageBytes !== 0n) return 0n;
+  return at % fileBytes === 0n ? longHeaderBytes : shortHeaderBytes;
+}
+
+function recordBegin(end: bigint, fileBytes: bigint): bigint {
+  return end + headerBytes(end, fileBytes);
+}
+
+/** A record goes on behind the header of the next page. */
+function recordEnd(begin: bigint, length: bigint, fileBytes: bigint): bigint {
+  let at = begin;
+  let left = length;
+  for (;;) {
+    const room = pageBytes - (at % pageBytes);
+    if (left <= room) return at + left;
+    left -= room;
+    at += room;
+    at += headerBytes(at, fileBytes);
+  }
+}
+
+/** In the file of the newest timeline that has that place; its older part is a copy of the timeline before. */
+function lengthAt(dataDirectory: string, timeline: number, at: bigint, fileBytes: bigint): number | null {
+  const perId = 0x1_0000_0000n / fileBytes;
+  const number = at / fileBytes;
+  const place = hex8(Number(number / perId)) + hex8(Number(number % perId));
+  for (let each = timeline; each > 0; each -= 1) {
+    const path = join(dataDirectory, 'pg_wal', hex8(each) + place);
+    if (!existsSync(path)) continue;
+    const bytes = Buffer.alloc(4);
+    const file = openSync(path, 'r');
+    try {
+      return readSync(file, bytes, 0, 4, Number(at % fileBytes)) === 4 ? bytes.readUInt32LE(0) : null;
+    } finally {
+      closeSync(file);
+    }
+  }
+  return null;
+}
