@@ -3,7 +3,7 @@ import { isForeign } from '../core/foreign-server.js';
 import { openRequest, pauseOf } from '../core/plan.js';
 import type { Registry } from '../core/types.js';
 import { twoNodesWarning } from '../core/votes/two-nodes.js';
-import { type ClusterLook, quorumOf, strangerText, syncOf } from './cluster-look.js';
+import { answered, type ClusterLook, quorumOf, strangerText, syncOf } from './cluster-look.js';
 import type { NodeStatus } from './status.js';
 
 export function warningsOf(cluster: ClusterLook, nodes: readonly NodeStatus[]): readonly string[] {
@@ -21,6 +21,7 @@ export function warningsOf(cluster: ClusterLook, nodes: readonly NodeStatus[]): 
     if (!node.reachable) warnings.push(`${node.name} cannot be reached from here: ${node.error}`);
     else if (!node.worker && node.role !== 'witness') warnings.push(`${node.name} has no running worker`);
   }
+  warnings.push(...strayWarnings(cluster, nodes));
   if (!writable.some((node) => node.name === registry.master))
     for (const node of nodes)
       if (node.role === 'standby' && node.reachable) warnings.push(heardText(node, registry));
@@ -50,6 +51,25 @@ export function warningsOf(cluster: ClusterLook, nodes: readonly NodeStatus[]): 
   if (syncOf(registry) === 'degraded')
     warnings.push('synchronous replication is wished, but no wished standby is there');
   return warnings;
+}
+
+/** Standbys that answer and that the master sends nothing to: what it says of them, so only where it answers. */
+function strayWarnings(
+  { registry, nodes: looks }: ClusterLook,
+  nodes: readonly NodeStatus[],
+): readonly string[] {
+  const master = answered(looks.find(({ voter }) => voter.name === registry.master));
+  if (master === null || master.observation.inRecovery) return [];
+  const streaming = master.observation.replication.filter(({ state }) => state === 'streaming');
+  return nodes
+    .filter(
+      ({ name, role, reachable }) =>
+        role === 'standby' && reachable && !streaming.some((row) => row.name === name),
+    )
+    .map(
+      ({ name }) =>
+        `${name} does not stream from ${registry.master}: its server's log and pgkeeper check say why`,
+    );
 }
 
 /** An isolated standby: what it has may be that old. */

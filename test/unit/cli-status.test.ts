@@ -53,6 +53,15 @@ test('a server without a worker is told apart from one that is gone', () => {
   assert.match(status.warnings.join(), /n2 has no running worker/);
 });
 
+test('a standby that answers and is not sent anything is told of, whatever state its worker shows', () => {
+  const status = statusOf(clusterOf({ n1: { observation: { replication: [] } } }));
+  assert.equal(status.nodes[1]?.state, 'standby:connected');
+  assert.match(status.warnings.join('\n'), /^n2 does not stream from n1: /m);
+  assert.match(status.warnings.join('\n'), /^n3 does not stream from n1: /m);
+  const gone1 = statusOf(clusterOf({ n1: { failure: gone }, n3: { failure: gone } }));
+  assert.doesNotMatch(gone1.warnings.join(), /does not stream/, 'nobody knows');
+});
+
 test('a worker that says nothing for long is not there', () => {
   const silent = { workers: [{ node: 'n2', state: 'standby:connected', silentMs: 120_000 }] };
   const status = statusOf(clusterOf({ n1: { look: silent }, n2: { look: silent }, n3: { look: silent } }));
