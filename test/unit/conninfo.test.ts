@@ -111,7 +111,8 @@ test('a ballot tells of which promotion a timeline without a row is', () => {
   assert.deepEqual([ballotOf(plain), originOf(plain, 2), originOf('host=n3', 2)], [7, 7, 0]);
   assert.equal(ballotOf(fencedConninfo(marked)), 7);
   assert.equal(originOf(fencedConninfo(marked), 2), 5);
-  assert.equal(fencedConninfo('host=n3 user=u'), '');
+  assert.equal(fencedConninfo('host=n3 user=u'), 'host=/pgkeeper-no-server user=u');
+  assert.equal(fencedConninfo(''), '');
 });
 
 test('what a node streams with outlives the times when it follows nobody', () => {

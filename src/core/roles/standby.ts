@@ -22,7 +22,7 @@ import { holdNames, type Observation } from '../types.js';
 import { ballotText } from '../votes/ballot.js';
 import { isVoteGood, ownYouthMs, releaseVotes, tryVotes } from '../votes/lease.js';
 import { isTwoNodeAuto } from '../votes/two-nodes.js';
-import { isPointedAt, nowhereConninfo } from '../watch/following.js';
+import { followsNobody, isPointedAt, nowhereConninfo } from '../watch/following.js';
 import { isMyTurn, isOutOfTurn, yieldsUntil } from '../watch/succession.js';
 import { judgeSuspicion, streamsFrom, watchMaster } from '../watch/suspicion.js';
 
@@ -178,6 +178,8 @@ function comeBack(
     );
     return true;
   }
+  // One that has just started follows whom its files name, who may have been copied from another history by the same number.
+  if (sameNumberTwice && !followsNobody(ours) && ownYouthMs(k) > 0) leaveDeadEnd(k, turn, ours);
   const streaming = streamsFrom(ours, masterVoter);
   if (streaming) k.rejoinTries = 0;
   if (streaming || (!isPointedAt(ours, masterVoter) && !lacksPromotion)) {

@@ -56,13 +56,13 @@ export function nowhereConninfo(node: Pick<Voter, 'name'>, present: string, ball
   return leadingNowhere(present, { application_name: node.name, fallback_application_name: ballot });
 }
 
-/** And when it is fenced: the ballot stays, and it follows nobody. */
+/** And when it is fenced: the ballot stays, if there is one, and it follows nobody. */
 export function fencedConninfo(present: string): string {
-  const ballot = ballotTextOf(present);
-  return ballot === null ? '' : leadingNowhere(present, { fallback_application_name: ballot });
+  if (present.trim() === '') return '';
+  return leadingNowhere(present, { fallback_application_name: ballotTextOf(present) });
 }
 
-function leadingNowhere(present: string, more: Readonly<Record<string, string>>): string {
+function leadingNowhere(present: string, more: Readonly<Record<string, string | null>>): string {
   const isReadable = parseConninfo(present).kind === 'parsed';
   return withKeywords(isReadable ? present : '', { host: noServer, hostaddr: null, port: null, ...more });
 }
