@@ -22,6 +22,7 @@ export function newLink(voter: string, now: number): Link {
     misses: 0,
     busy: null,
     vote: null,
+    releasing: false,
     lastHeldAt: Number.NEGATIVE_INFINITY,
     foughtFor: 0,
     refusedAt: Number.NEGATIVE_INFINITY,

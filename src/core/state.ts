@@ -55,6 +55,8 @@ export interface Link {
   misses: number;
   busy: { readonly id: number; readonly command: Command; readonly sentAt: number } | null;
   vote: Vote | null;
+  /** The vote is given back as soon as what runs on the session is answered. */
+  releasing: boolean;
   /** When a vote held before was last renewed, kept after its loss: the fresh-birth exception asks for it. */
   lastHeldAt: number;
   /** The ballot that this worker wrote there last; 0 = none. */

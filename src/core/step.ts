@@ -36,7 +36,7 @@ import { decideStandby, standbyState } from './roles/standby.js';
 import type { Arrived, Keeper } from './state.js';
 import { isIdle, newTurn, note, send, type Turn } from './turn.js';
 import { leaseMarginMs } from './types.js';
-import { hasLease, ingestVote, releaseVotes, renewVotes } from './votes/lease.js';
+import { finishReleases, hasLease, ingestVote, releaseVotes, renewVotes } from './votes/lease.js';
 import { warnOfTwoNodes } from './votes/two-nodes.js';
 import { isPromiseSeen } from './votes/witness.js';
 import { ingestHearing, ingestIndirectAnswer } from './watch/suspicion.js';
@@ -50,6 +50,7 @@ export function step(k: Keeper, event: KeeperEvent, now: number): Turn {
   k.now = now;
   const turn = newTurn();
   const arrived = ingest(k, turn, event);
+  finishReleases(k, turn);
   matchLinks(k, turn);
   forgetIfRemoved(k, turn);
   trackPause(k, turn);

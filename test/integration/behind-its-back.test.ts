@@ -94,6 +94,7 @@ for (const [title, syncNames] of syncModes) {
 
     step('a master that dies while the old one is on its way back to it', async () => {
       const { master: first } = await masterAndStandby();
+      await three.untilFollowedAtOnce(first);
       const wall = Date.now();
       const since = performance.now();
       first.server.kill();
@@ -134,6 +135,13 @@ for (const [title, syncNames] of syncModes) {
       );
       assert.match(told.msg, /regist/);
       assert.ok(await isStandby(standby), 'its server runs on');
+      // It may have streamed by a slot that went with the node; then its worker gives that name up first.
+      await until('it streams', async () => {
+        const [row] = await standby.server.query<{ streams: boolean }>(
+          `select exists (select from pg_stat_wal_receiver where status = 'streaming') as streams`,
+        );
+        return row?.streams === true;
+      });
       await three.untilWriting();
       const added = await pgkeeper([
         'add-node',

@@ -194,7 +194,7 @@ export const mutationsOfVotes: readonly Mutation[] = [
     schedule: 'B8',
     replacements: one(
       'core/votes/lease.js',
-      "if (!send(k, turn, link, { kind: 'release' }))\n            endSession(k, turn, link);",
+      "link.releasing = !send(k, turn, link, { kind: 'release' });",
       "send(k, turn, link, { kind: 'release' });",
     ),
     play: 'A4 the former master',

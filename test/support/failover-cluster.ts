@@ -89,6 +89,20 @@ export class FailoverCluster {
     return untilAllVote(this.cluster, masterName);
   }
 
+  /** Without sync a crash is followed at once when the sessions of the master's worker are older than T (SPEC.md, I21); else after T. */
+  async untilFollowedAtOnce(master: TestNode): Promise<void> {
+    for (const { name, server } of this.cluster.nodes)
+      if (name !== master.name)
+        await until(`the worker of ${master.name} has been on ${name} for long`, async () => {
+          const [row] = await server.query<{ ms: number | null }>(
+            `select extract(epoch from clock_timestamp() - max(backend_start))::float8 * 1000 as ms
+             from pg_stat_activity where application_name ~ $1`,
+            [`^pgk \\S+ ${master.name}$`],
+          );
+          return (row?.ms ?? 0) > 1.1 * failoverTimeMs;
+        });
+  }
+
   /** Every acknowledged row of every client so far is on `node`. */
   async assertNothingLost(node: TestNode): Promise<void> {
     const audit = await auditWrites([this.writer, ...this.#pinned], node.server);

@@ -184,13 +184,21 @@ export function letLeave(k: Keeper, turn: Turn, leaves: (voter: Voter) => boolea
   }
 }
 
-/** Gives every vote back: by a statement where the session is idle, by ending the session where it is not. */
+/** Gives every vote back: by a statement, where the session is idle or as soon as it is. */
 export function releaseVotes(k: Keeper, turn: Turn): void {
   for (const link of k.links.values()) {
     const trying = link.busy?.command.kind === 'try-vote';
     if (link.vote === null && !trying) continue;
     link.vote = null;
     link.lastHeldAt = Number.NEGATIVE_INFINITY;
-    if (!send(k, turn, link, { kind: 'release' })) endSession(k, turn, link);
+    // An answer to a try could still be a vote. Other sessions are kept: as old ones they say that this worker gave the vote up.
+    if (trying) endSession(k, turn, link);
+    else link.releasing = !send(k, turn, link, { kind: 'release' });
   }
+}
+
+/** Votes that were given up while something ran on their session. */
+export function finishReleases(k: Keeper, turn: Turn): void {
+  for (const link of k.links.values())
+    if (link.releasing) link.releasing = link.session === 'open' && !send(k, turn, link, { kind: 'release' });
 }
