@@ -75,7 +75,12 @@ describe('planned work on three servers', { concurrency: false }, () => {
       assert.equal(await versionOf(master), before);
       const done = await run(master, 'switchover', target.name, '--json');
       assert.equal(done.code, 0, done.err);
-      assert.equal(JSON.parse(done.out).state, 'done');
+      const told = JSON.parse(done.out);
+      assert.equal(told.state, 'done');
+      assert.deepEqual(told.former_master, { name: master.name, back: true });
+      assert.match(done.err, new RegExp(`${master.name} is back as a standby after`));
+      const next = await run(master, 'status');
+      assert.equal(next.code, 0, `the next command on the former master: ${next.err}`);
       assert.equal((await three.master()).name, target.name);
       await three.cluster.untilSettled(target.name);
       await three.assertNothingLost(target);
