@@ -111,7 +111,7 @@ begin
   select n.name into other from pgkeeper.node_info n where lower(n.name) = lower(node_name);
   if other = node_name then
     raise exception 'node "%" is registered already', other
-      using errcode = 'duplicate_object', hint = 'To change its conninfo: pgkeeper.del_node, then pgkeeper.add_node.';
+      using errcode = 'duplicate_object', hint = format('To change its conninfo: UPDATE pgkeeper.node_info SET conninfo = ''...'' WHERE name = %L;', other);
   elsif other is not null then
     raise exception 'node "%" differs only in case from the registered node "%"', node_name, other
       using errcode = 'duplicate_object', hint = 'synchronous_standby_names compares names ignoring case; choose another name.';
@@ -241,7 +241,7 @@ declare
 begin
   if facts ->> 'identifier' = (select c.system_identifier::text from pg_control_system() c) then
     raise exception 'the conninfo leads to a member of this cluster, which has a vote of its own'
-      using errcode = 'invalid_parameter_value', hint = 'Take a server of another cluster; a standby of this one is added with pgkeeper.add_node.';
+      using errcode = 'duplicate_object', hint = 'Take a server of another cluster; a standby of this one is added with pgkeeper.add_node.';
   elsif (facts ->> 'in_recovery')::boolean then
     raise exception 'the server is a standby and takes no writes, so it cannot keep the witness''s row'
       using errcode = 'object_not_in_prerequisite_state', hint = 'Take a server that is nobody''s standby.';
@@ -383,8 +383,8 @@ begin
   perform pg_advisory_unlock(1885825894, l.objid::integer) from pg_locks l
     where l.pid = pg_backend_pid() and l.locktype = 'advisory' and l.objsubid = 2 and l.classid = 1885825894;
   perform pg_advisory_lock(1885825894, case when accept_data_loss then 2 else 1 end);
-  raise notice 'the worker of this server is asked to take over; keep this session open until pg_is_in_recovery() is false'
-    using hint = 'pgkeeper events and the log of the worker say what it does. To take it back, end this session.';
+  raise notice 'the worker of this server is asked to take over once no master answers; keep this session open until pg_is_in_recovery() is false'
+    using hint = 'As long as a master answers, nothing happens: to make this server master then, ask on the master for pgkeeper.switchover. pgkeeper events and the log of the worker say what it does. To take it back, end this session.';
 end
 $$;
 
@@ -480,6 +480,10 @@ begin
       using errcode = 'null_value_not_allowed', hint = 'Give true or false.';
   end if;
   select n.name into master from pgkeeper.node_info n where n.is_master;
+  if target = master then
+    raise exception 'failover: "%" is the master already, and takes writes', target
+      using errcode = 'object_not_in_prerequisite_state';
+  end if;
   raise exception 'failover: this server is writable and the registry calls "%" the master, so there is nothing to fail over from', master
     using errcode = 'object_not_in_prerequisite_state',
           hint = format('To leave it on purpose, without losing anything: SELECT pgkeeper.switchover(%L).', target);
@@ -575,7 +579,10 @@ begin
       where not n.is_master and n.name <> node and not coalesce(p.maintenance, false) and coalesce(p.priority, 1) > 0) then
     raise exception 'set_maintenance: "%" is the last node that could replace the master', node
       using errcode = 'object_not_in_prerequisite_state',
-            hint = format('End the maintenance of another node first, or accept that: SELECT pgkeeper.set_maintenance(%L, true, accept_no_candidate => true).', node);
+            hint = case when exists (select from pgkeeper.node_plan p join pgkeeper.node_info n on n.name = p.name
+                                     where p.maintenance and not n.is_master and n.name <> node)
+                        then 'End the maintenance of another node first. ' else '' end
+                   || format('To go on though nobody could replace the master meanwhile: SELECT pgkeeper.set_maintenance(%L, true, accept_no_candidate => true).', node);
   end if;
   insert into pgkeeper.node_plan as p (name, maintenance) values (node, "on")
     on conflict (name) do update set maintenance = excluded.maintenance;
@@ -708,6 +715,9 @@ create or replace view pgkeeper.repl_status as
     limit 1) sender on true
   where not here.standby or n.name = here.name
   order by n.seqno;
+
+comment on table pgkeeper.node_info is
+  'The nodes of the cluster. Change it through pgkeeper.add_node and pgkeeper.del_node; of a row only conninfo may be updated, by the owner; that is checked by nobody.';
 
 comment on table pgkeeper.witness_info is 'The witnesses of the cluster. Change it through pgkeeper.add_witness and pgkeeper.del_witness.';
 
@@ -1130,6 +1140,9 @@ drop table pgkeeper.node_plan;
 drop table pgkeeper.requests;
 
 drop table pgkeeper.witness_info;
+
+comment on table pgkeeper.node_info is
+  'The nodes of the cluster. Change it through pgkeeper.add_node and pgkeeper.del_node; a direct edit is the owner''s last resort, it is checked by nobody.';
 
 comment on function pgkeeper.registry_json() is 'node_info in the shape of cluster_state.voters.';
 

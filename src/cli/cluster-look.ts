@@ -19,6 +19,7 @@ import {
   type WorkerSession,
 } from './server-look.js';
 import type { Session } from './session.js';
+import { grantsHint } from './sql-failure.js';
 
 export interface Silent {
   readonly kind: 'silent';
@@ -76,7 +77,7 @@ export async function lookAtAsked(session: Session): Promise<Answered> {
     const code = String((error as { readonly code?: unknown }).code ?? '');
     if (undefinedObject.has(code)) throw await missingObjects(session);
     const { kind, message } = classifyFailure(error);
-    const hints = kind === 'privilege' ? ['Use a superuser, or a role made with deploy/grants.sql.'] : [];
+    const hints = kind === 'privilege' ? [grantsHint] : [];
     throw new CommandFailure(kind === 'timeout' ? exitCodes.timeout : exitCodes.failed, message, hints);
   }
 }

@@ -131,7 +131,9 @@ async function keepRunning(cluster: TestCluster): Promise<void> {
   const conninfos = cluster.nodes.map(({ server }) => server.conninfo());
   const hosts = cluster.nodes.map(({ server }) => server.host).join(',');
   const ports = cluster.nodes.map(({ server }) => server.port).join(',');
-  print('\nThe cluster keeps running until Ctrl-C. Connect to whichever server is master:');
+  print(
+    `\nThe cluster keeps running until Ctrl-C, or: kill ${process.pid}\nConnect to whichever server is master:`,
+  );
   print(
     `  ${existsSync(psql) ? psql : 'psql'} "host=${hosts} port=${ports} user=postgres dbname=postgres target_session_attrs=read-write"`,
   );
@@ -172,12 +174,18 @@ function planOf(options: DemoOptions): Plan {
       firstPort,
     };
   } catch (error) {
-    throw new CommandFailure(exitCodes.failed, messageOf(error));
+    // What was given on the command line is wrong there; that there is no PostgreSQL is not.
+    throw new CommandFailure(
+      options.bin === undefined ? exitCodes.failed : exitCodes.usage,
+      messageOf(error),
+    );
   }
 }
 
 function numberOf(flag: string, text: string, least: number, most: number, why: string): number {
   const value = Number(text);
+  if (text.trim() === '' || Number.isNaN(value))
+    throw new CommandFailure(exitCodes.usage, `${flag} ${text}: not a number`);
   if (Number.isInteger(value) && value >= least && value <= most) return value;
   throw new CommandFailure(
     exitCodes.usage,
@@ -185,7 +193,7 @@ function numberOf(flag: string, text: string, least: number, most: number, why: 
   );
 }
 
-/** Signals, a closed pipe, an uncaught error: whatever ends this process takes the cluster with it. */
+/** Signals, a closed pipe, the end of the parent, an uncaught error: whatever ends this process takes the cluster with it. */
 function removeAtExit(cluster: TestCluster): () => void {
   const removeNow = () => cluster.removeNow();
   const onSignal = (signal: NodeJS.Signals) => {
@@ -194,12 +202,19 @@ function removeAtExit(cluster: TestCluster): () => void {
     process.exit(exitCodes.failed);
   };
   const onPipe = () => process.exit(exitCodes.failed);
+  // Only where it was started with a channel, by `npm run demo`: nobody would know of a cluster that lives on.
+  const onOrphaned = () => {
+    cluster.removeNow();
+    process.exit(exitCodes.failed);
+  };
   const signals: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP'];
   for (const signal of signals) process.on(signal, onSignal);
+  process.on('disconnect', onOrphaned);
   process.stdout.on('error', onPipe);
   process.on('exit', removeNow);
   return () => {
     for (const signal of signals) process.off(signal, onSignal);
+    process.off('disconnect', onOrphaned);
     process.off('exit', removeNow);
   };
 }

@@ -28,16 +28,39 @@ interface EventRow {
 
 export async function runEvents(options: EventsOptions): Promise<ExitCode> {
   if (!/^\d{1,9}$/.test(options.limit))
-    throw new CommandFailure(exitCodes.usage, `--limit ${options.limit}: not a number`);
+    throw new CommandFailure(exitCodes.usage, `--limit ${options.limit}: not a positive number`);
   const conninfo = conninfoOf(options);
   if (options.follow === true) return follow(conninfo, options);
-  const rows = await withSession(conninfo, ({ client }) => lastEvents(client, options));
+  const rows = await withSession(conninfo, async ({ client }) => {
+    await refuseStranger(client, options.node);
+    return lastEvents(client, options);
+  });
   if (options.json === true) printJson(rows.map(jsonOf));
   else {
     for (const row of rows) print(lineOf(row));
     if (rows.length === 0) say('no events yet');
   }
   return exitCodes.done;
+}
+
+/** A node that was removed has events still; a name that nothing knows is a slip. */
+async function refuseStranger(client: pg.Client, node: string | undefined): Promise<void> {
+  if (node === undefined) return;
+  try {
+    const told = await client.query('select from pgkeeper.events where node = $1 limit 1', [node]);
+    if (told.rows.length > 0) return;
+    // The view, since who may read events may not read the table of the witnesses.
+    const { rows } = await client.query<{ name: string }>('select name from pgkeeper.status');
+    const names = rows.map(({ name }) => name);
+    if (names.includes(node)) return;
+    const there = names.length === 0 ? '' : `; there are ${names.join(', ')}`;
+    throw new CommandFailure(
+      exitCodes.usage,
+      `no node is registered as ${node}, and no event is of that name${there}`,
+    );
+  } catch (error) {
+    throw sqlFailure(error);
+  }
 }
 
 const columns = 'select id::text, at, epoch::text, node, code, sentence, details from pgkeeper.events';
@@ -116,6 +139,7 @@ class Follower {
 
   async #read(client: pg.Client): Promise<void> {
     if (!this.#primed) {
+      await refuseStranger(client, this.#options.node);
       for (const row of await lastEvents(client, this.#options)) this.#show(row);
       const { rows } = await client.query<EventRow>(
         `${columns} order by pgkeeper.events.id desc limit ${lookBack}`,

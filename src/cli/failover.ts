@@ -77,6 +77,11 @@ function standbyNamed(cluster: ClusterLook, target: string): NodeLook {
   const node = cluster.nodes.find(({ voter }) => voter.name === target);
   if (node === undefined || node.voter.kind === 'witness') throw unknownNode(cluster.registry, target);
   const forecast = forecastOf(cluster);
+  if (forecast.master_alive && forecast.master === target)
+    throw new CommandFailure(
+      exitCodes.refused,
+      `${target} is master already, of epoch ${forecast.epoch}, and answers: nothing is to be done`,
+    );
   if (forecast.master_alive)
     throw new CommandFailure(
       exitCodes.refused,

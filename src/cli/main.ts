@@ -12,12 +12,27 @@ function programOf(finish: (code: ExitCode) => void): Command {
     .description('Automatic failover for PostgreSQL streaming replication')
     .version(programVersion(), '-V, --version', 'show the version')
     .helpOption('--help', 'show this help; -h is the host, as in psql')
-    .helpCommand('help [command]', 'show help of a command')
+    .helpCommand(false)
     .exitOverride()
     .showSuggestionAfterError()
     .showHelpAfterError('(pgkeeper COMMAND --help shows what there is)');
   addCommands(program, finish);
+  addHelp(program);
   return program;
+}
+
+/** commander's own shows everything, and no error, where it does not know the command. */
+function addHelp(program: Command): void {
+  program
+    .command('help')
+    .description('show help of a command')
+    .argument('[command]', 'its name')
+    .action((name: string | undefined) => {
+      const asked = name === undefined ? program : program.commands.find((one) => one.name() === name);
+      if (asked === undefined)
+        program.error(`error: unknown command '${name}'`, { code: 'commander.unknownCommand' });
+      else asked.outputHelp();
+    });
 }
 
 /** How a command ended badly, in words on stderr. */

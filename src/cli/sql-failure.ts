@@ -23,6 +23,10 @@ function exitCodeOf(sqlState: string): ExitCode {
   return bySqlState[sqlState] ?? (sqlState.startsWith('08') ? exitCodes.cannotConnect : exitCodes.failed);
 }
 
+/** A role that only reads the views needs less. */
+export const grantsHint =
+  'Use a superuser, or a role that was given the grants of deploy/grants.sql (for the views in SQL alone those of docs/operations.md, "Monitoring").';
+
 const missingObject: ReadonlySet<string> = new Set(['3F000', '42P01', '42883']);
 
 export function sqlFailure(error: unknown): CommandFailure {
@@ -40,7 +44,7 @@ export function sqlFailure(error: unknown): CommandFailure {
       'If they are here, they are older than this program: ALTER EXTENSION pg_keeper UPDATE; or: pgkeeper migrate -d ...',
     ]);
   }
-  if (kind === 'privilege')
-    hints.push('Use a superuser, or a role that was given the grants of deploy/grants.sql.');
+  // The functions that look at another server say themselves which right is missing there.
+  if (kind === 'privilege' && hints.length === 0) hints.push(grantsHint);
   return new CommandFailure(exitCodeOf(sqlState), inCommandWords(message), hints);
 }

@@ -1,10 +1,14 @@
-/** `pgkeeper switchover`: asks the master's worker to hand over, and waits, across the change of master, for what becomes of it. */
+/**
+ * `pgkeeper switchover`: asks the master's worker to hand over, and waits, across the change of master, for what becomes of it; then
+ * for the former master, so that the next command there finds a server.
+ */
 import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
 import { parseDuration } from '../core/duration.js';
 import { discardClient, openClient } from '../postgres/connect.js';
 import { type ConnectionOptions, conninfoOf } from './connection-options.js';
 import { CommandFailure, type ExitCode, exitCodes } from './exit-codes.js';
+import { backLine, type FormerMaster, untilBack } from './former-master.js';
 import { printJson, say } from './output.js';
 import { withSession } from './session.js';
 import { sqlFailure } from './sql-failure.js';
@@ -23,6 +27,10 @@ export interface RequestRow {
   readonly reason: string;
 }
 
+interface NodeRow extends FormerMaster {
+  readonly is_master: boolean;
+}
+
 export async function runSwitchover(
   target: string | undefined,
   options: SwitchoverOptions,
@@ -30,22 +38,24 @@ export async function runSwitchover(
   const timeout = parseDuration(options.timeout);
   if (timeout.kind === 'problem') throw new CommandFailure(exitCodes.usage, `--timeout: ${timeout.message}`);
   if (options.dryRun === true) return rehearse(target ?? null, options);
-  const { id, others } = await withSession(conninfoOf(options), async ({ client }) => {
+  const until = performance.now() + timeout.ms;
+  const { id, nodes } = await withSession(conninfoOf(options), async ({ client }) => {
     try {
       const asked = await client.query<{ id: string }>('select pgkeeper.switchover($1) as id', [
         target ?? null,
       ]);
-      const nodes = await client.query<{ conninfo: string }>(
-        'select conninfo from pgkeeper.node_info order by seqno',
+      const nodes = await client.query<NodeRow>(
+        'select name, conninfo, is_master from pgkeeper.node_info order by seqno',
       );
-      return { id: Number(asked.rows[0]?.id), others: nodes.rows.map(({ conninfo }) => conninfo) };
+      return { id: Number(asked.rows[0]?.id), nodes: nodes.rows };
     } catch (error) {
       throw sqlFailure(error);
     }
   });
   say(`request ${id}: switchover to ${target ?? 'the best node'}`);
+  const others = nodes.map(({ conninfo }) => conninfo);
   const request = await untilFinished([conninfoOf(options), ...others], id, timeout.ms);
-  return finish(request, id, options);
+  return finish(request, id, options, nodes.find((node) => node.is_master) ?? null, until);
 }
 
 const pollMs = 100;
@@ -105,21 +115,35 @@ async function readRequest(client: pg.Client, id: number): Promise<RequestRow | 
   return rows[0] ?? null;
 }
 
-function finish(request: RequestRow | null, id: number, options: SwitchoverOptions): ExitCode {
+async function finish(
+  request: RequestRow | null,
+  id: number,
+  options: SwitchoverOptions,
+  former: FormerMaster | null,
+  until: number,
+): Promise<ExitCode> {
   if (request === null) {
     throw new CommandFailure(exitCodes.timeout, `request ${id} is not finished after ${options.timeout}`, [
       'It goes on; pgkeeper status shows it while it is open, pgkeeper events what became of it.',
     ]);
   }
   const { target, state, reason } = request;
-  if (options.json === true) printJson({ request: id, target, state, reason });
-  if (state === 'done') {
-    say(reason);
-    return exitCodes.done;
-  }
+  const done = state === 'done';
+  if (done) say(reason);
+  const former_master = done && former !== null ? await waitFor(former, until) : null;
+  if (options.json === true)
+    printJson({ request: id, target, state, reason, ...(former_master === null ? {} : { former_master }) });
+  if (done) return exitCodes.done;
   const code =
     state === 'refused' ? exitCodes.refused : state === 'timed-out' ? exitCodes.timeout : exitCodes.failed;
   throw new CommandFailure(code, `switchover ${state}: ${reason}`, [
     'pgkeeper switchover --dry-run shows every check; pgkeeper events tells what happened.',
   ]);
+}
+
+/** The switchover is done, whatever becomes of the former master. */
+async function waitFor(former: FormerMaster, until: number): Promise<object> {
+  const found = await untilBack(former, until - performance.now());
+  say(backLine(found));
+  return { name: former.name, back: found.back };
 }

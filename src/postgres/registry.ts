@@ -6,7 +6,7 @@ import { Kysely, PostgresDialect, type PostgresPoolClient, sql, type Transaction
 import type { SyncRow } from '../core/effects.js';
 import type { Answer } from '../core/events.js';
 import { parseLsn } from '../core/lsn.js';
-import { isWarning, type ReasonRecord, sentence } from '../core/reasons.js';
+import { isWarning, type ReasonCode, type ReasonRecord, sentence } from '../core/reasons.js';
 import type { Voter } from '../core/types.js';
 import { type RegistryJson, registryOf } from './observation.js';
 import { CommandError, type SessionContext } from './session-context.js';
@@ -182,6 +182,16 @@ export async function report(
   }
 }
 
+/** With one of these a worker came to its state anew, though no other could be written in between: the master was out of its reach. */
+const enteredAnew: ReadonlySet<ReasonCode> = new Set<ReasonCode>([
+  'worker-started',
+  'standby-connected',
+  'master-back',
+  'server-back',
+  'server-started',
+  'rejoined',
+]);
+
 async function reportOnce(
   session: SessionContext,
   events: readonly ReasonRecord[],
@@ -189,6 +199,7 @@ async function reportOnce(
 ): Promise<void> {
   const db = databaseOf(session);
   const node = session.ownName;
+  const anew = events.some(({ code }) => enteredAnew.has(code));
   await insertEvents(db, node, events);
   await db
     .insertInto('node_state')
@@ -196,7 +207,9 @@ async function reportOnce(
     .onConflict((conflict) =>
       conflict.column('name').doUpdateSet({
         state,
-        since: sql`case when node_state.state = excluded.state then node_state.since else excluded.since end`,
+        since: anew
+          ? sql`excluded.since`
+          : sql`case when node_state.state = excluded.state then node_state.since else excluded.since end`,
         reported_at: sql`excluded.reported_at`,
       }),
     )

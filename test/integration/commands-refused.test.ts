@@ -92,6 +92,9 @@ describe('commands on a server that is no cluster', { concurrency: false }, () =
   test('what is wrong with a command line or a way to a server has its exit code and no secret in it', async () => {
     failed(await pgkeeper(['status', '--nonsense']), 2, /unknown option '--nonsense'/);
     failed(await pgkeeper(['nonsense']), 2, /unknown command 'nonsense'/);
+    failed(await pgkeeper(['help', 'nonsense']), 2, /unknown command 'nonsense'/);
+    failed(await pgkeeper(['demo', '--nodes', 'abc']), 2, /--nodes abc: not a number/);
+    failed(await pgkeeper(['demo', '--bin', '/nowhere']), 2, /\/nowhere holds no/);
     failed(await pgkeeper(['status', 'extra']), 2, /too many arguments/);
     failed(await pgkeeper(['status', '-p', 'abc']), 2, /invalid port number/);
     failed(await pgkeeper(['status', '-d', 'host=a sslmode=maybe']), 2, /invalid sslmode/);

@@ -214,7 +214,11 @@ describe('commands on a cluster of three', { concurrency: false }, () => {
     failed(await add('x'.repeat(64), n3), 2, /64 bytes long, at most 63/);
     failed(await add('n4', ''), 2, /conninfo must not be empty/);
     failed(await add('n4', "host=a password=hush it's"), 2, /single quotes/);
-    failed(await add('n3', n3), 4, /registered already[\s\S]*pgkeeper del-node, then pgkeeper add-node/);
+    failed(
+      await add('n3', n3),
+      4,
+      /registered already[\s\S]*UPDATE pgkeeper\.node_info SET conninfo = '\.\.\.' WHERE name = 'n3'/,
+    );
     failed(await add('it\'s "n4"', n3), 4, /streams as "n3", not as "it's "n4""/);
     failed(await add('n4', n3, 'n2'), 4, /run this on the master, which is "n1"/);
     failed(await add('n4', 'host=127.0.0.1 port=1'), 3, /does not answer: Connection refused/);
@@ -240,11 +244,14 @@ describe('commands on a cluster of three', { concurrency: false }, () => {
       ['failover nobody --yes', 'n1', 2, unknown],
       ['maintenance nobody on', 'n1', 2, unknown],
       ['priority nobody 1', 'n1', 2, unknown],
+      ['events --node nobody', 'n1', 2, unknown],
+      ['events --node nobody --follow', 'n1', 2, unknown],
       ['del-witness nobody', 'n1', 2, /no witness is registered as nobody/],
       ['add-witness n2 host=127.0.0.1', 'n1', 4, /registered already/],
       ['switchover n1', 'n1', 2, onMaster],
       ['switchover n1 --dry-run', 'n1', 2, onMaster],
-      ['failover n1 --yes', 'n1', 4, onMaster],
+      ['failover n1 --yes', 'n1', 4, /n1 is master already/],
+      ['failover n2 --yes', 'n1', 4, /n1 is master of epoch[\s\S]*: pgkeeper switchover n2/],
       ['maintenance n1 on', 'n1', 4, /is the master[\s\S]*: pgkeeper switchover/],
       ['priority n2 9999999', 'n1', 2, /priority: 9999999 is out of range[\s\S]*default: the setting/],
       ...['del-node n3', 'del-witness w', 'switchover', 'pause', 'maintenance n3 on', 'priority n3 1'].map(

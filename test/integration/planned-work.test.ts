@@ -75,7 +75,12 @@ describe('planned work on three servers', { concurrency: false }, () => {
       assert.equal(await versionOf(master), before);
       const done = await run(master, 'switchover', target.name, '--json');
       assert.equal(done.code, 0, done.err);
-      assert.equal(JSON.parse(done.out).state, 'done');
+      const told = JSON.parse(done.out);
+      assert.equal(told.state, 'done');
+      assert.deepEqual(told.former_master, { name: master.name, back: true });
+      assert.match(done.err, new RegExp(`${master.name} is back as a standby after`));
+      const next = await run(master, 'status');
+      assert.equal(next.code, 0, `the next command on the former master: ${next.err}`);
       assert.equal((await three.master()).name, target.name);
       await three.cluster.untilSettled(target.name);
       await three.assertNothingLost(target);
@@ -92,7 +97,10 @@ describe('planned work on three servers', { concurrency: false }, () => {
     assert.doesNotMatch(begun.err, /warning/, 'every vote is held');
     const last = await run(master, 'maintenance', other.name, 'on');
     assert.equal(last.code, 4);
-    assert.match(last.err, /the last node that could replace the master/);
+    assert.match(
+      last.err,
+      /the last node that could replace the master[\s\S]*End the maintenance of another[\s\S]* on --accept-no-candidate/,
+    );
     await until('the next master is the other one', async () => {
       const [row] = await master.server.query<{ name: string }>(
         'select name from pgkeeper.node_info where is_nextmaster',

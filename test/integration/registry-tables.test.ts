@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type pg from 'pg';
 import { parseDuration } from '../../src/core/duration.js';
+import type { ReasonCode } from '../../src/core/reasons.js';
 import { report, writeFlags } from '../../src/postgres/registry.js';
 import type { SessionContext } from '../../src/postgres/session-context.js';
 import { until } from '../../src/testbed/server.js';
@@ -240,6 +241,23 @@ describe('what is written', { concurrency: false }, () => {
     assert.deepEqual(await sql('select name, state from pgkeeper.node_state'), [
       { name: 'n1', state: 'master:ready' },
     ]);
+  });
+
+  test('since when a state holds: until another is reported, or the worker came to it anew', async () => {
+    const since = async (codes: readonly ReasonCode[], state = 'standby:connected') => {
+      const records = codes.map(
+        (code) => ({ code, at: performance.now(), epoch: 7, again: false, details: {} }) as const,
+      );
+      await asWorker((session) => report(session, records, state));
+      const [row] = await sql<{ since: string }>('select since::text from pgkeeper.node_state');
+      return row?.since;
+    };
+    const first = await since([]);
+    assert.equal(await since(['next-master']), first);
+    const outage = await since(['master-suspected', 'master-back']);
+    assert.notEqual(outage, first, 'what was in between could not be written');
+    assert.equal(await since([]), outage);
+    assert.notEqual(await since([], 'standby:ready'), outage);
   });
 
   test('a duration in a setting is read as the worker reads it', async () => {

@@ -206,6 +206,14 @@ test('a server out of reach from here alone is a warning, from everywhere a prob
   assert.match(only(found).text, /nor from n1, n2/);
 });
 
+test('a server that refuses the password is not said to be down', () => {
+  const refused = { kind: 'auth' as const, message: 'password authentication failed for user "pgkeeper"' };
+  const cluster = clusterOf({ n3: { failure: refused } });
+  const found = across(cluster, allFacts.slice(0, 2), []).filter((one) => one.topic === 'reachability');
+  assert.match(only(found).mend ?? '', /password in its conninfo in pgkeeper\.node_info/);
+  assert.doesNotMatch(only(found).mend ?? '', /if it is down/);
+});
+
 test('the longest lease of any node must be shorter than the shortest T of any', () => {
   const slow = { look: { keeperSettings: { keepalive_time: '20s' } } };
   const found = across(clusterOf({ n2: slow })).find((one) => one.topic === 'lease_ttl');

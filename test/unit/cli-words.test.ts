@@ -83,6 +83,16 @@ test('message, detail and hint of a failure are told so', () => {
   assert.deepEqual(hints, ['pgkeeper add-node comes first', 'default: the setting of that server counts.']);
 });
 
+test('a right that is missing here is told with the grants; of another server the function says what is missing', () => {
+  const denied = Object.assign(new Error('permission denied for view status'), { code: '42501' });
+  assert.match(sqlFailure(denied).hints.join(), /deploy\/grants\.sql/);
+  const there = Object.assign(new Error('the user of the conninfo may not see it'), {
+    code: '42501',
+    hint: 'On the witness: GRANT pg_monitor TO that user.',
+  });
+  assert.deepEqual(sqlFailure(there).hints, ['On the witness: GRANT pg_monitor TO that user.']);
+});
+
 test('what stands against a command is told together; the command line counts first, then what is refused', async () => {
   const refuse = (exitCode: 2 | 3 | 4, message: string) => () => {
     throw new CommandFailure(exitCode, message, [`mend ${message}`]);

@@ -29,7 +29,7 @@ begin
   select n.name into other from pgkeeper.node_info n where lower(n.name) = lower(node_name);
   if other = node_name then
     raise exception 'node "%" is registered already', other
-      using errcode = 'duplicate_object', hint = 'To change its conninfo: pgkeeper.del_node, then pgkeeper.add_node.';
+      using errcode = 'duplicate_object', hint = format('To change its conninfo: UPDATE pgkeeper.node_info SET conninfo = ''...'' WHERE name = %L;', other);
   elsif other is not null then
     raise exception 'node "%" differs only in case from the registered node "%"', node_name, other
       using errcode = 'duplicate_object', hint = 'synchronous_standby_names compares names ignoring case; choose another name.';

@@ -10,7 +10,7 @@ declare
 begin
   if facts ->> 'identifier' = (select c.system_identifier::text from pg_control_system() c) then
     raise exception 'the conninfo leads to a member of this cluster, which has a vote of its own'
-      using errcode = 'invalid_parameter_value', hint = 'Take a server of another cluster; a standby of this one is added with pgkeeper.add_node.';
+      using errcode = 'duplicate_object', hint = 'Take a server of another cluster; a standby of this one is added with pgkeeper.add_node.';
   elsif (facts ->> 'in_recovery')::boolean then
     raise exception 'the server is a standby and takes no writes, so it cannot keep the witness''s row'
       using errcode = 'object_not_in_prerequisite_state', hint = 'Take a server that is nobody''s standby.';

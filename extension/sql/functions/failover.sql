@@ -14,6 +14,10 @@ begin
       using errcode = 'null_value_not_allowed', hint = 'Give true or false.';
   end if;
   select n.name into master from pgkeeper.node_info n where n.is_master;
+  if target = master then
+    raise exception 'failover: "%" is the master already, and takes writes', target
+      using errcode = 'object_not_in_prerequisite_state';
+  end if;
   raise exception 'failover: this server is writable and the registry calls "%" the master, so there is nothing to fail over from', master
     using errcode = 'object_not_in_prerequisite_state',
           hint = format('To leave it on purpose, without losing anything: SELECT pgkeeper.switchover(%L).', target);

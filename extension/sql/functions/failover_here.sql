@@ -16,8 +16,8 @@ begin
   perform pg_advisory_unlock(1885825894, l.objid::integer) from pg_locks l
     where l.pid = pg_backend_pid() and l.locktype = 'advisory' and l.objsubid = 2 and l.classid = 1885825894;
   perform pg_advisory_lock(1885825894, case when accept_data_loss then 2 else 1 end);
-  raise notice 'the worker of this server is asked to take over; keep this session open until pg_is_in_recovery() is false'
-    using hint = 'pgkeeper events and the log of the worker say what it does. To take it back, end this session.';
+  raise notice 'the worker of this server is asked to take over once no master answers; keep this session open until pg_is_in_recovery() is false'
+    using hint = 'As long as a master answers, nothing happens: to make this server master then, ask on the master for pgkeeper.switchover. pgkeeper events and the log of the worker say what it does. To take it back, end this session.';
 end
 $$;
 

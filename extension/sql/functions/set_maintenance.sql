@@ -28,7 +28,10 @@ begin
       where not n.is_master and n.name <> node and not coalesce(p.maintenance, false) and coalesce(p.priority, 1) > 0) then
     raise exception 'set_maintenance: "%" is the last node that could replace the master', node
       using errcode = 'object_not_in_prerequisite_state',
-            hint = format('End the maintenance of another node first, or accept that: SELECT pgkeeper.set_maintenance(%L, true, accept_no_candidate => true).', node);
+            hint = case when exists (select from pgkeeper.node_plan p join pgkeeper.node_info n on n.name = p.name
+                                     where p.maintenance and not n.is_master and n.name <> node)
+                        then 'End the maintenance of another node first. ' else '' end
+                   || format('To go on though nobody could replace the master meanwhile: SELECT pgkeeper.set_maintenance(%L, true, accept_no_candidate => true).', node);
   end if;
   insert into pgkeeper.node_plan as p (name, maintenance) values (node, "on")
     on conflict (name) do update set maintenance = excluded.maintenance;

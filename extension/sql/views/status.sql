@@ -5,7 +5,7 @@
 --   since      since when the state holds, if it is the one last reported to the master
 --   lease      whose worker holds this server's vote; for this server's row only
 -- Of a witness only the name is known here; whether it answers, and who holds its vote, is what `pgkeeper status` asks it.
--- A reader needs pg_monitor: without it the sessions of others look empty and every node unreachable.
+-- A reader needs pg_monitor: without it the sessions of others look empty and every node unreachable. All grants: docs/operations.md, Monitoring.
 
 create view pgkeeper.status as
   select s.name, s.role, s.state, s.is_nextmaster, s.is_sync, s.timeline, s.lsn, s.lag_bytes, s.since, s.lease

@@ -49,7 +49,9 @@ function silentFindings(cluster: ClusterLook, reach: readonly Reach[]): readonly
         voter.name,
         'reachability',
         `cannot be reached from here${nor}: ${failureText(look.failure)}`,
-        `start that server, if it is down; if it has moved, its conninfo in pgkeeper.${voter.kind}_info must lead there`,
+        look.failure.kind === 'auth'
+          ? `that server runs, and takes neither that user nor password: correct user and password in its conninfo in pgkeeper.${voter.kind}_info (docs/operations.md, "Changing a password or an address"), or pg_hba.conf there`
+          : `start that server, if it is down; if it has moved, its conninfo in pgkeeper.${voter.kind}_info must lead there`,
       ),
     ];
   });

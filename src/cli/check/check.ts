@@ -6,6 +6,7 @@ import { type ClusterLook, lookAtCluster } from '../cluster-look.js';
 import { type ExitCode, exitCodes } from '../exit-codes.js';
 import { print, printJson } from '../output.js';
 import { connect, type Session } from '../session.js';
+import { grantsHint, sqlFailure } from '../sql-failure.js';
 import { programVersion } from '../version.js';
 import { findingsOfCluster } from './check-cluster.js';
 import { factsOf, openFor, type Reach, reachFrom, type ServerFacts } from './check-facts.js';
@@ -36,7 +37,9 @@ export async function runCheck(request: LoadRequest, options: CheckOptions): Pro
 
 async function examine(session: Session, settings: LoadedSettings): Promise<Report> {
   const ownName = settings.values.get('node_name')?.text ?? 'this server';
-  const own = await factsOf(session.client, ownName);
+  const own = await factsOf(session.client, ownName).catch((error: unknown) => {
+    throw sqlFailure(error);
+  });
   const hasObjects = own.schema.kind === 'extension' || own.schema.kind === 'migration';
   const cluster = hasObjects ? await lookAtCluster(session) : null;
   const peers = cluster === null ? { facts: [own], reach: [], failed: [] } : await askPeers(cluster);
@@ -148,11 +151,13 @@ async function askPeers(cluster: ClusterLook): Promise<Peers> {
             client.end().catch(() => undefined);
           }
         } catch (error) {
-          const text = `could not be examined: ${classifyFailure(error).message}`;
+          const { kind, message } = classifyFailure(error);
+          const text = `could not be examined: ${message}`;
+          const mend = kind === 'privilege' ? grantsHint : null;
           return {
             facts: [],
             reach: [],
-            failed: [{ level: 'problem', node: voter.name, topic: 'reachability', text, mend: null }],
+            failed: [{ level: 'problem', node: voter.name, topic: 'reachability', text, mend }],
           };
         }
       }),
