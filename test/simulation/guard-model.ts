@@ -155,7 +155,8 @@ export class GuardModel {
 class GuardLinkModel implements Guard {
   readonly #host: Host;
   readonly #guard: GuardModel;
-  #last: Order = { kind: 'stand-down' };
+  /** Null before the first order: a guard of the worker before may still have one of its own. */
+  #last: Order | null = null;
   #startedAt = Number.NEGATIVE_INFINITY;
   #starting = false;
 
@@ -167,7 +168,7 @@ class GuardLinkModel implements Guard {
   tell(order: GuardOrder): void {
     if (order.kind === 'unchanged') return;
     if (order.kind === 'end-at' && order.proven) this.#host.leaseAt = this.#host.world.now;
-    if (isSame(order, this.#last)) return;
+    if (this.#last !== null && isSame(order, this.#last)) return;
     this.#last = order;
     if (this.#guard.alive) this.#guard.tell(order);
     else if (order.kind === 'end-at') this.lost();
@@ -181,7 +182,7 @@ class GuardLinkModel implements Guard {
 
   /** No guard: one is started and told what was said last. */
   lost(): void {
-    if (this.#starting || this.#last.kind === 'stand-down') return;
+    if (this.#starting || this.#last === null || this.#last.kind === 'stand-down') return;
     const { world } = this.#host;
     this.#starting = true;
     const isFirst = this.#startedAt === Number.NEGATIVE_INFINITY;
@@ -190,7 +191,7 @@ class GuardLinkModel implements Guard {
     world.after(waitMs + world.random.tail(0.2, 5), () =>
       this.#host.run(() => {
         this.#starting = false;
-        if (!this.#guard.isLink(this) || this.#last.kind === 'stand-down') return;
+        if (!this.#guard.isLink(this) || this.#last === null || this.#last.kind === 'stand-down') return;
         if (this.#guard.alive) this.#guard.tell(this.#last);
         else this.#guard.spawn(this.#last);
       }),
@@ -199,7 +200,7 @@ class GuardLinkModel implements Guard {
 
   /** What was said since it was spawned. */
   met(): void {
-    this.#guard.tell(this.#last);
+    if (this.#last !== null) this.#guard.tell(this.#last);
   }
 }
 
