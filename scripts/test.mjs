@@ -26,8 +26,7 @@ const [pattern = ''] = positionals;
 const given = values.bin === undefined ? null : resolve(values.bin);
 if (given !== null && !existsSync(join(given, 'initdb'))) throw new Error(`${given} holds no initdb`);
 /** SQL, views and functions, recovery and its files: what differs from one major version to the next. */
-const dependsOnVersion =
-  /(registry-.*|look|schema-drift|vote-sessions|failover|rejoin)\.test\.js$/;
+const dependsOnVersion = /(registry-.*|look|schema-drift|vote-sessions|failover|rejoin)\.test\.js$/;
 
 function foundServers() {
   return [
