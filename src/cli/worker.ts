@@ -17,7 +17,7 @@ import { LocalServer } from '../process/own-server.js';
 import { createServerControl } from '../process/server-control.js';
 import { ServiceManager } from '../process/service-manager.js';
 import { claimDataDirectory } from '../process/single-worker.js';
-import { endsWithinRecord } from '../process/wal-tail.js';
+import { WalTail } from '../process/wal-tail.js';
 import { type LoadedSettings, type LoadRequest, loadSettings } from '../settings/load.js';
 import { coreSettingsOf, type Settings } from '../settings/settings.js';
 import { Worker, type WorkerView } from '../worker/worker.js';
@@ -97,6 +97,7 @@ class Daemon {
     const { nodeName, ownConninfo } = this.#settings;
     const deadlineMs = () => pollDeadlineMs(this.#core);
     const dataDirectory = () => this.#settings.dataDirectory ?? '';
+    const walTail = new WalTail(dataDirectory());
     const control = createServerControl({
       dataDirectory,
       binDirectory: () => this.#settings.binDirectory,
@@ -128,7 +129,7 @@ class Daemon {
           ownConninfo,
           leaseTtlMs: () => this.#settings.leaseTtlMs,
           connectTimeoutMs: deadlineMs,
-          endsWithinRecord: (look) => endsWithinRecord(dataDirectory(), look),
+          endsWithinRecord: (look) => walTail.endsWithinRecord(look),
         },
         emit,
       ),

@@ -1,6 +1,6 @@
 /** The few bytes of global/pg_control that tell how a server ended. The layout of this part is the same in 14 to 18. */
-import { closeSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
+import { bytesAt } from './bytes-at.js';
 
 /** enum DBState of catalog/pg_control.h, in its order. */
 const states = [
@@ -24,13 +24,7 @@ export interface ControlFile {
 
 /** Throws where the file is missing or says what no known server writes. */
 export function readControlFile(dataDirectory: string): ControlFile {
-  const bytes = Buffer.alloc(52);
-  const file = openSync(join(dataDirectory, 'global', 'pg_control'), 'r');
-  try {
-    readSync(file, bytes, 0, 52, 0);
-  } finally {
-    closeSync(file);
-  }
+  const bytes = bytesAt(join(dataDirectory, 'global', 'pg_control'), 0, 52);
   const state = states[bytes.readUInt32LE(16)];
   if (state === undefined) throw new Error(`${dataDirectory}/global/pg_control holds an unknown state`);
   // 8 system identifier, 4 + 4 versions, 4 state (+ 4), 8 time, then the position; its redo position, then its timeline.

@@ -4,9 +4,10 @@
  * master ends within a record as a rule, and waits for ever to replay it. Where a page of WAL begins with its header, and
  * a record with its length, is the same in 14 to 18.
  */
-import { closeSync, existsSync, openSync, readdirSync, readSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Lsn } from '../core/lsn.js';
+import { bytesAt } from './bytes-at.js';
 import { hex8 } from './copy/timelines.js';
 
 const pageBytes = 8192n;
@@ -25,19 +26,30 @@ export interface Tail {
   readonly received: Lsn;
 }
 
-/** True when not one whole record is left to replay. False also where the files do not tell. */
-export function endsWithinRecord(dataDirectory: string, tail: Tail): boolean {
-  try {
-    const fileBytes = segmentBytes(dataDirectory);
-    if (fileBytes === null) return false;
-    const begin = recordBegin(tail.replayed, fileBytes);
-    if (begin + 4n > tail.received) return true;
-    const length = lengthAt(dataDirectory, tail.timeline, begin, fileBytes);
-    if (length === null || length < leastRecordBytes || length > longestRecordBytes) return false;
-    return recordEnd(begin, BigInt(length), fileBytes) > tail.received;
-  } catch {
-    // Removed or replaced while it was looked at.
-    return false;
+export class WalTail {
+  readonly #dataDirectory: string;
+  /** The same for as long as there is the cluster, copies included; an election asks every few ms. */
+  #fileBytes: bigint | null = null;
+
+  constructor(dataDirectory: string) {
+    this.#dataDirectory = dataDirectory;
+  }
+
+  /** True when not one whole record is left to replay. False also where the files do not tell. */
+  endsWithinRecord({ timeline, replayed, received }: Tail): boolean {
+    try {
+      this.#fileBytes ??= segmentBytes(this.#dataDirectory);
+      const fileBytes = this.#fileBytes;
+      if (fileBytes === null) return false;
+      const begin = replayed + headerBytes(replayed, fileBytes);
+      if (begin + 4n > received) return true;
+      const length = lengthAt(this.#dataDirectory, timeline, begin, fileBytes);
+      if (length < leastRecordBytes || length > longestRecordBytes) return false;
+      return recordEnd(begin, BigInt(length), fileBytes) > received;
+    } catch {
+      // Removed or replaced while it was looked at.
+      return false;
+    }
   }
 }
 
@@ -50,10 +62,6 @@ function segmentBytes(dataDirectory: string): bigint | null {
 function headerBytes(at: bigint, fileBytes: bigint): bigint {
   if (at % pageBytes !== 0n) return 0n;
   return at % fileBytes === 0n ? longHeaderBytes : shortHeaderBytes;
-}
-
-function recordBegin(end: bigint, fileBytes: bigint): bigint {
-  return end + headerBytes(end, fileBytes);
 }
 
 /** A record goes on behind the header of the next page. */
@@ -69,21 +77,14 @@ function recordEnd(begin: bigint, length: bigint, fileBytes: bigint): bigint {
   }
 }
 
-/** In the file of the newest timeline that has that place; its older part is a copy of the timeline before. */
-function lengthAt(dataDirectory: string, timeline: number, at: bigint, fileBytes: bigint): number | null {
+/** In the file of the newest timeline that has that place; its older part is a copy of the timeline before. 0 = no such file. */
+function lengthAt(dataDirectory: string, timeline: number, at: bigint, fileBytes: bigint): number {
   const perId = 0x1_0000_0000n / fileBytes;
   const number = at / fileBytes;
   const place = hex8(Number(number / perId)) + hex8(Number(number % perId));
   for (let each = timeline; each > 0; each -= 1) {
     const path = join(dataDirectory, 'pg_wal', hex8(each) + place);
-    if (!existsSync(path)) continue;
-    const bytes = Buffer.alloc(4);
-    const file = openSync(path, 'r');
-    try {
-      return readSync(file, bytes, 0, 4, Number(at % fileBytes)) === 4 ? bytes.readUInt32LE(0) : null;
-    } finally {
-      closeSync(file);
-    }
+    if (existsSync(path)) return bytesAt(path, Number(at % fileBytes), 4).readUInt32LE(0);
   }
-  return null;
+  return 0;
 }

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import type { Lsn } from '../../src/core/lsn.js';
-import { endsWithinRecord } from '../../src/process/wal-tail.js';
+import { WalTail } from '../../src/process/wal-tail.js';
 
 const fileBytes = 1024 * 1024;
 const folder = mkdtempSync(join(tmpdir(), 'pgkeeper-tail-'));
@@ -22,7 +22,7 @@ function writeFile(name: string, lengths: Readonly<Record<number, number>>): voi
 /** Within the file that begins at 1 MB. */
 function ends(replayed: number, received: number, timeline = 1): boolean {
   const at = (place: number) => BigInt(fileBytes + place) as Lsn;
-  return endsWithinRecord(folder, { timeline, replayed: at(replayed), received: at(received) });
+  return new WalTail(folder).endsWithinRecord({ timeline, replayed: at(replayed), received: at(received) });
 }
 
 const page = 8192;
@@ -62,7 +62,7 @@ test('what cannot be read is not taken for the end', () => {
   assert.equal(ends(4 * page + 1000, 5 * page), false, 'zeroes where a record should be');
   assert.equal(ends(fileBytes, fileBytes + 500), false, 'no file');
   assert.equal(
-    endsWithinRecord('/nowhere', { timeline: 1, replayed: 0n as Lsn, received: 8n as Lsn }),
+    new WalTail('/nowhere').endsWithinRecord({ timeline: 1, replayed: 0n as Lsn, received: 8n as Lsn }),
     false,
   );
 });

@@ -1,7 +1,8 @@
 /** WAL as files: which segments of pg_wal hold what, and how much was written, without and with pg_waldump. */
-import { closeSync, existsSync, openSync, readdirSync, readSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { formatLsn, type Lsn, parseLsn } from '../../core/lsn.js';
+import { bytesAt } from '../bytes-at.js';
 import { runProgram } from '../run-command.js';
 import { hex8 } from './timelines.js';
 
@@ -36,13 +37,7 @@ export function writtenSegments(dataDirectory: string): readonly Segment[] {
 
 /** The address that a page of WAL says it has; null where none was written. */
 function pageAt(path: string, offset: number): Lsn | null {
-  const bytes = Buffer.alloc(16);
-  const file = openSync(path, 'r');
-  try {
-    readSync(file, bytes, 0, 16, offset);
-  } finally {
-    closeSync(file);
-  }
+  const bytes = bytesAt(path, offset, 16);
   return bytes.readUInt16LE(0) === 0 ? null : (bytes.readBigUInt64LE(8) as Lsn);
 }
 
