@@ -1,6 +1,6 @@
 /** conninfo -> a session for one command, with libpq's rules for several hosts; failures in words with advice. */
 import type pg from 'pg';
-import { maskConninfo, parseConninfo, withKeywords } from '../core/conninfo.js';
+import { keywordOf, maskConninfo, parseConninfo, withKeywords } from '../core/conninfo.js';
 import { ConninfoError, openClient, targetOf } from '../postgres/connect.js';
 import { classifyFailure, type Failure, type FailureKind } from '../postgres/failure.js';
 import { conninfoProblem } from './connection-options.js';
@@ -27,9 +27,7 @@ export function hostsOf(conninfo: string): readonly string[] {
 const defaultConnectMs = 10_000;
 
 export function connectTimeoutMs(conninfo: string): number {
-  const parsed = parseConninfo(conninfo);
-  const given = parsed.kind === 'parsed' ? parsed.keywords.get('connect_timeout') : undefined;
-  const seconds = Number(given ?? process.env['PGCONNECT_TIMEOUT'] ?? '');
+  const seconds = Number(keywordOf(conninfo, 'connect_timeout') ?? process.env['PGCONNECT_TIMEOUT'] ?? '');
   return Number.isFinite(seconds) && seconds > 0 ? seconds * 1000 : defaultConnectMs;
 }
 
@@ -110,11 +108,7 @@ export async function connect(conninfo: string): Promise<Session> {
 
 /** Against target_session_attrs, as far as recovery decides it. Null = fits. */
 async function unfitness(client: pg.Client, conninfo: string): Promise<string | null> {
-  const parsed = parseConninfo(conninfo);
-  const wish =
-    (parsed.kind === 'parsed' ? parsed.keywords.get('target_session_attrs') : undefined) ??
-    process.env['PGTARGETSESSIONATTRS'] ??
-    'any';
+  const wish = keywordOf(conninfo, 'target_session_attrs') ?? process.env['PGTARGETSESSIONATTRS'] ?? 'any';
   if (wish === 'any' || wish === 'prefer-standby') return null;
   const { rows } = await client.query<{ standby: boolean }>('select pg_is_in_recovery() as standby');
   const standby = rows[0]?.standby === true;

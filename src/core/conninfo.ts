@@ -173,6 +173,12 @@ export function withKeywords(conninfo: string, changes: Readonly<Record<string, 
   return formatConninfo(found);
 }
 
+/** What a conninfo says for a keyword; undefined where it says nothing, or does not parse. */
+export function keywordOf(conninfo: string, keyword: string): string | undefined {
+  const parsed = parseConninfo(conninfo);
+  return parsed.kind === 'parsed' ? parsed.keywords.get(keyword) : undefined;
+}
+
 /** HOST:PORT as the conninfo has them, for messages. */
 export function placeOf(conninfo: string): string {
   const parsed = parseConninfo(conninfo);

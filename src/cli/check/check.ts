@@ -1,5 +1,5 @@
 /** `pgkeeper check`: every prerequisite and setting of this server and its peers. Collects, has it judged, prints. */
-import { parseConninfo } from '../../core/conninfo.js';
+import { keywordOf } from '../../core/conninfo.js';
 import { classifyFailure } from '../../postgres/failure.js';
 import { type LoadedSettings, type LoadRequest, loadSettings } from '../../settings/load.js';
 import { type ClusterLook, lookAtCluster } from '../cluster-look.js';
@@ -93,14 +93,13 @@ function contextOf(
   session: Session,
   registered: ReadonlyMap<string, string>,
 ): ServerContext {
-  const parsed = parseConninfo(registered.get(facts.name) ?? session.conninfo);
   const streaming = facts.streaming.map((row) => row.name);
   const others = registered.size > 0 ? [...registered.keys()] : streaming;
   return {
     programVersion: programVersion(),
     others: others.filter((name) => name !== facts.name),
     registered: registered.has(facts.name),
-    hasPassword: parsed.kind === 'parsed' && parsed.keywords.has('password'),
+    hasPassword: keywordOf(registered.get(facts.name) ?? session.conninfo, 'password') !== undefined,
   };
 }
 

@@ -1,7 +1,7 @@
 /** `pgkeeper clone --register`: starts the new standby, waits until it streams, registers it on the master and waits for its vote. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
-import { parseConninfo, withKeywords } from '../../core/conninfo.js';
+import { keywordOf, parseConninfo, withKeywords } from '../../core/conninfo.js';
 import { queryWithDeadline, targetOf } from '../../postgres/connect.js';
 import { lastValue } from '../../process/configuration-file.js';
 import { createServerControl } from '../../process/server-control.js';
@@ -180,8 +180,7 @@ async function registryOf(client: pg.Client, name: string): Promise<RegistryLook
 /** As the master is reached, with this node's address in its place. */
 function conninfoFrom({ masterConninfo }: RegistryLook, address: string | null, target: CloneTarget): string {
   const directory = readDataDirectory(target.dataDirectory);
-  const parsed = parseConninfo(typeof directory === 'string' ? '' : localConninfo(directory));
-  const port = parsed.kind === 'parsed' ? parsed.keywords.get('port') : undefined;
+  const port = keywordOf(typeof directory === 'string' ? '' : localConninfo(directory), 'port');
   if (address === null || port === undefined) throw unknownAddress();
   return withKeywords(masterConninfo, { host: address, hostaddr: null, port });
 }

@@ -5,7 +5,7 @@
  *   pgkeeper:7        counted in the election for epoch 7; what it receives from there on is of that promotion
  *   pgkeeper:7@2:5    the same, and what it has on timeline 2 already is of the promotion that was fought for as epoch 5
  */
-import { parseConninfo } from '../conninfo.js';
+import { keywordOf } from '../conninfo.js';
 import { remembering } from '../recent.js';
 
 /** Of which promotion a timeline is that no registry row tells. */
@@ -28,8 +28,7 @@ export function ballotText(epoch: number, origin: Origin | null = null): string 
 
 /** As it stands there; null = none. */
 export function ballotTextOf(conninfo: string): string | null {
-  const parsed = parseConninfo(conninfo);
-  const text = parsed.kind === 'parsed' ? parsed.keywords.get('fallback_application_name') : undefined;
+  const text = keywordOf(conninfo, 'fallback_application_name');
   return text !== undefined && pattern.test(text) ? text : null;
 }
 

@@ -3,7 +3,7 @@
  * whose majority overlaps this one's, sees that this epoch was fought for and takes a higher one.
  */
 
-import { parseConninfo, withKeywords } from '../conninfo.js';
+import { keywordOf, parseConninfo, withKeywords } from '../conninfo.js';
 import type { Observation, Voter } from '../types.js';
 import { ballotTextOf } from '../votes/ballot.js';
 import { addressOf } from './suspicion.js';
@@ -38,11 +38,6 @@ export function followConninfo(
 function tellsAnything(conninfo: string): boolean {
   if (conninfo.trim() === '') return false;
   return addressOf(conninfo)?.host !== noServer || keywordOf(conninfo, 'user') !== undefined;
-}
-
-function keywordOf(conninfo: string, keyword: string): string | undefined {
-  const parsed = parseConninfo(conninfo);
-  return parsed.kind === 'parsed' ? parsed.keywords.get(keyword) : undefined;
 }
 
 /**
