@@ -244,6 +244,12 @@ export function answered(node: NodeLook | undefined): Answered | null {
   return node?.look.kind === 'answered' ? node.look : null;
 }
 
-export function isHolder(holder: string, master: string | null): boolean {
-  return master !== null && isSameNode({ node: holder, state: '', silentMs: 0 }, master);
+/** Names of the voters whose vote the master holds. */
+export function heldByMaster({ nodes, registry }: ClusterLook): ReadonlySet<string> {
+  const held = nodes.filter((node) => isHolder(answered(node)?.voteHolder ?? null, registry.master));
+  return new Set(held.map(({ voter }) => voter.name));
+}
+
+function isHolder(holder: string | null, master: string | null): boolean {
+  return holder !== null && master !== null && isSameNode({ node: holder, state: '', silentMs: 0 }, master);
 }

@@ -3,7 +3,7 @@
  * it is said whether the others are a majority without it.
  */
 import { majorityOf } from '../core/votes/lease.js';
-import { answered, type ClusterLook, isHolder, lookAtCluster, quorumOf } from './cluster-look.js';
+import { type ClusterLook, heldByMaster, lookAtCluster, quorumOf } from './cluster-look.js';
 import { type ConnectionOptions, conninfoOf } from './connection-options.js';
 import { CommandFailure, type ExitCode, exitCodes } from './exit-codes.js';
 import { printJson, say } from './output.js';
@@ -50,12 +50,8 @@ async function votesWarning(session: Session, node: string): Promise<string | nu
 /** What is to be known before `node` is stopped, where the master does not hold the vote of another voter. Null = it holds them all. */
 export function missingVotes(cluster: ClusterLook, node: string): string | null {
   const { voters, master } = cluster.registry;
-  const missing = voters
-    .filter((voter) => {
-      const look = answered(cluster.nodes.find((one) => one.voter.name === voter.name));
-      return look === null || look.voteHolder === null || !isHolder(look.voteHolder, master);
-    })
-    .map(({ name }) => name);
+  const heldVotes = heldByMaster(cluster);
+  const missing = voters.map(({ name }) => name).filter((name) => !heldVotes.has(name));
   if (missing.every((name) => name === node)) return null;
   const held = voters.length - missing.length;
   const left = missing.includes(node) ? held : held - 1;

@@ -8,7 +8,7 @@ import { streamsFrom } from '../core/watch/suspicion.js';
 import {
   answered,
   type ClusterLook,
-  isHolder,
+  heldByMaster,
   lookAtCluster,
   type NodeLook,
   quorumOf,
@@ -67,10 +67,8 @@ export function statusOf(cluster: ClusterLook): ClusterStatus {
   const master = answered(cluster.nodes.find((node) => node.voter.name === registry.master));
   const nodes = cluster.nodes.map((node) => nodeStatus(cluster, node, master));
   const quorum = quorumOf(cluster);
-  const held = registry.voters.filter((voter) => {
-    const holder = answered(cluster.nodes.find((node) => node.voter.name === voter.name))?.voteHolder;
-    return holder !== null && holder !== undefined && isHolder(holder, registry.master);
-  }).length;
+  const heldVotes = heldByMaster(cluster);
+  const held = registry.voters.filter(({ name }) => heldVotes.has(name)).length;
   return {
     epoch: registry.epoch,
     master: registry.master,

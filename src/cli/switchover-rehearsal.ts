@@ -8,7 +8,7 @@ import { lookAtPools } from './check/check-pools.js';
 import {
   answered,
   type ClusterLook,
-  isHolder,
+  heldByMaster,
   lookAtCluster,
   quorumOf,
   workerStateOf,
@@ -99,11 +99,7 @@ export function rehearsalOf(cluster: ClusterLook, target: string | null): Rehear
           .filter(({ kind, name }) => kind === 'node' && name !== registry.master)
           .map(({ name }) => name)
       : [target];
-  const held = new Set(
-    cluster.nodes
-      .filter((node) => isHolder(answered(node)?.voteHolder ?? '', registry.master))
-      .map(({ voter }) => voter.name),
-  );
+  const held = heldByMaster(cluster);
   const able: string[] = [];
   for (const name of names) {
     const look = answered(cluster.nodes.find(({ voter }) => voter.name === name));

@@ -29,16 +29,18 @@ export interface SettingRow {
 }
 
 export function settingRows(settings: LoadedSettings): readonly SettingRow[] {
-  return definitions.map(({ name }) => {
-    const entry = settings.values.get(name);
-    const text = name === 'conninfo' ? (entry?.text ?? settings.ownConninfo) : (entry?.text ?? null);
-    const value = text === null ? null : (masks[name]?.(text) ?? text);
-    return {
-      name: `pg_keeper.${name}`,
-      value,
-      source: entry === undefined ? 'not set' : describeSource(entry.source),
-    };
-  });
+  return definitions.map(({ name }) => settingRow(settings, name));
+}
+
+function settingRow(settings: LoadedSettings, name: SettingName): SettingRow {
+  const entry = settings.values.get(name);
+  const text = name === 'conninfo' ? (entry?.text ?? settings.ownConninfo) : (entry?.text ?? null);
+  const value = text === null ? null : (masks[name]?.(text) ?? text);
+  return {
+    name: `pg_keeper.${name}`,
+    value,
+    source: entry === undefined ? 'not set' : describeSource(entry.source),
+  };
 }
 
 const marks = { ok: 'ok      ', warning: 'WARNING ', problem: 'PROBLEM ' } as const;
@@ -69,16 +71,14 @@ function findingLines(findings: readonly Finding[]): readonly string[] {
 
 /** Those that somebody has set one a line, the others by where their value comes from. */
 function settingLines(settings: LoadedSettings): readonly string[] {
-  const isSet = ({ name }: SettingRow) => {
-    const source = settings.values.get(name.replace('pg_keeper.', '') as SettingName)?.source;
-    return source !== undefined && source.kind !== 'default' && source.kind !== 'derived';
-  };
-  const rows = settingRows(settings);
-  const cells = rows.filter(isSet).map(({ name, value, source }) => [name, value, source]);
+  const cells: (readonly (string | null)[])[] = [];
   const others = new Map<string, string[]>();
-  for (const { name, value, source } of rows.filter((row) => !isSet(row))) {
+  for (const definition of definitions) {
+    const { name, value, source } = settingRow(settings, definition.name);
+    const kind = settings.values.get(definition.name)?.source.kind ?? 'default';
     const text = value === null ? name : `${name}=${value}`;
-    others.set(source, [...(others.get(source) ?? []), text]);
+    if (kind === 'default' || kind === 'derived') others.set(source, [...(others.get(source) ?? []), text]);
+    else cells.push([name, value, source]);
   }
   return [
     `Settings of this server (${addressText(settings.ownConninfo)}):`,
