@@ -17,7 +17,7 @@ export type Command =
   | { readonly kind: 'observe'; readonly wait?: Awaited }
   | { readonly kind: 'renew' }
   /** `knownMs`: how old a worker's session must be to be told of. */
-  | { readonly kind: 'try-vote'; readonly knownMs?: number }
+  | { readonly kind: 'try-vote'; readonly knownMs: number }
   | { readonly kind: 'release' }
   /**
    * Point that standby at a server by primary_conninfo, with a short wal_retrieve_retry_interval. A primary_slot_name that is

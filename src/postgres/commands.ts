@@ -38,7 +38,7 @@ export async function runCommand(
     case 'renew':
       return renew(session);
     case 'try-vote':
-      return tryVote(session, command.knownMs ?? 0);
+      return tryVote(session, command.knownMs);
     case 'release':
       return release(session);
     case 'follow':

@@ -53,7 +53,7 @@ export function* runCommand(session: Session, command: Command, context: Backend
     case 'renew':
       return { kind: 'renewed' };
     case 'try-vote':
-      return yield* tryVote(session, context, command.knownMs ?? 0);
+      return yield* tryVote(session, context, command.knownMs);
     case 'release':
       return yield* giveBack(session, { kind: 'released' });
     case 'follow':

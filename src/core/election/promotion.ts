@@ -13,12 +13,12 @@ import { describeSync } from '../sync/sync-plan.js';
 import { due, isIdle, note, randomBetween, send, type Turn } from '../turn.js';
 import { holdNames } from '../types.js';
 import { ballotText } from '../votes/ballot.js';
-import { hasLease, heldVoters, isGivenUpBy, neededVotes } from '../votes/lease.js';
+import { hasLease, heldVoters, neededVotes } from '../votes/lease.js';
 import { nowhereConninfo } from '../watch/following.js';
 import { abandon, enterPhase, isFrozen } from './election-round.js';
 import { keepWaiting, mayWait, walkEpoch, walkEstablish, walkNames, willSync } from './new-epoch.js';
 import { newMaster } from './new-master.js';
-import { isSeenAsStandby } from './voting.js';
+import { hasLetGo } from './voting.js';
 
 /** pg_promote waits for replay, which is done by then; disks may be slow. */
 const promoteBoundMs = 30_000;
@@ -30,9 +30,7 @@ export function firstOfPromotion(k: Keeper, e: Election): ElectionPhase {
   if (e.cause === 'claim') return 'epoch';
   // Its worker has ended its server and given the votes back: there is nothing to fence.
   const given =
-    e.oldMaster !== null &&
-    isHandedTo(k.registry, k.settings.name) &&
-    (isGivenUpBy(k, e.oldMaster) || isSeenAsStandby(k, e));
+    e.oldMaster !== null && isHandedTo(k.registry, k.settings.name) && hasLetGo(k, e, e.oldMaster);
   const wantsHook = k.settings.fencingCommand && e.oldMaster !== k.settings.name && !given;
   return wantsHook ? 'fencing-command' : 'promote';
 }

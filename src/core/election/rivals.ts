@@ -28,17 +28,20 @@ export function awaitRivals(k: Keeper, turn: Turn, e: Election): boolean {
     const first = rivals(k, e).map(({ name }) => name);
     note(k, turn, 'election-rivals', { rivals: first.join(', '), waitMs: Math.round(until - k.now) });
   }
-  if (e.cause === 'claim') holdMeanwhile(k, turn);
-  for (const link of k.links.values()) observe(k, turn, link, heartbeatMs(k));
-  return !due(k, turn, until);
+  return isWaiting(k, turn, e, until);
 }
 
 /** The row in force says that sync is off, and what was known before was older: the rivals of that time are waited for now. */
 export function awaitLateRivals(k: Keeper, turn: Turn, e: Election, row: Registry): boolean {
   if (row.syncWished > 0 || k.now >= e.rivalsUntil) return false;
+  return isWaiting(k, turn, e, e.rivalsUntil);
+}
+
+/** Everybody is looked at meanwhile, and the votes are kept. */
+function isWaiting(k: Keeper, turn: Turn, e: Election, until: number): boolean {
   if (e.cause === 'claim') holdMeanwhile(k, turn);
   for (const link of k.links.values()) observe(k, turn, link, heartbeatMs(k));
-  return !due(k, turn, e.rivalsUntil);
+  return !due(k, turn, until);
 }
 
 /** A held voter shows a ballot above every row that is not this worker's own: somebody fought for that epoch. */

@@ -81,10 +81,12 @@ function isLeftToItsWorker(k: Keeper, { name }: Voter): boolean {
   return mustBeRemade(obs, ours) && obs.ballot <= (ours.registry?.epoch ?? 0);
 }
 
-/** By a look of this round: what it was before says nothing of a server that was promoted since. */
-export function isSeenAsStandby(k: Keeper, e: Election): boolean {
+/** The former master: seen as a standby, or known to have given up its votes. */
+export function hasLetGo(k: Keeper, e: Election, oldMaster: string): boolean {
+  // By a look of this round: what it was before says nothing of a server that was promoted since.
   const link = masterLink(k);
-  return link !== undefined && seenSince(link, e.startedAt) && link.obs?.inRecovery === true;
+  const isStandby = link !== undefined && seenSince(link, e.startedAt) && link.obs?.inRecovery === true;
+  return isStandby || isGivenUpBy(k, oldMaster);
 }
 
 /**
@@ -96,8 +98,7 @@ function leaseEndsAt(k: Keeper, e: Election): number {
   const { registry } = k;
   const never = Number.NEGATIVE_INFINITY;
   if (e.oldMaster === null || e.oldMaster === k.settings.name || registry === null) return never;
-  if (e.cause === 'claim' || registry.syncNeeded > 0 || isSeenAsStandby(k, e) || isGivenUpBy(k, e.oldMaster))
-    return never;
+  if (e.cause === 'claim' || registry.syncNeeded > 0 || hasLetGo(k, e, e.oldMaster)) return never;
   // Given up by an operator's word, it is no voter any more: that it was silent for T was asked before.
   const lastAlive = masterLink(k)?.lastAlive ?? (isForced(k) ? never : k.now);
   return Math.max(lastAlive, k.seenByPeerAt, k.lateAt) + failoverTimeMs(k.settings);

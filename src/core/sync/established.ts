@@ -5,7 +5,7 @@ import type { Lsn } from '../lsn.js';
 import type { Master } from '../master-state.js';
 import type { Keeper } from '../state.js';
 import type { Turn } from '../turn.js';
-import { failoverTimeMs, type Observation, type Registry } from '../types.js';
+import { failoverTimeMs, type Observation, type Registry, type ReplicationRow } from '../types.js';
 import { heldVoters, neededVotes } from '../votes/lease.js';
 import { keepersOf } from '../votes/witness.js';
 
@@ -13,17 +13,22 @@ import { keepersOf } from '../votes/witness.js';
 export function flushedBy(k: Keeper, lsn: Lsn): ReadonlySet<string> {
   const obs = ownLink(k).obs;
   const names = new Set<string>([k.settings.name]);
-  for (const row of obs?.replication ?? []) {
-    if (row.state === 'streaming' && row.flushLsn !== null && row.flushLsn >= lsn) names.add(row.name);
-  }
+  for (const row of obs?.replication ?? []) if (hasFlushed(row, lsn)) names.add(row.name);
   return names;
 }
 
-/** Every node that streams from this master has flushed `lsn`, as its last look shows. */
-export function isFlushedByAll(k: Keeper, lsn: Lsn): boolean {
+function hasFlushed({ state, flushLsn }: ReplicationRow, lsn: Lsn): boolean {
+  return state === 'streaming' && flushLsn !== null && flushLsn >= lsn;
+}
+
+/**
+ * With sync off a node takes itself for left behind if a witness has a newer row than it. So whoever streams gets the row
+ * first; one that has not flushed it within the bound counts as lost.
+ */
+export function hadItsTime(k: Keeper, lsn: Lsn, since: number, boundMs: number): boolean {
   const nodes = new Set(votersOf(k).map(({ name }) => name));
   const rows = (ownLink(k).obs?.replication ?? []).filter(({ name }) => nodes.has(name));
-  return rows.every((row) => row.state !== 'streaming' || (row.flushLsn !== null && row.flushLsn >= lsn));
+  return rows.every((row) => row.state !== 'streaming' || hasFlushed(row, lsn)) || k.now - since >= boundMs;
 }
 
 /** The look that shows `lsn` on a majority and on enough of the set. */
@@ -59,11 +64,8 @@ export function trackEstablished(k: Keeper, turn: Turn, m: Master, obs: Observat
   observe(k, turn, own, 20);
 }
 
-/**
- * With sync off a node takes itself for left behind if a witness has a newer row than it. So whoever streams gets the row
- * first; one that has not flushed it within T counts as lost.
- */
-export function mayWitnessesHave(k: Keeper, m: Master): boolean {
-  if (m.pending === null || (k.registry?.syncWished ?? 0) > 0) return true;
-  return isFlushedByAll(k, m.pending.lsn) || k.now - m.pending.since >= failoverTimeMs(k.settings);
+/** The row that this master reads on its own server (hadItsTime). */
+export function mayWitnessesHave(k: Keeper, { pending }: Master): boolean {
+  if (pending === null || (k.registry?.syncWished ?? 0) > 0) return true;
+  return hadItsTime(k, pending.lsn, pending.since, failoverTimeMs(k.settings));
 }

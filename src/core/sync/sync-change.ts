@@ -7,7 +7,7 @@ import type { Arrived, Keeper } from '../state.js';
 import { note, send, type Turn, wake } from '../turn.js';
 import { holdNames } from '../types.js';
 import { tellWitnesses } from '../votes/witness.js';
-import { awaitFlush, flushedBy, isEstablished, isFlushedByAll } from './established.js';
+import { awaitFlush, flushedBy, hadItsTime, isEstablished } from './established.js';
 import { describeSync, namesFor, type SyncStep, syncRowOf } from './sync-plan.js';
 
 /** Under hold commits wait: a change that does not get through in this time is abandoned, the old names come back. */
@@ -81,9 +81,9 @@ export function walkSyncChange(k: Keeper, turn: Turn, master: Master, wish: Wish
   }
 }
 
-/** The row that switches sync off comes to whoever streams first, as every row does while it is off (mayWitnessesHave). */
+/** The row that switches sync off comes to whoever streams first, as every row does while it is off. */
 function mayBeKept(k: Keeper, { target, since }: SyncChange, lsn: Lsn): boolean {
-  return target.wished > 0 || isFlushedByAll(k, lsn) || k.now - since >= holdBoundMs;
+  return target.wished > 0 || hadItsTime(k, lsn, since, holdBoundMs);
 }
 
 /** L = the flush position read after the hold was proven; k members of the new R must have it. */
