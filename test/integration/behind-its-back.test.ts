@@ -13,6 +13,7 @@ import { pgkeeper } from '../support/command-line.js';
 import {
   FailoverCluster,
   installation,
+  isStreaming,
   registryOf,
   stepsOn,
   syncModes,
@@ -136,12 +137,7 @@ for (const [title, syncNames] of syncModes) {
       assert.match(told.msg, /regist/);
       assert.ok(await isStandby(standby), 'its server runs on');
       // It may have streamed by a slot that went with the node; then its worker gives that name up first.
-      await until('it streams', async () => {
-        const [row] = await standby.server.query<{ streams: boolean }>(
-          `select exists (select from pg_stat_wal_receiver where status = 'streaming') as streams`,
-        );
-        return row?.streams === true;
-      });
+      await until('it streams', () => isStreaming(standby));
       await three.untilWriting();
       const added = await pgkeeper([
         'add-node',

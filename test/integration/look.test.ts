@@ -6,6 +6,7 @@ import { runCommand } from '../../src/postgres/commands.js';
 import { operatorLock, operatorLockClass } from '../../src/postgres/operator-lock.js';
 import type { SessionContext } from '../../src/postgres/session-context.js';
 import { RegistryServers } from '../support/registry-servers.js';
+import { contextOf } from '../support/session-context.js';
 
 describe('a look at a server', { concurrency: false }, () => {
   const servers = new RegistryServers();
@@ -13,17 +14,12 @@ describe('a look at a server', { concurrency: false }, () => {
   after(() => servers.remove());
 
   async function workerSession(): Promise<SessionContext> {
-    return {
-      client: await servers.master.connect(),
+    return contextOf(await servers.master.connect(), {
       conninfo: servers.master.conninfo(),
-      ownName: 'n1',
-      witness: null,
-      endsWithinRecord: null,
       leaseTtlMs: () => 2000,
       applicationName: () => 'pgk master:ready n1',
       schemaKnown: false,
-      backendPid: null,
-    };
+    });
   }
 
   test('finds an operator only in the session of a role that may call the function', async () => {

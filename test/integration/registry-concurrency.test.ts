@@ -6,11 +6,11 @@ import assert from 'node:assert/strict';
 import { after, before, describe, type TestContext, test } from 'node:test';
 import type pg from 'pg';
 import { writeFlags, writeSync } from '../../src/postgres/registry.js';
-import type { SessionContext } from '../../src/postgres/session-context.js';
 import { until } from '../../src/testbed/server.js';
 import { BrokenServer } from '../support/broken-servers.js';
 import { refusal } from '../support/refusal.js';
 import { RegistryServers } from '../support/registry-servers.js';
+import { contextOf } from '../support/session-context.js';
 
 const servers = new RegistryServers();
 const conninfo = (name: string) => servers.get(name).conninfo();
@@ -158,17 +158,7 @@ describe('many sessions at once', { concurrency: false }, () => {
 
   /** The next master goes back and forth, and so does the synchronous set, as a busy master's worker would write them. */
   async function workerWrites(client: pg.Client, isOver: () => boolean): Promise<void> {
-    const session: SessionContext = {
-      ...{
-        client,
-        conninfo: '',
-        ownName: 'n1',
-        endsWithinRecord: null,
-        leaseTtlMs: () => 1000,
-        applicationName: () => 'n1',
-      },
-      ...{ witness: null, schemaKnown: true, backendPid: null },
-    };
+    const session = contextOf(client);
     for (let turn = 0; !isOver(); turn += 1) {
       const [next, other] = turn % 2 === 0 ? ['n2', 'n3'] : ['n3', 'n2'];
       const sync = { wish: '', members: [next, other], needed: 1, wished: 1 };

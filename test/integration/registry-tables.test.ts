@@ -11,6 +11,7 @@ import { report, writeFlags } from '../../src/postgres/registry.js';
 import type { SessionContext } from '../../src/postgres/session-context.js';
 import { until } from '../../src/testbed/server.js';
 import { RegistryServers } from '../support/registry-servers.js';
+import { contextOf } from '../support/session-context.js';
 
 const servers = new RegistryServers();
 const sql = <Row extends pg.QueryResultRow>(text: string, values: readonly unknown[] = []) =>
@@ -181,17 +182,7 @@ describe('what is written', { concurrency: false }, () => {
   async function asWorker(use: (session: SessionContext) => Promise<unknown>): Promise<void> {
     const client = await servers.master.connect();
     try {
-      await use({
-        ...{
-          client,
-          conninfo: '',
-          ownName: 'n1',
-          endsWithinRecord: null,
-          leaseTtlMs: () => 1000,
-          applicationName: () => 'n1',
-        },
-        ...{ witness: null, schemaKnown: true, backendPid: null },
-      });
+      await use(contextOf(client));
     } finally {
       await client.end();
     }

@@ -8,6 +8,7 @@ import { until } from '../../src/testbed/server.js';
 import {
   FailoverCluster,
   installation,
+  isStreaming,
   registryOf,
   stepsOn,
   syncModes,
@@ -161,10 +162,11 @@ for (const [title, syncNames] of syncModes) {
       const next = await three.master();
       assert.notEqual(next.name, old.name);
       await three.untilWriting();
-      const [row] = await old.server.query<{ streams: boolean }>(
-        `select exists (select from pg_stat_wal_receiver where status = 'streaming') as streams`,
+      assert.equal(
+        await isStreaming(old),
+        true,
+        'the server that the worker leaves behind follows the next master',
       );
-      assert.equal(row?.streams, true, 'the server that the worker leaves behind follows the next master');
       three.assertNoOverlap(since, pinned);
       await three.assertNothingLost(next);
       old.worker.start();

@@ -158,6 +158,14 @@ export async function untilAllVote(cluster: TestCluster, masterName: string): Pr
   });
 }
 
+/** Does that server receive WAL? */
+export async function isStreaming({ server }: TestNode): Promise<boolean> {
+  const [row] = await server.query<{ streams: boolean }>(
+    `select exists (select from pg_stat_wal_receiver where status = 'streaming') as streams`,
+  );
+  return row?.streams === true;
+}
+
 /** Epoch and master as the server's own registry has them. */
 export async function registryOf(node: TestNode): Promise<{
   readonly epoch: number;
