@@ -158,8 +158,9 @@ function comeBack(
   // This node was counted in a later election than this master's: it waits for that one's outcome.
   if (ours.ballot > (theirs.registry?.epoch ?? 0)) return false;
   const lacksPromotion = ours.registry?.promotionId !== theirs.registry?.promotionId;
-  // The same timeline number twice: pg_rewind would see nothing to do on diverged data, so it is not asked.
-  const sameNumberTwice = isOtherHistory(ours, theirs) && isSettled(ours);
+  // pg_rewind would see nothing to do where the timeline number is the same, so it is not asked. A promotion without a row has the
+  // row of the history before it: nothing else tells that it cannot follow.
+  const otherHistory = isOtherHistory(ours, theirs) && isSettled(ours);
   if (ours.fenced) {
     role.strayedSince ??= k.now;
     // An election made it follow again: the mark goes by the hand that holds its vote, nothing needs to be rewound.
@@ -173,24 +174,24 @@ function comeBack(
       k,
       turn,
       master,
-      unknown || sameNumberTwice ? 'copy' : 'rewind-or-copy',
+      unknown || otherHistory ? 'copy' : 'rewind-or-copy',
       'fenced, and a newer master exists',
     );
     return true;
   }
   // One that has just started follows whom its files name, who may have been copied from another history by the same number.
-  if (sameNumberTwice && !followsNobody(ours) && ownYouthMs(k) > 0) leaveDeadEnd(k, turn, ours);
+  if (otherHistory && !followsNobody(ours) && ownYouthMs(k) > 0) leaveDeadEnd(k, turn, ours);
   const streaming = streamsFrom(ours, masterVoter);
   if (streaming) k.rejoinTries = 0;
-  if (streaming || (!isPointedAt(ours, masterVoter) && !lacksPromotion)) {
+  if (streaming || (!isPointedAt(ours, masterVoter) && !lacksPromotion && !otherHistory)) {
     role.strayedSince = null;
     role.saidStrayed = false;
     return false;
   }
   role.strayedSince ??= k.now;
   endWrongReceiver(k, turn, role, ours, masterVoter.conninfo);
-  if (!due(k, turn, role.strayedSince + (sameNumberTwice ? otherHistoryMs : strayBoundMs(k)))) return false;
-  if (!lacksPromotion && !sameNumberTwice) {
+  if (!due(k, turn, role.strayedSince + (otherHistory ? otherHistoryMs : strayBoundMs(k)))) return false;
+  if (!lacksPromotion && !otherHistory) {
     // The same history: nothing that a rewind could mend. Removed WAL, rights, the network: a matter for people.
     if (role.saidStrayed) return false;
     role.saidStrayed = true;
@@ -198,15 +199,9 @@ function comeBack(
     return false;
   }
   if (k.now - master.lastAlive > k.settings.keepaliveTimeMs) return false;
-  if (!isPointedAt(ours, masterVoter) && !sameNumberTwice) return false;
+  if (!isPointedAt(ours, masterVoter) && !otherHistory) return false;
   if (!mayLeave(k, turn)) return true;
-  enterRejoin(
-    k,
-    turn,
-    master,
-    sameNumberTwice ? 'copy' : 'rewind-or-copy',
-    'does not stream from the master',
-  );
+  enterRejoin(k, turn, master, otherHistory ? 'copy' : 'rewind-or-copy', 'does not stream from the master');
   return true;
 }
 

@@ -18,6 +18,14 @@ export function mustServe(stage: Stage, withinMs: number): void {
     watcher.violate('L1', `no writes for ${withinMs} ms while a majority is there`);
 }
 
+/** Others find it dead, by what their side says, and its votes on them are free. It hears nothing, and takes them for slow. */
+export function seemsDead(stage: Stage, name: string, others: readonly string[]): void {
+  stage.say(`${name} seems dead to ${others.join(' ')}`);
+  stage.setPaths([name], others, 'drop');
+  stage.setPaths(others, [name], 'reject');
+  for (const other of others) stage.endSessionOn(other, name);
+}
+
 /** Its postmaster hangs: who comes from elsewhere gets no answer, and those who were there are gone. */
 export function takesNobody(stage: Stage, name: string, but: readonly string[] = []): void {
   const server = stage.server(name);

@@ -1,7 +1,7 @@
 /** What must not stop a cluster: who is ahead but may not lead (B1), dead servers (B3), blocked candidates (B4), false witnesses (B5), stuck replay (B6), full servers (B10). */
 
 import { runLongQuery } from '../clients.js';
-import { promotedWithoutItsRow } from './circumstances.js';
+import { promotedWithoutItsRow, seemsDead } from './circumstances.js';
 import { killWorkerAndGuard, withoutGuard } from './guards.js';
 import { one, type Scenario } from './scenario.js';
 
@@ -219,6 +219,35 @@ export const liveness: readonly Scenario[] = [
       stage.run(1000);
       stage.host(holder).resumeWorker();
       stage.untilMaster('n2', 60_000);
+    },
+  },
+  {
+    name: 'I25 a node followed a promotion without a row, and the master of before kept its place',
+    why: 'its registry row is that of the master, so nothing but its timeline tells that it cannot follow',
+    setting: { nodes: 3, names: 'ANY 1 (n1, n2, n3)', neverMaster: ['n2'] },
+    play(stage) {
+      stage.at('n3', 'promoting', () => {
+        stage.cluster.world.after(2, () => killWorkerAndGuard(stage.host('n3')));
+      });
+      seemsDead(stage, 'n1', ['n2', 'n3']);
+      stage.untilDecision('n3', 'promoting');
+      stage.until('n2 has something of it', () => stage.server('n2').branch.tli === 2);
+      stage.powerOff('n3');
+      stage.heal('n1');
+      // With the votes of n1 and n3 that of n2 is not needed.
+      stage.boot('n3');
+      stage.untilDecision('n2', 'rejoined');
+      stage.untilMaster('n1');
+      stage.writeThrough('n1');
+    },
+    without: {
+      rule: 'who is of another history than the master is brought back, also where it is not pointed at the master',
+      replacements: one(
+        'core/roles/standby.js',
+        '(!isPointedAt(ours, masterVoter) && !lacksPromotion && !otherHistory)',
+        '(!isPointedAt(ours, masterVoter) && !lacksPromotion)',
+      ),
+      shows: /n2 decides rejoined/,
     },
   },
 ];
