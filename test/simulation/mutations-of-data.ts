@@ -233,7 +233,7 @@ export const mutationsOfData: readonly Mutation[] = [
         replace: 'k.registry?.epoch ?? 0',
       },
       {
-        file: 'core/roles/standby.js',
+        file: 'core/roles/coming-back.js',
         find: 'if (ours.ballot > (theirs.registry?.epoch ?? 0))',
         replace: 'if (false)',
       },

@@ -90,7 +90,7 @@ export const mutationsOfVotes: readonly Mutation[] = [
   {
     name: 'a node leaves for a rejoin while a majority counts on its vote',
     replacements: one(
-      'core/roles/standby.js',
+      'core/roles/coming-back.js',
       'if (isVoteGood(k, ownLink(k)) || ownYouthMs(k) > 0)',
       'if (true)',
     ),

@@ -1,4 +1,4 @@
-/** A standby's decisions: whom it hears, whether it strayed, when the master is gone, when to come back. */
+/** A standby's decisions: whom it hears, and when the master is gone. */
 
 import { startElection } from '../election/election-round.js';
 import { heedOperator } from '../election/operator-word.js';
@@ -13,29 +13,17 @@ import {
   votersOf,
 } from '../links.js';
 import { enterDown } from '../own-server/own-server.js';
-import { enterRejoin } from '../own-server/rejoin.js';
 import { isInMaintenance, priorityOf } from '../plan.js';
-import { isOtherHistory, isRowless, isSettled, unfinishedOf } from '../ranking.js';
-import type { Keeper, Link, Role } from '../state.js';
+import type { Keeper, Role } from '../state.js';
 import { due, note, send, type Turn } from '../turn.js';
 import { holdNames, type Observation } from '../types.js';
-import { ballotText } from '../votes/ballot.js';
-import { isVoteGood, ownYouthMs, releaseVotes, tryVotes } from '../votes/lease.js';
+import { releaseVotes } from '../votes/lease.js';
 import { isTwoNodeAuto } from '../votes/two-nodes.js';
-import { followsNobody, isPointedAt, nowhereConninfo } from '../watch/following.js';
 import { isMyTurn, isOutOfTurn, yieldsUntil } from '../watch/succession.js';
-import { judgeSuspicion, streamsFrom, watchMaster } from '../watch/suspicion.js';
+import { judgeSuspicion, watchMaster } from '../watch/suspicion.js';
+import { comeBack, followsDeadEnd, leaveDeadEnd } from './coming-back.js';
 
 type Standby = Extract<Role, { kind: 'standby' }>;
-
-/** How long a standby that should stream from the master may not do so before it is brought back by force. */
-function strayBoundMs(k: Keeper): number {
-  return Math.max(5000, 2 * k.settings.keepaliveTimeMs) * 2 ** Math.min(k.rejoinTries, 6);
-}
-
-const replayBoundMs = 30_000;
-/** A lost branch is certain: it must not stream from whoever next answers at the address it points to. */
-const otherHistoryMs = 2000;
 
 export function decideStandby(k: Keeper, turn: Turn, role: Standby): void {
   const own = ownLink(k);
@@ -111,133 +99,6 @@ function restUnderHold(k: Keeper, turn: Turn, role: Standby, { names, registry }
 
 function ownPriority(k: Keeper): number {
   return priorityOf(k.registry, k.settings.name, k.settings.priority);
-}
-
-/** How long a source that is not writable may stay so before who follows its unfinished promotion leaves it. */
-const deadEndMs = 300;
-
-/**
- * It followed a promotion that never got its row. Whoever was promoted may be copied from another master, whose timeline
- * can have the same number: this server must not stream from it then, so it is pointed nowhere before.
- */
-function followsDeadEnd(k: Keeper, turn: Turn, role: Standby, ours: Observation): boolean {
-  const source = votersOf(k).find((voter) => voter.name !== k.settings.name && isPointedAt(ours, voter));
-  const link = source === undefined ? undefined : linkOf(k, source.name);
-  if (link === undefined || !isRowless(ours) || !isSettled(ours) || link.obs?.inRecovery === false) {
-    role.deadEndSince = null;
-    return false;
-  }
-  role.deadEndSince ??= k.now;
-  const looks = [ownLink(k), link];
-  for (const each of looks) observe(k, turn, each, deadEndMs / 3);
-  const until = role.deadEndSince + deadEndMs;
-  return due(k, turn, until) && looks.every((each) => each.session !== 'open' || each.obsAt >= until);
-}
-
-function leaveDeadEnd(k: Keeper, turn: Turn, ours: Observation): void {
-  const self = votersOf(k).find((voter) => voter.name === k.settings.name);
-  const own = ownLink(k);
-  if (self === undefined || !mayLeave(k, turn)) return;
-  // Until the vote was in hand an election could be fought here: its ballot must not be overwritten by an older one.
-  if (!seenSince(own, own.vote?.grantedAt ?? own.openedAt)) return observe(k, turn, own, 0);
-  const conninfo = nowhereConninfo(self, ours.primaryConninfo, ballotText(ours.ballot, unfinishedOf(ours)));
-  if (send(k, turn, own, { kind: 'follow', conninfo })) own.obsAt = Number.NEGATIVE_INFINITY;
-}
-
-/** Fenced, on a lost branch, or stuck: rejoin. Returns true when it does. */
-function comeBack(
-  k: Keeper,
-  turn: Turn,
-  role: Standby,
-  master: Link,
-  theirs: Observation,
-  ours: Observation,
-): boolean {
-  const masterVoter = votersOf(k).find((voter) => voter.name === master.voter);
-  if (masterVoter === undefined) return false;
-  // This node was counted in a later election than this master's: it waits for that one's outcome.
-  if (ours.ballot > (theirs.registry?.epoch ?? 0)) return false;
-  const lacksPromotion = ours.registry?.promotionId !== theirs.registry?.promotionId;
-  // pg_rewind would see nothing to do where the timeline number is the same, so it is not asked. A promotion without a row has the
-  // row of the history before it: nothing else tells that it cannot follow.
-  const otherHistory = isOtherHistory(ours, theirs) && isSettled(ours);
-  if (ours.fenced) {
-    role.strayedSince ??= k.now;
-    // An election made it follow again: the mark goes by the hand that holds its vote, nothing needs to be rewound.
-    const follows = streamsFrom(ours, masterVoter) && !lacksPromotion;
-    if (follows && !due(k, turn, role.strayedSince + replayBoundMs)) return false;
-    // Which history this is shows once all of it is replayed; a replay that hangs must not keep it out for ever.
-    const unknown = isOtherHistory(ours, theirs) && !isSettled(ours);
-    if (unknown && !due(k, turn, role.strayedSince + replayBoundMs)) return true;
-    if (!mayLeave(k, turn)) return true;
-    enterRejoin(
-      k,
-      turn,
-      master,
-      unknown || otherHistory ? 'copy' : 'rewind-or-copy',
-      'fenced, and a newer master exists',
-    );
-    return true;
-  }
-  // One that has just started follows whom its files name, who may have been copied from another history by the same number.
-  if (otherHistory && !followsNobody(ours) && ownYouthMs(k) > 0) leaveDeadEnd(k, turn, ours);
-  const streaming = streamsFrom(ours, masterVoter);
-  if (streaming) k.rejoinTries = 0;
-  if (streaming || (!isPointedAt(ours, masterVoter) && !lacksPromotion && !otherHistory)) {
-    role.strayedSince = null;
-    role.saidStrayed = false;
-    return false;
-  }
-  role.strayedSince ??= k.now;
-  endWrongReceiver(k, turn, role, ours, masterVoter.conninfo);
-  if (!due(k, turn, role.strayedSince + (otherHistory ? otherHistoryMs : strayBoundMs(k)))) return false;
-  if (!lacksPromotion && !otherHistory) {
-    // The same history: nothing that a rewind could mend. Removed WAL, rights, the network: a matter for people.
-    if (role.saidStrayed) return false;
-    role.saidStrayed = true;
-    note(k, turn, 'not-streaming', { master: master.voter, forMs: Math.round(k.now - role.strayedSince) });
-    return false;
-  }
-  if (k.now - master.lastAlive > k.settings.keepaliveTimeMs) return false;
-  if (!isPointedAt(ours, masterVoter) && !otherHistory) return false;
-  if (!mayLeave(k, turn)) return true;
-  enterRejoin(k, turn, master, otherHistory ? 'copy' : 'rewind-or-copy', 'does not stream from the master');
-  return true;
-}
-
-/**
- * A server that is rewound or copied has no vote, and its data are no data meanwhile. So it leaves only with its own vote
- * in hand: then no majority counts on it. (Of a server that has just started nobody has the vote.)
- */
-function mayLeave(k: Keeper, turn: Turn): boolean {
-  if (isVoteGood(k, ownLink(k)) || ownYouthMs(k) > 0) return true;
-  tryVotes(
-    k,
-    turn,
-    votersOf(k).filter((voter) => voter.name === k.settings.name),
-    250,
-  );
-  return false;
-}
-
-/**
- * A WAL receiver that keeps streaming from somebody else although primary_conninfo says otherwise (paused or blocked
- * replay keeps the old stream alive): only this worker can end that process.
- */
-export function endWrongReceiver(
-  k: Keeper,
-  turn: Turn,
-  role: { receiverEndedAt: number },
-  ours: Observation,
-  _conninfo: string,
-): void {
-  const { walReceiver } = ours;
-  if (walReceiver === null || walReceiver.host === null || ours.primaryConninfo.trim() === '') return;
-  const pointed = votersOf(k).find((voter) => isPointedAt(ours, voter));
-  if (pointed === undefined || streamsFrom(ours, pointed)) return;
-  if (!due(k, turn, role.receiverEndedAt + 1000)) return;
-  role.receiverEndedAt = k.now;
-  turn.effects.push({ kind: 'end-wal-receiver' });
 }
 
 /** State name of a standby: connected while its master answers, alone when less than a majority does. */

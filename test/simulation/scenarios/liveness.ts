@@ -243,9 +243,9 @@ export const liveness: readonly Scenario[] = [
     without: {
       rule: 'who is of another history than the master is brought back, also where it is not pointed at the master',
       replacements: one(
-        'core/roles/standby.js',
-        '(!isPointedAt(ours, masterVoter) && !lacksPromotion && !otherHistory)',
-        '(!isPointedAt(ours, masterVoter) && !lacksPromotion)',
+        'core/roles/coming-back.js',
+        '(!isPointedHere && !lacksPromotion && !otherHistory)',
+        '(!isPointedHere && !lacksPromotion)',
       ),
       shows: /n2 decides rejoined/,
     },

@@ -200,7 +200,7 @@ export const oneHistory: readonly Scenario[] = [
     without: {
       rule: 'a node looks at its ballot once more when it has its own vote',
       replacements: one(
-        'core/roles/standby.js',
+        'core/roles/coming-back.js',
         'if (!seenSince(own, own.vote?.grantedAt ?? own.openedAt))',
         'if (false)',
       ),
