@@ -3,7 +3,7 @@
 import { formatLsn, type Lsn } from './lsn.js';
 import { isHandedTo, isInMaintenance, priorityOf } from './plan.js';
 import type { Observation, Registry, Voter } from './types.js';
-import { type Origin, originOf } from './votes/ballot.js';
+import { type Origin, originOf, toldOrigin } from './votes/ballot.js';
 
 export interface Candidate {
   readonly name: string;
@@ -126,6 +126,17 @@ function isSameElection(obs: Observation, made: { timeline: number; epoch?: numb
 export function unfinishedOf(obs: Observation): Origin | null {
   if (!isRowless(obs)) return null;
   return { timeline: obs.timeline, epoch: originOf(obs.primaryConninfo, obs.timeline) };
+}
+
+/**
+ * What a new ballot on that server must go on to tell. A candidate that was asked to promote tells of the timeline that it is
+ * about to make, since it may do so at any time, whatever it is pointed at by then.
+ */
+export function originToKeep(obs: Observation): Origin | null {
+  const unfinished = unfinishedOf(obs);
+  if (unfinished !== null) return unfinished;
+  const promised = toldOrigin(obs.primaryConninfo, obs.timeline + 1);
+  return promised !== null && promised.epoch > (obs.registry?.epoch ?? 0) ? promised : null;
 }
 
 /** Only its own worker can bring it back: by a rewind, or by a copy of `target`. */

@@ -101,7 +101,7 @@ export const mutationsOfData: readonly Mutation[] = [
         find: 'const mustHold = ',
         replace: 'const mustHold = false && ',
       },
-      { file: 'core/roles/master.js', find: "registry.syncWished > 0 ? holdNames : ''", replace: "''" },
+      { file: 'core/roles/tending.js', find: "registry.syncWished > 0 ? holdNames : ''", replace: "''" },
       { file: 'core/roles/standby.js', find: 'restUnderHold(k, turn, role, obs);', replace: '' },
       {
         file: 'core/own-server/own-server.js',

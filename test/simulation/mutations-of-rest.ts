@@ -33,7 +33,7 @@ export const mutationsOfRest: readonly Mutation[] = [
     name: 'standbys rest without the hold',
     schedule: 'A2',
     replacements: [
-      ...one('core/roles/master.js', "registry.syncWished > 0 ? holdNames : ''", "''"),
+      ...one('core/roles/tending.js', "registry.syncWished > 0 ? holdNames : ''", "''"),
       ...one('core/roles/standby.js', 'restUnderHold(k, turn, role, obs);', ''),
     ],
     hiddenBy:
@@ -77,8 +77,8 @@ export const mutationsOfRest: readonly Mutation[] = [
     replacements: [
       ...one(
         'core/roles/master.js',
-        'retire(k, turn);\n}\n/** Keeps a node',
-        'retire(k, turn);\n    releaseVotes(k, turn);\n}\n/** Keeps a node',
+        'retire(k, turn);\n}\nexport function ingestMaster',
+        'retire(k, turn);\n    releaseVotes(k, turn);\n}\nexport function ingestMaster',
       ),
       ...noTrace,
     ],

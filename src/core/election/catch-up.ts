@@ -2,7 +2,7 @@
 
 import { linkOf, observe, ownLink, seenSince, voterNamed, votersOf } from '../links.js';
 import { formatLsn } from '../lsn.js';
-import { compareWal, isOtherHistory, isSettled, logEndOf, unfinishedOf } from '../ranking.js';
+import { compareWal, isOtherHistory, isSettled, logEndOf, originToKeep } from '../ranking.js';
 import type { Election, Keeper, Link } from '../state.js';
 import { due, note, randomBetween, send, type Turn } from '../turn.js';
 import { ballotText } from '../votes/ballot.js';
@@ -48,7 +48,7 @@ export function walkCatchUp(k: Keeper, turn: Turn, e: Election): void {
           self,
           own.obs.primaryConninfo,
           source,
-          ballotText(e.epoch, unfinishedOf(sourceObs)),
+          ballotText(e.epoch, originToKeep(sourceObs)),
           sourceObs.primaryConninfo,
         ),
         slots: sourceObs.slots ?? [],

@@ -4,12 +4,18 @@
  */
 
 import { linkOf, observe, ownLink } from '../links.js';
-import { isOtherHistory, isSettled, unfinishedOf } from '../ranking.js';
+import { isOtherHistory, isSettled, originToKeep } from '../ranking.js';
 import type { Election, Keeper, Link } from '../state.js';
 import { send, type Turn } from '../turn.js';
 import { holdNames, type Observation, type Voter } from '../types.js';
 import { ballotText } from '../votes/ballot.js';
-import { followConninfo, nowhereConninfo } from '../watch/following.js';
+import {
+  followConninfo,
+  followsNobody,
+  mustStopFirst,
+  nowhereConninfo,
+  stoppedConninfo,
+} from '../watch/following.js';
 import { addressOf } from '../watch/suspicion.js';
 import { isFrozen } from './election-round.js';
 
@@ -43,23 +49,32 @@ function pointAtSelf(
   voter: Voter,
   self: Voter,
 ): void {
+  if (mustStopFirst(obs, e.epoch)) return stopFirst(k, turn, e, link, obs, voter);
   const other = isOtherHistory(obs, own);
   if (other && !isSettled(obs)) {
     if (!helpReplay(k, turn, e, link)) observe(k, turn, link, 20);
     return;
   }
   const conninfo = other
-    ? nowhereConninfo(voter, obs.primaryConninfo, ballotText(e.epoch, unfinishedOf(obs)))
+    ? nowhereConninfo(voter, obs.primaryConninfo, ballotText(e.epoch, originToKeep(obs)))
     : followConninfo(
         voter,
         obs.primaryConninfo,
         self,
-        ballotText(e.epoch, unfinishedOf(own)),
+        ballotText(e.epoch, originToKeep(obs) ?? originToKeep(own)),
         own.primaryConninfo,
       );
   if (!send(k, turn, link, { kind: 'follow', conninfo, slots: own.slots ?? [] })) return;
   link.foughtFor = e.epoch;
   e.sent.add(voter.name);
+}
+
+function stopFirst(k: Keeper, turn: Turn, e: Election, link: Link, obs: Observation, voter: Voter): void {
+  const mark = `${voter.name} stopped`;
+  if (!followsNobody(obs) && !e.sent.has(mark)) {
+    const conninfo = stoppedConninfo(voter, obs.primaryConninfo);
+    if (send(k, turn, link, { kind: 'follow', conninfo })) e.sent.add(mark);
+  } else if (!helpReplay(k, turn, e, link)) observe(k, turn, link, 3);
 }
 
 function helpReplay(k: Keeper, turn: Turn, e: Election, link: Link): boolean {

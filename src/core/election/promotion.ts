@@ -8,11 +8,12 @@ import { linkOf, observe, ownLink, seenSince, voterNamed, votersOf } from '../li
 import { formatLsn } from '../lsn.js';
 import { retire } from '../own-server/own-server.js';
 import { isHandedTo } from '../plan.js';
+import { unfinishedOf } from '../ranking.js';
 import type { Arrived, Election, ElectionPhase, Keeper } from '../state.js';
 import { describeSync } from '../sync/sync-plan.js';
 import { due, isIdle, note, randomBetween, send, type Turn } from '../turn.js';
-import { holdNames } from '../types.js';
-import { ballotText } from '../votes/ballot.js';
+import { holdNames, type Observation } from '../types.js';
+import { ballotText, type Origin } from '../votes/ballot.js';
 import { hasLease, heldVoters, neededVotes } from '../votes/lease.js';
 import { nowhereConninfo } from '../watch/following.js';
 import { abandon, enterPhase, isFrozen } from './election-round.js';
@@ -123,11 +124,19 @@ function walkPromote(k: Keeper, turn: Turn, e: Election): void {
   const conninfo = nowhereConninfo(
     { name: k.settings.name },
     own.obs?.primaryConninfo ?? '',
-    ballotText(e.epoch),
+    ballotText(e.epoch, originOfPromotion(e, own.obs)),
   );
   if (!send(k, turn, own, { kind: 'promote', conninfo })) return;
   e.sent.add('promote');
   note(k, turn, 'promoting', details);
+}
+
+/**
+ * Somebody may point this server elsewhere, under a ballot of theirs, before it has left recovery: then this tells whose
+ * timeline it makes. What it has already without a row must be told instead; the epoch alone tells of the rest.
+ */
+function originOfPromotion(e: Election, obs: Observation | null): Origin | null {
+  return obs === null ? null : (unfinishedOf(obs) ?? { timeline: obs.timeline + 1, epoch: e.epoch });
 }
 
 /** The wish read, commits held, sessions ended that could block replay: one command after the other. */

@@ -157,11 +157,16 @@ function mayLeave(k: Keeper, turn: Turn): boolean {
  * A WAL receiver that keeps streaming from somebody else although primary_conninfo says otherwise (paused or blocked
  * replay keeps the old stream alive): only this worker can end that process.
  */
-function endWrongReceiver(k: Keeper, turn: Turn, role: { receiverEndedAt: number }, ours: Observation): void {
+export function endWrongReceiver(
+  k: Keeper,
+  turn: Turn,
+  role: { receiverEndedAt: number },
+  ours: Observation,
+): void {
   const { walReceiver } = ours;
   if (walReceiver === null || walReceiver.host === null || ours.primaryConninfo.trim() === '') return;
   const pointed = votersOf(k).find((voter) => isPointedAt(ours, voter));
-  if (pointed === undefined || streamsFrom(ours, pointed)) return;
+  if (pointed === undefined ? !followsNobody(ours) : streamsFrom(ours, pointed)) return;
   if (!due(k, turn, role.receiverEndedAt + 1000)) return;
   role.receiverEndedAt = k.now;
   turn.effects.push({ kind: 'end-wal-receiver' });

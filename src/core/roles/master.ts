@@ -19,17 +19,15 @@ import {
 import type { Master } from '../master-state.js';
 import { enterDown, probeOwnServer, retire } from '../own-server/own-server.js';
 import { endPause, goesOnPaused, isLeftAlone } from '../pause.js';
-import { isOtherHistory, isSettled, unfinishedOf } from '../ranking.js';
-import type { Arrived, Keeper, Link } from '../state.js';
+import { isOtherHistory } from '../ranking.js';
+import type { Arrived, Keeper } from '../state.js';
 import { mayWitnessesHave, trackEstablished } from '../sync/established.js';
 import { decideSync, ingestSync } from '../sync/master-sync.js';
-import { due, isIdle, note, send, type Turn, wake } from '../turn.js';
-import { failoverTimeMs, holdNames, type Observation, type Voter } from '../types.js';
-import { ballotText } from '../votes/ballot.js';
+import { note, send, type Turn, wake } from '../turn.js';
+import { failoverTimeMs, type Observation, type Voter } from '../types.js';
 import {
   canSpare,
   heldVoters,
-  isVoteGood,
   leaseUntil,
   letLeave,
   neededVotes,
@@ -37,9 +35,10 @@ import {
   tryVotes,
 } from '../votes/lease.js';
 import { tellWitnesses } from '../votes/witness.js';
-import { followConninfo, followsNobody, isPointedAt, nowhereConninfo } from '../watch/following.js';
+import { isPointedAt } from '../watch/following.js';
 import { streamsFrom } from '../watch/suspicion.js';
 import { decideMembership, ingestMembership } from './membership.js';
+import { isOutvoted, tend } from './tending.js';
 
 /** How often the master looks at its own server: this is how soon a lost or returned standby is noticed. */
 function ownLookMs(k: Keeper): number {
@@ -139,102 +138,6 @@ function lapse(k: Keeper, turn: Turn, m: Master): void {
   if (syncInEffect) return enterReclaim(k, turn, Math.max(k.now, m.leaseUntil));
   // The votes that are left go when the server is dead: with them another one could be elected beside it.
   retire(k, turn);
-}
-
-/** Keeps a node whose vote is held behind this master. One command at a time; the next turn goes on. */
-function tend(k: Keeper, turn: Turn, link: Link): void {
-  const { obs } = link;
-  const { registry } = k;
-  if (obs === null || registry === null || !isIdle(link) || !isVoteGood(k, link)) return;
-  const voter = voterNamed(k, link.voter);
-  if (voter?.kind !== 'node') return;
-  if (!obs.inRecovery) return tendLeftover(k, turn, link, obs);
-  const self = voterNamed(k, k.settings.name);
-  const ours = ownLink(k).obs;
-  if (self === undefined || ours === null) return;
-  // One that is to be removed never leads again, and leaves without our names (membership.ts).
-  const leaves = !registry.nodes.some(({ name }) => name === link.voter);
-  // Where its own row still wishes sync, it would be elected by that.
-  const resting = leaves ? obs.names : registry.syncWished > 0 ? holdNames : '';
-  if (resting === holdNames && obs.names !== holdNames) {
-    obsStale(link, send(k, turn, link, { kind: 'set-names', names: holdNames }));
-  } else if (resting === '' && obs.names === holdNames && obs.registry?.syncWished === 0) {
-    obsStale(link, send(k, turn, link, { kind: 'set-names', names: null }));
-  } else if (obs.fenced) {
-    // Its own worker checks its history first; until then it follows nobody. It must not wait for an election that failed.
-    if (streamsFrom(obs, self) && isSettled(obs) && !isOtherHistory(obs, ours))
-      obsStale(link, send(k, turn, link, { kind: 'clear-fence' }));
-    else if (isOutvoted(k, obs)) pointNowhere(k, turn, link, obs, voter, registry.epoch);
-  } else if (!isPointedAt(obs, self)) {
-    pointHere(k, turn, link, obs, voter, self, ours);
-  } else if (obs.retryOverride && streamsFrom(obs, self)) {
-    obsStale(link, send(k, turn, link, { kind: 'reset-retry' }));
-  }
-}
-
-/** After a change the old look says nothing: the next one comes at once. */
-function obsStale(link: Link, sent: boolean): void {
-  if (!sent) return;
-  link.obs = null;
-  link.obsAt = Number.NEGATIVE_INFINITY;
-}
-
-/**
- * A ballot above the present epoch: whoever fought for that epoch is in the majority that elected this master, with votes
- * and rows, so nothing can come of it any more.
- */
-function isOutvoted(k: Keeper, obs: Observation): boolean {
-  return obs.ballot > (k.registry?.epoch ?? 0);
-}
-
-/** Until it is copied afresh a lost branch may stream from nobody: PostgreSQL would not tell its history from this one. */
-function keepAway(k: Keeper, turn: Turn, link: Link, obs: Observation, voter: Voter, epoch: number): void {
-  if (obs.primaryConninfo.trim() === '' || !isSettled(obs)) return;
-  if (!followsNobody(obs) || isOutvoted(k, obs)) pointNowhere(k, turn, link, obs, voter, epoch);
-}
-
-function pointNowhere(
-  k: Keeper,
-  turn: Turn,
-  link: Link,
-  obs: Observation,
-  voter: Voter,
-  epoch: number,
-): void {
-  const conninfo = nowhereConninfo(voter, obs.primaryConninfo, ballotText(epoch, unfinishedOf(obs)));
-  obsStale(link, send(k, turn, link, { kind: 'follow', conninfo }));
-}
-
-/** The same timeline number without this promotion is another history: its worker must copy it afresh first. */
-function pointHere(
-  k: Keeper,
-  turn: Turn,
-  link: Link,
-  obs: Observation,
-  voter: Voter,
-  self: Voter,
-  ours: Observation,
-): void {
-  const { registry } = k;
-  if (registry === null) return;
-  if (isOtherHistory(obs, ours)) return keepAway(k, turn, link, obs, voter, registry.epoch);
-  const ballot = ballotText(registry.epoch);
-  const conninfo = followConninfo(voter, obs.primaryConninfo, self, ballot, ours.primaryConninfo);
-  if (!send(k, turn, link, { kind: 'follow', conninfo, slots: ours.slots ?? [] })) return;
-  note(k, turn, 'node-following', { voter: voter.name });
-  obsStale(link, true);
-}
-
-/** A writable leftover of an older epoch: its commits are held and its sessions ended until its worker fences it. */
-function tendLeftover(k: Keeper, turn: Turn, link: Link, obs: Observation): void {
-  if ((obs.registry?.epoch ?? 0) > (k.registry?.epoch ?? 0)) return;
-  if (obs.names !== holdNames) {
-    note(k, turn, 'leftover-held', { voter: link.voter, epoch: obs.registry?.epoch ?? 0 });
-    obsStale(link, send(k, turn, link, { kind: 'set-names', names: holdNames }));
-  } else if (due(k, turn, link.obsAt + 1000)) {
-    // Looked at again before the next time, or it would be asked without a pause until the next look is due.
-    obsStale(link, send(k, turn, link, { kind: 'end-sessions' }));
-  }
 }
 
 export function ingestMaster(

@@ -19,9 +19,10 @@ import { due, note, send, type Turn } from '../turn.js';
 import { holdNames, type Observation } from '../types.js';
 import { releaseVotes } from '../votes/lease.js';
 import { isTwoNodeAuto } from '../votes/two-nodes.js';
+import { followsNobody } from '../watch/following.js';
 import { isMyTurn, isOutOfTurn, yieldsUntil } from '../watch/succession.js';
 import { judgeSuspicion, watchMaster } from '../watch/suspicion.js';
-import { comeBack, followsDeadEnd, leaveDeadEnd } from './coming-back.js';
+import { comeBack, endWrongReceiver, followsDeadEnd, leaveDeadEnd } from './coming-back.js';
 
 type Standby = Extract<Role, { kind: 'standby' }>;
 
@@ -38,6 +39,7 @@ export function decideStandby(k: Keeper, turn: Turn, role: Standby): void {
   if (!obs.inRecovery) return startElection(k, turn, 'claim', k.now, k.now);
   if (k.registry === null || !votersOf(k).some((voter) => voter.name === k.settings.name)) return;
   restUnderHold(k, turn, role, obs);
+  if (followsNobody(obs)) endWrongReceiver(k, turn, role, obs);
   const master = livingMaster(k);
   if (master?.obs) {
     role.blocked = null;

@@ -46,6 +46,11 @@ export function ballotOf(conninfo: string): number {
 
 /** The election that made that timeline, if the registry does not tell; 0 = not known. */
 export function originOf(conninfo: string, timeline: number): number {
-  const { epoch, origin } = read(conninfo);
-  return origin !== null && origin.timeline === timeline ? origin.epoch : epoch;
+  return toldOrigin(conninfo, timeline)?.epoch ?? ballotOf(conninfo);
+}
+
+/** What the ballot says of that timeline itself; null = nothing. */
+export function toldOrigin(conninfo: string, timeline: number): Origin | null {
+  const { origin } = read(conninfo);
+  return origin?.timeline === timeline ? origin : null;
 }

@@ -66,6 +66,20 @@ export function followsNobody(obs: Observation): boolean {
   return addressOf(obs.primaryConninfo)?.host === noServer;
 }
 
+/**
+ * It may still receive a promotion of the election whose ballot it has, and no row tells of that. Under a new ballot nothing
+ * would tell whose timeline that is: so it follows nobody first, under the old one, and is looked at when the stream is over.
+ */
+export function mustStopFirst(obs: Observation, epoch: number): boolean {
+  if (obs.ballot <= (obs.registry?.epoch ?? 0) || obs.ballot === epoch) return false;
+  return !followsNobody(obs) || obs.walReceiver !== null;
+}
+
+/** Its stream ends, its ballot stays. */
+export function stoppedConninfo(node: Pick<Voter, 'name'>, present: string): string {
+  return leadingNowhere(present, { application_name: node.name });
+}
+
 export function isPointedAt(obs: Observation, target: Voter): boolean {
   const wanted = addressOf(target.conninfo);
   const actual = addressOf(obs.primaryConninfo);

@@ -301,8 +301,8 @@ export const comingBack: readonly Scenario[] = [
       rule: 'a lapsed master with sync off ends its server',
       replacements: one(
         'core/roles/master.js',
-        'retire(k, turn);\n}\n/** Keeps a node',
-        '}\n/** Keeps a node',
+        'retire(k, turn);\n}\nexport function ingestMaster',
+        '}\nexport function ingestMaster',
       ),
       shows: /^S1: |n1 is down/,
     },

@@ -195,7 +195,7 @@ export const liveness: readonly Scenario[] = [
     },
     without: {
       rule: 'a node that is to be removed is held behind the master without the hold',
-      replacements: one('core/roles/master.js', 'leaves ? obs.names :', ''),
+      replacements: one('core/roles/tending.js', 'leaves ? obs.names :', ''),
       shows: /its names are set once/,
     },
   },

@@ -7,6 +7,7 @@ import { handovers } from './handovers.js';
 import { liveness } from './liveness.js';
 import { oneHistory } from './one-history.js';
 import { oneMaster } from './one-master.js';
+import { origins } from './origins.js';
 import type { Scenario } from './scenario.js';
 import { syncSet } from './sync-set.js';
 import { votes } from './votes.js';
@@ -21,6 +22,7 @@ export const plays: Readonly<Record<string, readonly Scenario[]>> = {
   witnesses,
   'one-master': oneMaster,
   'one-history': oneHistory,
+  origins,
   handovers,
   'by-hand': byHand,
   'given-up': givenUp,

@@ -147,7 +147,7 @@ export const syncSet: readonly Scenario[] = [
     without: {
       rule: 'hold is the resting value of every standby',
       replacements: [
-        { file: 'core/roles/master.js', find: "registry.syncWished > 0 ? holdNames : ''", replace: "''" },
+        { file: 'core/roles/tending.js', find: "registry.syncWished > 0 ? holdNames : ''", replace: "''" },
         // Its own worker would see to it.
         ...noRest,
       ],

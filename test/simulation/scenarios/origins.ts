@@ -1,0 +1,74 @@
+/** Whose timeline is it: a new ballot is written on a node that has, or is about to make, what no row tells of (I17). */
+import { killWorkerAndGuard } from './guards.js';
+import { one, type Scenario } from './scenario.js';
+import type { Stage } from './stage.js';
+
+/** What a standby gets from now on reaches it in the moment in which somebody points it elsewhere. */
+function receivesAsItIsPointed(stage: Stage, name: string): void {
+  stage.stallStream(name);
+  const server = stage.server(name);
+  const alterSystem = server.alterSystem.bind(server);
+  server.alterSystem = (change) => {
+    if (change.primaryConninfo !== undefined) stage.letStreamGo(name);
+    alterSystem(change);
+  };
+}
+
+export const origins: readonly Scenario[] = [
+  {
+    name: 'I17 nodes get a promotion in the moment in which the next candidate points them at itself',
+    why: 'their last look was before it, and the new ballot says that it is of the new election',
+    setting: { nodes: 5, names: 'ANY 1 (n1, n2, n3, n4, n5)', neverMaster: ['n4', 'n5'] },
+    play(stage) {
+      stage.writeAll();
+      stage.run(1000);
+      stage.at('n2', 'promoting', () => {
+        for (const name of ['n3', 'n4', 'n5']) receivesAsItIsPointed(stage, name);
+        stage.cluster.world.after(2, () => killWorkerAndGuard(stage.host('n2')));
+      });
+      stage.powerOff('n1');
+      stage.untilDecision('n2', 'promoting');
+      stage.untilDecision('n3', 'votes-held');
+      stage.run(1000);
+      stage.server('n2').crash('kill -9');
+      stage.run(5000);
+      stage.host('n2').startWorker();
+      stage.untilAnyMaster(['n2', 'n3']);
+    },
+    without: {
+      rule: 'a stream under another ballot ends before a new one is written',
+      replacements: one('core/election/freeze-node.js', 'if (mustStopFirst(obs, e.epoch))', 'if (false)'),
+      shows: /one of n2, n3 is master/,
+    },
+  },
+  {
+    name: 'I17 a server freezes as it is promoted, and leaves recovery when another master has pointed it at itself',
+    why: 'it makes a timeline of the same number, and the ballot of that master stands beside it',
+    setting: { nodes: 3, names: 'ANY 1 (n1, n2, n3)' },
+    play(stage) {
+      const { server } = stage.host('n2');
+      stage.at('n2', 'promoting', () => {
+        stage.cluster.world.after(2, () => {
+          server.freeze();
+          killWorkerAndGuard(stage.host('n2'));
+        });
+      });
+      stage.powerOff('n1');
+      stage.untilDecision('n2', 'promoting');
+      stage.run(5000);
+      stage.boot('n1');
+      const master = stage.untilAnyMaster(['n1', 'n3']);
+      for (let i = 0; i < 20; i++) stage.write(master);
+      stage.run(1000);
+      server.thaw();
+      stage.run(5000);
+      stage.host('n2').startWorker();
+      stage.run(20_000);
+    },
+    without: {
+      rule: 'a candidate tells before it is promoted whose timeline it makes, and that stays',
+      replacements: one('core/ranking.js', 'return promised !== null &&', 'return false &&'),
+      shows: /S5/,
+    },
+  },
+];
