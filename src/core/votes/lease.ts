@@ -2,6 +2,7 @@
  * Votes and the lease. A vote is an advisory lock in a session; it is good, by this worker's own monotonic clock,
  * until its last answered renewal was sent + lease_ttl - margin. The lease is a majority of good votes.
  */
+import { missedOn } from '../lease-trace.js';
 import { endSession, linkOf, observe, votersOf } from '../links.js';
 import type { Arrived, Keeper, Link } from '../state.js';
 import { due, isIdle, send, type Turn, wake } from '../turn.js';
@@ -41,6 +42,15 @@ export function heldVoters(k: Keeper): readonly Voter[] {
     const link = linkOf(k, voter.name);
     return link !== undefined && isVoteGood(k, link);
   });
+}
+
+/**
+ * Until when others may have renewed votes, which are held here now, without a trace that this worker could see: it was frozen, or
+ * cut off from their voters. What it did not hear then is no silence.
+ */
+export function missedUntil(k: Keeper): number {
+  const links = heldVoters(k).map(({ name }) => linkOf(k, name));
+  return Math.max(k.lateAt, ...links.map((link) => (link === undefined ? k.now : missedOn(k, link))));
 }
 
 /** Until when a majority of votes is good: the needed-th best expiry. */

@@ -9,6 +9,7 @@ import { oneHistory } from './one-history.js';
 import { oneMaster } from './one-master.js';
 import type { Scenario } from './scenario.js';
 import { syncSet } from './sync-set.js';
+import { unseen } from './unseen.js';
 import { votes } from './votes.js';
 import { witnesses } from './witnesses.js';
 
@@ -24,6 +25,7 @@ export const plays: Readonly<Record<string, readonly Scenario[]>> = {
   handovers,
   'by-hand': byHand,
   'given-up': givenUp,
+  unseen,
 };
 
 export function playNamed(text: string): Scenario {
