@@ -71,6 +71,17 @@ export function hasLease(k: Keeper): boolean {
   return votersOf(k).length > 0 && leaseUntil(k) > k.now;
 }
 
+/**
+ * This machine slept, for how long its monotonic clock does not tell. No vote is good any more, and an answer that was on its way
+ * makes none good again: what it answers was sent before.
+ */
+export function lapseVotes(k: Keeper): void {
+  for (const link of k.links.values()) {
+    if (link.vote !== null) link.vote.renewedAt = Number.NEGATIVE_INFINITY;
+    if (link.busy !== null) link.busy = { ...link.busy, sentAt: Number.NEGATIVE_INFINITY };
+  }
+}
+
 /** Renews every held vote each lease_ttl/3 and drops what has run out by our own clock. */
 export function renewVotes(k: Keeper, turn: Turn): void {
   for (const link of k.links.values()) {
