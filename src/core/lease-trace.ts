@@ -6,11 +6,25 @@
 import type { Keeper, Link } from './state.js';
 import type { Observation } from './types.js';
 
+/** Until when something was said on that voter of which this worker may have seen nothing. */
+export function missedOn(k: Keeper, link: Link): number {
+  return isLongAgo(k, link) ? k.now : link.missedUntil;
+}
+
+function isLongAgo(k: Keeper, link: Link): boolean {
+  return k.now - link.obsDoneAt > closeLooks * k.settings.leaseTtlMs;
+}
+
+/** Of lease_ttl: what was said on a voter between two looks as close as that, and the end of its session, is not missed. */
+const closeLooks = 0.6;
+
 /**
  * Every worker looks at every voter all the while: where its session is seen, or was until just now, that worker lives, whether or
- * not its server can be reached from here.
+ * not its server can be reached from here. Where this worker could not look for longer it has missed what was said there.
  */
-export function noteWorkers(k: Keeper, before: Observation | null, now: Observation, askedAt: number): void {
+export function noteWorkers(k: Keeper, link: Link, now: Observation, askedAt: number): void {
+  const before = link.obs;
+  if (isLongAgo(k, link)) link.missedUntil = k.now;
   for (const { name, silentMs } of now.workers) seeWorker(k, name, askedAt - Math.max(0, silentMs));
   for (const { name } of before?.workers ?? [])
     if (!now.workers.some((worker) => worker.name === name)) seeWorker(k, name, k.now);

@@ -162,8 +162,7 @@ function giveUpOpening(k: Keeper, turn: Turn, link: Link): void {
 
 /** Looks at a server when the last look is `everyMs` old. */
 export function observe(k: Keeper, turn: Turn, link: Link, everyMs: number, wait?: Awaited): void {
-  if (link.session !== 'open') return;
-  if (!due(k, turn, link.obsAt + everyMs)) return;
+  if (link.session !== 'open' || !due(k, turn, link.obsAt + everyMs)) return;
   if (isIdle(link)) send(k, turn, link, wait === undefined ? { kind: 'observe' } : { kind: 'observe', wait });
 }
 
@@ -172,9 +171,10 @@ export function seenSince(link: Link, since: number): boolean {
   return link.session === 'open' && link.obs !== null && link.obsAt >= since;
 }
 
-/** Interval of looks such that an answered look is never older than keepalive_time. */
-export function heartbeatMs(k: Keeper): number {
-  return Math.max(k.settings.keepaliveTimeMs - pollDeadlineMs(k.settings), k.settings.keepaliveTimeMs / 2);
+/** Interval of looks such that an answered look is never older than keepalive_time, and none misses a lease (lease-trace.ts). */
+export function heartbeatMs({ settings }: Keeper): number {
+  const { keepaliveTimeMs: timeMs, leaseTtlMs } = settings;
+  return Math.min(leaseTtlMs * 0.4, Math.max(timeMs - pollDeadlineMs(settings), timeMs / 2));
 }
 
 function signOfLife(link: Link, at: number): void {
@@ -274,7 +274,7 @@ export function ingestLink(k: Keeper, turn: Turn, event: KeeperEvent): Arrived |
       return null;
     }
     link.saidForeign = false;
-    noteWorkers(k, link.obs, observation, sentAt);
+    noteWorkers(k, link, observation, sentAt);
     link.obs = observation;
     link.obsAt = sentAt;
     link.obsDoneAt = k.now;

@@ -29,6 +29,7 @@ export function newLink(voter: string, now: number): Link {
     obs: null,
     obsAt: Number.NEGATIVE_INFINITY,
     obsDoneAt: Number.NEGATIVE_INFINITY,
+    missedUntil: Number.NEGATIVE_INFINITY,
     trace: null,
     saidForeign: false,
     startingSince: null,

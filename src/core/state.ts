@@ -68,6 +68,8 @@ export interface Link {
   obsAt: number;
   /** When it arrived. */
   obsDoneAt: number;
+  /** Until then this worker did not see who says what to that voter: no look for long before. */
+  missedUntil: number;
   /** The master's worker as last seen there, and when it last said something to it. */
   trace: { readonly master: string; readonly saidAt: number } | null;
   /** It was told once that another server answers in the place of this witness. */

@@ -200,6 +200,8 @@ function decideStarting(k: Keeper, turn: Turn): void {
       epoch: k.registry?.epoch ?? 0,
       voters: votersOf(k).length,
     });
+    // A master that its administrator turned into a standby: its votes were kept for a restart.
+    releaseVotes(k, turn);
     return enterStandby(k, k.now + pauseAfterBroken(k));
   }
   // The votes of a claim that its own session ended are no lease yet: what others have was not looked at with them in hand.

@@ -43,9 +43,12 @@ export class WalTail {
       if (fileBytes === null) return false;
       const begin = replayed + headerBytes(replayed, fileBytes);
       if (begin + 4n > received) return true;
-      const length = lengthAt(this.#dataDirectory, timeline, begin, fileBytes);
+      const read = (at: bigint, length: number) =>
+        walAt(this.#dataDirectory, timeline, at, length, fileBytes);
+      const length = read(begin, 4)?.readUInt32LE(0) ?? 0;
       if (length < leastRecordBytes || length > longestRecordBytes) return false;
-      return recordEnd(begin, BigInt(length), fileBytes) > received;
+      const { end, page, left } = extentOf(begin, BigInt(length), received, fileBytes);
+      return end > received && (page === null || goesOn(read(page, Number(shortHeaderBytes)), left));
     } catch {
       // Removed or replaced while it was looked at.
       return false;
@@ -64,27 +67,56 @@ function headerBytes(at: bigint, fileBytes: bigint): bigint {
   return at % fileBytes === 0n ? longHeaderBytes : shortHeaderBytes;
 }
 
+interface Extent {
+  readonly end: bigint;
+  /** The last page on which it goes on and whose header has come, null = none, and how many bytes of the record are left there. */
+  readonly page: bigint | null;
+  readonly left: bigint;
+}
+
 /** A record goes on behind the header of the next page. */
-function recordEnd(begin: bigint, length: bigint, fileBytes: bigint): bigint {
+function extentOf(begin: bigint, length: bigint, received: bigint, fileBytes: bigint): Extent {
   let at = begin;
   let left = length;
+  let last: Pick<Extent, 'page' | 'left'> = { page: null, left };
   for (;;) {
     const room = pageBytes - (at % pageBytes);
-    if (left <= room) return at + left;
+    if (left <= room) return { end: at + left, ...last };
     left -= room;
     at += room;
+    if (at + shortHeaderBytes <= received) last = { page: at, left };
     at += headerBytes(at, fileBytes);
   }
 }
 
-/** In the file of the newest timeline that has that place; its older part is a copy of the timeline before. 0 = no such file. */
-function lengthAt(dataDirectory: string, timeline: number, at: bigint, fileBytes: bigint): number {
+/** In the header of a page: the record of the page before goes on here, so many bytes of it. */
+const flagsAt = 2;
+const goesOnFlag = 1;
+const leftAt = 16;
+
+/**
+ * A server that crashed within a record and recovered writes other ones over the rest, from the next page on: then there is more to
+ * replay than the beginning of that one.
+ */
+function goesOn(header: Buffer | null, left: bigint): boolean {
+  if (header === null) return false;
+  return (header.readUInt16LE(flagsAt) & goesOnFlag) !== 0 && BigInt(header.readUInt32LE(leftAt)) === left;
+}
+
+/** In the file of the newest timeline that has that place; its older part is a copy of the timeline before. Null = no such file. */
+function walAt(
+  dataDirectory: string,
+  timeline: number,
+  at: bigint,
+  length: number,
+  fileBytes: bigint,
+): Buffer | null {
   const perId = 0x1_0000_0000n / fileBytes;
   const number = at / fileBytes;
   const place = hex8(Number(number / perId)) + hex8(Number(number % perId));
   for (let each = timeline; each > 0; each -= 1) {
     const path = join(dataDirectory, 'pg_wal', hex8(each) + place);
-    if (existsSync(path)) return bytesAt(path, Number(at % fileBytes), 4).readUInt32LE(0);
+    if (existsSync(path)) return bytesAt(path, Number(at % fileBytes), length);
   }
-  return 0;
+  return null;
 }

@@ -10,6 +10,7 @@ import type { Keeper } from '../core/state.js';
 import { stateName, step } from '../core/step.js';
 import { stopKeeper } from '../core/stop.js';
 import type { CoreSettings, Voter } from '../core/types.js';
+import { lapseVotes } from '../core/votes/lease.js';
 import type { Ports } from '../ports.js';
 import { Mailbox } from './mailbox.js';
 import { perform } from './perform.js';
@@ -145,10 +146,7 @@ export class Worker {
   /** Monotonic time that stood still while wall time went on means the votes may be older than they look. */
   #noticeSleep(now: number): void {
     const offset = this.#outerMs() - now;
-    if (offset - this.#offsetMs > jumpMs) {
-      for (const link of this.#keeper.links.values())
-        if (link.vote !== null) link.vote.renewedAt = Number.NEGATIVE_INFINITY;
-    }
+    if (offset - this.#offsetMs > jumpMs) lapseVotes(this.#keeper);
     this.#offsetMs = offset;
   }
 

@@ -6,6 +6,7 @@ import { describeFault } from './fault-plan.js';
 import { runHarmless } from './harmless.js';
 import { mutatedCore } from './mutated-core.js';
 import { one } from './mutation.js';
+import { perform } from './scenarios/scenario.js';
 
 const seeds = 200;
 
@@ -20,6 +21,14 @@ test('faults below the tolerance, one at a time, change no master', () => {
       );
   }
   assert.deepEqual(wrong, []);
+});
+
+test('a cluster with a T of one keepalive_time to which nothing happens keeps its master', () => {
+  for (const names of ['', 'ANY 1 (n1, n2, n3)']) {
+    const settings = { keepaliveTimeMs: 2000, keepaliveCount: 1, leaseTtlMs: 1333 };
+    const quiet = { name: 'quiet', why: '', setting: { nodes: 3, names, settings }, play: () => undefined };
+    assert.equal(perform(quiet, 1, Worker).failure, null, names);
+  }
 });
 
 test('a master that is ended for too little is noticed', async () => {

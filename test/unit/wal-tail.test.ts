@@ -12,10 +12,18 @@ const folder = mkdtempSync(join(tmpdir(), 'pgkeeper-tail-'));
 mkdirSync(join(folder, 'pg_wal'));
 after(() => rmSync(folder, { recursive: true, force: true }));
 
-/** A WAL file in which records of these lengths begin at these places; nothing else is read of it. */
-function writeFile(name: string, lengths: Readonly<Record<number, number>>): void {
+/** A WAL file in which records of these lengths begin at these places, and so much of one goes on at the beginning of these pages. */
+function writeFile(
+  name: string,
+  lengths: Readonly<Record<number, number>>,
+  goesOn: Readonly<Record<number, number>> = {},
+): void {
   const bytes = Buffer.alloc(fileBytes);
   for (const [place, length] of Object.entries(lengths)) bytes.writeUInt32LE(length, Number(place));
+  for (const [place, left] of Object.entries(goesOn)) {
+    bytes.writeUInt16LE(0x0001, Number(place) + 2);
+    bytes.writeUInt32LE(left, Number(place) + 16);
+  }
   writeFileSync(join(folder, 'pg_wal', name), bytes);
 }
 
@@ -26,16 +34,33 @@ function ends(replayed: number, received: number, timeline = 1): boolean {
 }
 
 const page = 8192;
-writeFile('000000010000000000000001', {
-  [page + 1000]: 100,
-  // Over the end of a page: 48 bytes there, 152 behind the header of the next one.
-  [2 * page - 48]: 200,
-  // The first of a page.
-  [3 * page + 24]: 64,
-  [4 * page + 1000]: 0,
-  // Over two ends.
-  [6 * page - 8]: 8 + (page - 24) + 8,
-});
+writeFile(
+  '000000010000000000000001',
+  {
+    [page + 1000]: 100,
+    // Over the end of a page: 48 bytes there, 152 behind the header of the next one.
+    [2 * page - 48]: 200,
+    // The first of a page.
+    [3 * page + 24]: 64,
+    [4 * page + 1000]: 0,
+    // Over two ends.
+    [6 * page - 8]: 8 + (page - 24) + 8,
+    // Over many, and given up after the first, or the second.
+    [8 * page - 8]: 20 * page,
+    [10 * page - 8]: 20 * page,
+    [14 * page - 8]: 20 * page,
+  },
+  {
+    [2 * page]: 152,
+    [6 * page]: page - 24 + 8,
+    [7 * page]: 8,
+    [10 * page]: 20 * page - 8,
+    [11 * page]: 20 * page - 8 - (page - 24),
+    [14 * page]: 20 * page - 8,
+    // What goes on here is another one.
+    [15 * page]: 300,
+  },
+);
 
 test('a record is left to replay when all of it was received', () => {
   assert.equal(ends(page + 1000, page + 1100), false);
@@ -50,6 +75,15 @@ test('a record goes on behind the header of the next page', () => {
   assert.equal(ends(2 * page - 48, 2 * page + 24 + 152), false);
   assert.equal(ends(6 * page - 8, 7 * page + 24 + 7), true);
   assert.equal(ends(6 * page - 8, 7 * page + 24 + 8), false);
+});
+
+test('a record that its server gave up in a crash, and wrote others over, is not all that is left', () => {
+  assert.equal(ends(8 * page - 8, 8 * page + 23), true, 'no header has come yet');
+  assert.equal(ends(8 * page - 8, 8 * page + 24), false);
+  assert.equal(ends(10 * page - 8, 11 * page + 500), true);
+  assert.equal(ends(10 * page - 8, 12 * page + 500), false);
+  assert.equal(ends(14 * page - 8, 14 * page + 500), true);
+  assert.equal(ends(14 * page - 8, 15 * page + 500), false);
 });
 
 test('a header is no record: at the beginning of a page, and of a file that is not there yet', () => {

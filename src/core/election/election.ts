@@ -26,7 +26,7 @@ const phasesPerStep = 8;
 
 export function decideElection(k: Keeper, turn: Turn, e: Election): void {
   const own = ownLink(k);
-  if (own.session !== 'open' && ownServerGone(k, turn, e, own)) return;
+  if ((own.session !== 'open' || hasAskedInVain(e, own)) && ownServerGone(k, turn, e, own)) return;
   if (e.giveUpAt !== null && isUndecided(e) && due(k, turn, e.giveUpAt)) {
     if (isLeftAlone(k)) {
       releaseVotes(k, turn);
@@ -71,20 +71,28 @@ function isHopeless(k: Keeper, turn: Turn): boolean {
   return true;
 }
 
+/** Its own vote ran out while a write took long: the session is another one, and nobody answers what was asked on the one before. */
+function hasAskedInVain(e: Election, own: Link): boolean {
+  const writes = e.phase === 'epoch' || e.phase === 'establish' || e.phase === 'names';
+  return writes && own.openedAt > e.phaseAt;
+}
+
 /**
  * The own server died under the election, or only its session. After pg_promote was sent the only way is fencing. A server
  * that may be writable keeps its votes until it is dead, like a master's.
  */
 function ownServerGone(k: Keeper, turn: Turn, e: Election, own: Link): boolean {
   // Ended by this worker itself, to give a vote back.
-  if (own.failure === null) return true;
+  if (own.failure === null && own.session !== 'open') return true;
   const mayBeWritable =
     e.cause === 'claim' ||
     e.sent.has('promote') ||
     e.phase === 'epoch' ||
     e.phase === 'establish' ||
     e.phase === 'names';
-  note(k, turn, 'election-aborted', { why: `the own server ended the session (${own.detail})` });
+  const why =
+    own.failure === null ? 'its own vote ran out' : `the own server ended the session (${own.detail})`;
+  note(k, turn, 'election-aborted', { why });
   if (!mayBeWritable) releaseVotes(k, turn);
   k.brokenElections += 1;
   k.role = {

@@ -8,7 +8,7 @@ import { heartbeatMs, linkOf, observe, votersOf } from '../links.js';
 import type { Election, Keeper } from '../state.js';
 import { due, note, type Turn } from '../turn.js';
 import { failoverTimeMs, type Registry, type Voter } from '../types.js';
-import { heldVoters, isGivenUpBy } from '../votes/lease.js';
+import { heldVoters, isGivenUpBy, missedUntil } from '../votes/lease.js';
 import { enterPhase, holdMeanwhile, isFresh } from './election-round.js';
 
 /** The votes are kept meanwhile: who believed in them before was renewed there for the last time before they were granted. */
@@ -72,7 +72,7 @@ function rivalsEndAt(k: Keeper, e: Election): number {
     const seenAt = Math.max(
       linkOf(k, name)?.lastAlive ?? never,
       k.workersSeenAt.get(name) ?? never,
-      k.lateAt,
+      missedUntil(k),
     );
     return seenAt + failoverTimeMs(k.settings);
   });

@@ -6,7 +6,7 @@ import { mustBeRemade } from '../ranking.js';
 import type { Election, Keeper } from '../state.js';
 import { due, note, randomBetween, type Turn } from '../turn.js';
 import { failoverTimeMs, type Voter } from '../types.js';
-import { heldVoters, isForced, isGivenUpBy, neededVotes, tryVotes } from '../votes/lease.js';
+import { heldVoters, isForced, isGivenUpBy, missedUntil, neededVotes, tryVotes } from '../votes/lease.js';
 import { abandon, enterPhase, isFresh } from './election-round.js';
 
 /** How long to try for votes that a dying worker is about to give back. */
@@ -92,7 +92,7 @@ export function hasLetGo(k: Keeper, e: Election, oldMaster: string): boolean {
 /**
  * With sync on, what the former master acknowledges needs nodes that follow this one by then. With sync off only its
  * lease stops it, and that may run until T (> ttl) after anybody last saw it, unless it is known to have given it up. A
- * worker that was frozen does not know when that was: its master may have been at work until it came to itself.
+ * worker that was frozen or cut off does not know when that was: the master may have been at work until it looked again.
  */
 function leaseEndsAt(k: Keeper, e: Election): number {
   const { registry } = k;
@@ -101,5 +101,5 @@ function leaseEndsAt(k: Keeper, e: Election): number {
   if (e.cause === 'claim' || registry.syncNeeded > 0 || hasLetGo(k, e, e.oldMaster)) return never;
   // Given up by an operator's word, it is no voter any more: that it was silent for T was asked before.
   const lastAlive = masterLink(k)?.lastAlive ?? (isForced(k) ? never : k.now);
-  return Math.max(lastAlive, k.seenByPeerAt, k.lateAt) + failoverTimeMs(k.settings);
+  return Math.max(lastAlive, k.seenByPeerAt, missedUntil(k)) + failoverTimeMs(k.settings);
 }

@@ -230,9 +230,10 @@ function ingestInspection(
   if (server === 'running') role.server = 'unknown';
 }
 
-/** The master's own server must answer a *new* connection, or its worker keeps votes for a dead server. */
+/** The master's own server must answer a *new* connection, or its worker keeps votes for a dead server. Asked twice in T at least. */
 export function probeOwnServer(k: Keeper, turn: Turn, role: Extract<Role, { kind: 'master' }>): void {
-  if (!due(k, turn, role.probedAt + k.settings.keepaliveTimeMs)) return;
+  const everyMs = Math.min(k.settings.keepaliveTimeMs, failoverTimeMs(k.settings) / 2);
+  if (!due(k, turn, role.probedAt + everyMs)) return;
   role.probedAt = k.now;
   turn.effects.push({
     kind: 'probe-own',

@@ -2,6 +2,7 @@
  * Votes and the lease. A vote is an advisory lock in a session; it is good, by this worker's own monotonic clock,
  * until its last answered renewal was sent + lease_ttl - margin. The lease is a majority of good votes.
  */
+import { missedOn } from '../lease-trace.js';
 import { endSession, linkOf, observe, votersOf } from '../links.js';
 import type { Arrived, Keeper, Link } from '../state.js';
 import { due, isIdle, send, type Turn, wake } from '../turn.js';
@@ -43,6 +44,15 @@ export function heldVoters(k: Keeper): readonly Voter[] {
   });
 }
 
+/**
+ * Until when others may have renewed votes, which are held here now, without a trace that this worker could see: it was frozen, or
+ * cut off from their voters. What it did not hear then is no silence.
+ */
+export function missedUntil(k: Keeper): number {
+  const links = heldVoters(k).map(({ name }) => linkOf(k, name));
+  return Math.max(k.lateAt, ...links.map((link) => (link === undefined ? k.now : missedOn(k, link))));
+}
+
 /** Until when a majority of votes is good: the needed-th best expiry. */
 export function leaseUntil(k: Keeper): number {
   const best: number[] = [];
@@ -59,6 +69,17 @@ export function leaseUntil(k: Keeper): number {
 
 export function hasLease(k: Keeper): boolean {
   return votersOf(k).length > 0 && leaseUntil(k) > k.now;
+}
+
+/**
+ * This machine slept, for how long its monotonic clock does not tell. No vote is good any more, and an answer that was on its way
+ * makes none good again: what it answers was sent before.
+ */
+export function lapseVotes(k: Keeper): void {
+  for (const link of k.links.values()) {
+    if (link.vote !== null) link.vote.renewedAt = Number.NEGATIVE_INFINITY;
+    if (link.busy !== null) link.busy = { ...link.busy, sentAt: Number.NEGATIVE_INFINITY };
+  }
 }
 
 /** Renews every held vote each lease_ttl/3 and drops what has run out by our own clock. */

@@ -58,6 +58,56 @@ export const liveness: readonly Scenario[] = [
     },
   },
   {
+    name: 'I25 a master that never leads again is started as a standby by its administrator',
+    why: 'its worker kept the votes through the stop, as for a restart, and has no use for them any more',
+    setting: { nodes: 3, names: 'ANY 1 (n2, n3)', neverMaster: ['n1'] },
+    play(stage) {
+      const server = stage.server('n1');
+      server.stop(() => {
+        server.standbySignal = true;
+        server.start();
+      });
+      stage.untilAnyMaster(['n2', 'n3'], 120_000);
+    },
+    without: {
+      rule: 'a server that came back as a standby has no votes of others',
+      replacements: one(
+        'core/step.js',
+        'releaseVotes(k, turn);\n        return enterStandby',
+        'return enterStandby',
+      ),
+      shows: /one of n2, n3 is master/,
+    },
+  },
+  {
+    name: 'I25 the row of a new epoch takes as long as a lease, and its worker ends the session on which it waits',
+    why: 'nobody answers what was asked there, and the other votes are held all the while',
+    setting: {
+      nodes: 3,
+      witnesses: 2,
+      names: 'ANY 1 (n1, n2, n3)',
+      neverMaster: ['n3'],
+      settings: { keepaliveTimeMs: 2000, leaseTtlMs: 1000 },
+    },
+    play(stage) {
+      const server = stage.server('n2');
+      stage.at('n2', 'promoted', () => {
+        server.diskMs = 5000;
+        stage.cluster.world.after(2000, () => {
+          server.diskMs = 0;
+        });
+      });
+      stage.powerOff('n1');
+      stage.untilDecision('n2', 'promoted');
+      stage.untilMaster('n2', 60_000);
+    },
+    without: {
+      rule: 'an election that waits for a write is over when its own session is',
+      replacements: one('core/election/election.js', ' || hasAskedInVain(e, own)', ''),
+      shows: /n2 is master/,
+    },
+  },
+  {
     name: 'B4 a blocked candidate and the former master that comes back',
     why: 'it needs the votes that the candidate can make nothing of',
     setting: { nodes: 5, names: 'ANY 1 (n1, n2, n3)' },

@@ -10,6 +10,7 @@ import { oneMaster } from './one-master.js';
 import { origins } from './origins.js';
 import type { Scenario } from './scenario.js';
 import { syncSet } from './sync-set.js';
+import { unseen } from './unseen.js';
 import { votes } from './votes.js';
 import { witnesses } from './witnesses.js';
 
@@ -26,6 +27,7 @@ export const plays: Readonly<Record<string, readonly Scenario[]>> = {
   handovers,
   'by-hand': byHand,
   'given-up': givenUp,
+  unseen,
 };
 
 export function playNamed(text: string): Scenario {

@@ -1,0 +1,95 @@
+/** With sync off a master that was not seen for long may have been at work all the same: who cannot look sees nothing (I21). */
+import { expectDead } from './circumstances.js';
+import { one, type Scenario } from './scenario.js';
+
+/** What was said on a voter while a worker could not look there counts as not said. */
+export const silenceIsSilence = one(
+  'core/votes/lease.js',
+  ', ...links.map((link) => (link === undefined ? k.now : missedOn(k, link)))',
+  '',
+);
+
+export const unseen: readonly Scenario[] = [
+  {
+    name: 'I21 a standby that was cut off from all is back just after the master was cut off from the other',
+    why: 'it has not seen the master for long, and that one had the vote of the other until now',
+    setting: { nodes: 3, names: '' },
+    play(stage) {
+      stage.writeAll();
+      stage.isolate('n2');
+      stage.run(25_000);
+      stage.cut('n1', 'n3');
+      stage.endSessionOn('n3', 'n1');
+      stage.resetStream('n3');
+      stage.heal('n2', 'n3');
+      expectDead(stage, 'n1', 'promoting');
+      stage.untilAnyMaster(['n2', 'n3']);
+      stage.run(2000);
+    },
+    without: {
+      rule: 'what was said on a voter while a worker could not look there is no silence',
+      replacements: silenceIsSilence,
+      shows: /^S[13]: |n1 is dead/,
+    },
+  },
+  {
+    name: 'I21 a standby that was started while it was cut off is back just after who was elected is cut off',
+    why: 'it never saw the worker of that one on any voter, and that one had the votes until now',
+    setting: { nodes: 5, names: '', neverMaster: ['n4', 'n5'] },
+    play(stage) {
+      const others = ['n4', 'n5'];
+      stage.isolate('n3');
+      stage.host('n3').killWorker();
+      stage.run(1000);
+      stage.host('n3').startWorker();
+      stage.run(60_000);
+      stage.at('n2', 'promoting', () => {
+        stage.isolate('n2');
+        for (const name of others) {
+          stage.endSessionOn(name, 'n2');
+          stage.resetStream(name);
+        }
+        stage.heal('n3', others);
+      });
+      stage.powerOff('n1');
+      stage.writeAll();
+      stage.untilDecision('n2', 'promoted');
+      expectDead(stage, 'n2', 'promoting');
+      stage.run(20_000);
+    },
+    without: {
+      rule: 'what was said on a voter while a worker could not look there is no silence',
+      replacements: silenceIsSilence,
+      shows: /^S[13]: |n2 is dead/,
+    },
+  },
+  {
+    name: 'I21 T is one keepalive_time, and the votes of the master are reset between two looks at the voters',
+    why: 'its worker said something after the look before, and nobody has seen that',
+    setting: {
+      nodes: 3,
+      names: '',
+      settings: { keepaliveTimeMs: 5000, keepaliveCount: 1, leaseTtlMs: 3333 },
+    },
+    play(stage) {
+      stage.writeAll();
+      stage.run(5100);
+      stage.cut('n1', ['n2', 'n3']);
+      for (const name of ['n2', 'n3']) {
+        stage.endSessionOn(name, 'n1');
+        stage.resetStream(name);
+      }
+      expectDead(stage, 'n1', 'promoting');
+      stage.untilAnyMaster(['n2', 'n3']);
+      stage.run(2000);
+    },
+    without: {
+      rule: 'no lease fits between two looks at a voter',
+      replacements: [
+        ...silenceIsSilence,
+        ...one('core/links.js', 'Math.min(leaseTtlMs * 0.4, ', 'Math.max(0 * leaseTtlMs, '),
+      ],
+      shows: /^S[13]: |n1 is dead/,
+    },
+  },
+];
