@@ -8,6 +8,7 @@ import { Host, type WorkerClass } from './host.js';
 import { type Machine, Network } from './network.js';
 import type { Pool } from './pools-model.js';
 import { Random } from './random.js';
+import { shapedRow } from './row-shape.js';
 import { Server } from './server.js';
 import { heardFatal } from './sessions-model.js';
 import type { Surroundings } from './surroundings.js';
@@ -167,7 +168,7 @@ export class Cluster implements Surroundings {
       voters: [...nodes.slice(0, voterCount), ...witnesses],
       nodes: [...nodes.slice(0, voterCount), ...witnesses],
     };
-    this.hosts[0]?.server.writeRow(row);
+    this.hosts[0]?.server.writeRow(shapedRow(row));
     for (const host of this.hosts) {
       this.world.after(this.world.random.between(0, 2000), () => host.startWorker());
     }
