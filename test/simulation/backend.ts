@@ -15,9 +15,9 @@ import {
 import { namesOf } from './configuration.js';
 import { lookAt, toLsn } from './look.js';
 import { withOpenRequest, withPause, withRequest } from './planned-work-model.js';
-import { shapedRow } from './row-shape.js';
 import type { Server } from './server.js';
 import type { Session } from './session.js';
+import { shapedRow } from './shapes.js';
 
 export class StatementFailure extends Error {
   readonly kind: LinkFailure;

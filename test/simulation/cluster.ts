@@ -8,9 +8,9 @@ import { Host, type WorkerClass } from './host.js';
 import { type Machine, Network } from './network.js';
 import type { Pool } from './pools-model.js';
 import { Random } from './random.js';
-import { shapedRow } from './row-shape.js';
 import { Server } from './server.js';
 import { heardFatal } from './sessions-model.js';
+import { shapedRow, shapedSettings } from './shapes.js';
 import type { Surroundings } from './surroundings.js';
 import { Branch } from './wal.js';
 import { World } from './world.js';
@@ -85,7 +85,7 @@ export class Cluster implements Surroundings {
         this.world,
         name,
         i,
-        { ...topology.settings, name, seed: 1 },
+        shapedSettings(topology.settings, name, 1),
         workerClass,
         watcher,
       );

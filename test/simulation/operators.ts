@@ -5,8 +5,8 @@ import { type Cluster, type Topology, voterOf, witnessOf } from './cluster.js';
 import type { Fault } from './fault-plan.js';
 import { withMaintenance, withOpenRequest, withPause, withPriority } from './planned-work-model.js';
 import type { Random } from './random.js';
-import { shapedRow } from './row-shape.js';
 import type { Server } from './server.js';
+import { shapedRow } from './shapes.js';
 import { forgetOriginal } from './witness-faults.js';
 
 export interface OperatorPlan {

@@ -1,9 +1,9 @@
 /**
- * Rows and their nodes as objects of one hidden class each. The core looks at every node of its row many times in each step; where
- * these were put together by whatever spread had changed them last, there were more than a hundred classes, and each look at a
- * property was a search. Keys that are not set are there, as undefined: nothing asks for keys.
+ * What the core reads most, as objects of one hidden class each: rows, their nodes, settings. It looks at every node of its row many
+ * times in each step; where these were put together by whatever spread had changed them last, there were more than a hundred classes,
+ * and each look at a property was a search. Keys that are not set are there, as undefined: nothing asks for keys.
  */
-import type { Registry, Voter } from '../../src/core/types.js';
+import type { CoreSettings, Registry, Voter } from '../../src/core/types.js';
 
 type AllKeys = { readonly [key in keyof Required<Voter>]: Voter[key] | undefined };
 
@@ -50,5 +50,25 @@ export function shapedRow(row: Registry): Registry {
     syncWished: row.syncWished,
     voters: shapedList(row.voters),
     nodes: shapedList(row.nodes),
+  };
+}
+
+export function shapedSettings(
+  settings: Omit<CoreSettings, 'name' | 'seed'>,
+  name: string,
+  seed: number,
+): CoreSettings {
+  return {
+    name,
+    keepaliveTimeMs: settings.keepaliveTimeMs,
+    keepaliveCount: settings.keepaliveCount,
+    leaseTtlMs: settings.leaseTtlMs,
+    fastFailover: settings.fastFailover,
+    quorum: settings.quorum,
+    priority: settings.priority,
+    startupGraceMs: settings.startupGraceMs,
+    fencingCommand: settings.fencingCommand,
+    poolPauseMs: settings.poolPauseMs,
+    seed,
   };
 }
