@@ -17,6 +17,7 @@ import { lookAt, toLsn } from './look.js';
 import { withOpenRequest, withPause, withRequest } from './planned-work-model.js';
 import type { Server } from './server.js';
 import type { Session } from './session.js';
+import { shapedRow } from './shapes.js';
 
 export class StatementFailure extends Error {
   readonly kind: LinkFailure;
@@ -225,7 +226,7 @@ function* write(session: Session, change: (row: Registry) => Registry, basis: Re
   const before = server.row;
   if (before === null) throw new StatementFailure('speaks', 'the registry row is empty');
   const after = change(before);
-  const row = after === before ? before : { ...after, version: after.version + 1 };
+  const row = after === before ? before : shapedRow({ ...after, version: after.version + 1 });
   if (row.epoch < before.epoch) throw new StatementFailure('speaks', 'cluster_state moves forward only');
   const takenOver = basis !== null && compareRegistry(basis, before) > 0 ? basis : null;
   if (row !== before) server.writeRow(row, takenOver);

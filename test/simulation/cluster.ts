@@ -10,6 +10,7 @@ import type { Pool } from './pools-model.js';
 import { Random } from './random.js';
 import { Server } from './server.js';
 import { heardFatal } from './sessions-model.js';
+import { shapedRow, shapedSettings } from './shapes.js';
 import type { Surroundings } from './surroundings.js';
 import { Branch } from './wal.js';
 import { World } from './world.js';
@@ -84,7 +85,7 @@ export class Cluster implements Surroundings {
         this.world,
         name,
         i,
-        { ...topology.settings, name, seed: 1 },
+        shapedSettings(topology.settings, name, 1),
         workerClass,
         watcher,
       );
@@ -167,7 +168,7 @@ export class Cluster implements Surroundings {
       voters: [...nodes.slice(0, voterCount), ...witnesses],
       nodes: [...nodes.slice(0, voterCount), ...witnesses],
     };
-    this.hosts[0]?.server.writeRow(row);
+    this.hosts[0]?.server.writeRow(shapedRow(row));
     for (const host of this.hosts) {
       this.world.after(this.world.random.between(0, 2000), () => host.startWorker());
     }

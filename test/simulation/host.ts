@@ -15,6 +15,7 @@ import { PoolsModel } from './pools-model.js';
 import { ProbeModel } from './probe-model.js';
 import type { Server } from './server.js';
 import { SessionsModel } from './sessions-model.js';
+import { shapedSettings } from './shapes.js';
 import type { World } from './world.js';
 
 export type WorkerClass = typeof Worker;
@@ -118,7 +119,7 @@ export class Host implements Machine {
     this.#backlog = [];
     this.clock.forget();
     this.listensTo = null;
-    const settings = { ...this.settings, seed: this.world.random.integer(1, 0x7fff_ffff) };
+    const settings = shapedSettings(this.settings, this.name, this.world.random.integer(1, 0x7fff_ffff));
     this.world.say(this.name, 'worker starts');
     try {
       this.worker = new this.#workerClass(

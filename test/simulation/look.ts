@@ -1,7 +1,7 @@
 /** One look of a worker at a modelled server, as src/postgres/observation.ts and witness.ts take it. */
 
 import type { Lsn } from '../../src/core/lsn.js';
-import type { Observation, WorkerTrace } from '../../src/core/types.js';
+import type { Observation, Registry, WorkerTrace } from '../../src/core/types.js';
 import { ballotOf } from '../../src/core/votes/ballot.js';
 import { namesOf } from './configuration.js';
 import type { Server } from './server.js';
@@ -21,14 +21,10 @@ export function toLsn(position: number): Lsn {
 
 export function lookAt(session: Session): Observation {
   const { server } = session;
-  if (server.kind === 'node') return observe(session);
+  if (server.kind === 'node')
+    return observe(session, server.row, ballotOf(session.configuration.primaryConninfo), '');
   const kept = server.kept.get(session.token);
-  return {
-    ...observe(session),
-    registry: kept?.registry ?? null,
-    ballot: kept?.ballot ?? 0,
-    address: server.address,
-  };
+  return observe(session, kept?.registry ?? null, kept?.ballot ?? 0, server.address);
 }
 
 function tracesOf(server: Server): readonly WorkerTrace[] {
@@ -39,13 +35,12 @@ function tracesOf(server: Server): readonly WorkerTrace[] {
   return traces;
 }
 
-function observe(session: Session): Observation {
+/** Always the same keys in the same order: the core reads these objects more than anything else. */
+function observe(session: Session, registry: Registry | null, ballot: number, address: string): Observation {
   const { server } = session;
   const { world } = server.around;
-  const { receiver, configuration } = {
-    receiver: server.recovery.receiver,
-    configuration: session.configuration,
-  };
+  const { configuration } = session;
+  const { receiver } = server.recovery;
   const streams = receiver !== null && receiver.sender !== null;
   const received = server.inRecovery
     ? server.recovery.receiverRan
@@ -70,8 +65,8 @@ function observe(session: Session): Observation {
         }
       : null,
     primaryConninfo: configuration.primaryConninfo,
-    ballot: ballotOf(configuration.primaryConninfo),
-    address: '',
+    ballot,
+    address,
     names: namesOf(configuration),
     fenced: configuration.fenced,
     birthAgeMs: (world.now - server.bornAt) * server.rate,
@@ -84,7 +79,7 @@ function observe(session: Session): Observation {
       priority: sender.priority,
     })),
     workers: tracesOf(server),
-    registry: server.kind === 'node' ? server.row : null,
+    registry,
     retryOverride: configuration.shortRetry,
     overruled: server.inRecovery && server.overruled,
   };

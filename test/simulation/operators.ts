@@ -6,6 +6,7 @@ import type { Fault } from './fault-plan.js';
 import { withMaintenance, withOpenRequest, withPause, withPriority } from './planned-work-model.js';
 import type { Random } from './random.js';
 import type { Server } from './server.js';
+import { shapedRow } from './shapes.js';
 import { forgetOriginal } from './witness-faults.js';
 
 export interface OperatorPlan {
@@ -239,6 +240,6 @@ function changeNodes(server: Server, change: (row: Registry) => Registry | null)
   if (!server.writable || row === null) return false;
   const next = change(row);
   if (next === null) return false;
-  server.writeRow({ ...next, version: row.version + 1 });
+  server.writeRow(shapedRow({ ...next, version: row.version + 1 }));
   return true;
 }
