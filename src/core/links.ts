@@ -190,7 +190,7 @@ function lost(
 ): void {
   const wasOpen = link.session === 'open';
   const before = link.failure;
-  if (link.vote !== null) link.lastHeldAt = link.vote.renewedAt;
+  if (wasOpen) link.lastHeldAt = link.vote?.renewedAt ?? Number.NEGATIVE_INFINITY;
   link.session = 'none';
   link.busy = null;
   link.vote = null;

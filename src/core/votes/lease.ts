@@ -60,8 +60,8 @@ export function leaseUntil(k: Keeper): number {
     const link = linkOf(k, voter.name);
     const until = link === undefined ? Number.NEGATIVE_INFINITY : goodUntil(k, link);
     let place = best.length;
-    for (let above = best[place - 1]; above !== undefined && above < until; above = best[place - 1])
-      best[place--] = above;
+    for (; place > 0 && (best[place - 1] as number) < until; place -= 1)
+      best[place] = best[place - 1] as number;
     best[place] = until;
   }
   return best[neededVotes(k) - 1] ?? Number.NEGATIVE_INFINITY;
