@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import pg from 'pg';
 import { parseConninfo } from '../core/conninfo.js';
+import { defaultPort, defaultSocketFolder } from './node-address.js';
 import { passwordFromFile } from './passfile.js';
 
 export interface OpenOptions {
@@ -56,21 +57,16 @@ export function targetOf(conninfo: string): Target {
   const { env } = process;
   const get = (keyword: string, variable: string) => found.get(keyword) || env[variable] || undefined;
   const user = get('user', 'PGUSER') ?? userInfo().username;
-  const host = (found.get('hostaddr') ?? get('host', 'PGHOST') ?? '').split(',')[0];
-  const port = Number((get('port', 'PGPORT') ?? '5432').split(',')[0]);
+  const host = (found.get('hostaddr') || get('host', 'PGHOST') || '').split(',')[0];
+  const port = Number((get('port', 'PGPORT') ?? defaultPort).split(',')[0]);
   if (!Number.isInteger(port) || port < 1 || port > 65_535)
     throw new ConninfoError(`invalid port number: "${found.get('port') ?? env['PGPORT'] ?? ''}"`);
   return {
-    host: host === undefined || host === '' ? defaultHost() : host,
+    host: host === undefined || host === '' ? defaultSocketFolder(String(port)) : host,
     port,
     user,
     database: get('dbname', 'PGDATABASE') ?? user,
   };
-}
-
-/** libpq's default: Debian's socket directory. */
-function defaultHost(): string {
-  return '/var/run/postgresql';
 }
 
 type TlsChoice =
