@@ -78,6 +78,8 @@ begin
     'grant alter system on parameter synchronous_standby_names, primary_conninfo, primary_slot_name, wal_retrieve_retry_interval to %1$s',
     -- take the mark off a former master that follows again
     'grant alter system on parameter pg_keeper.fenced to %1$s',
+    -- keep a conninfo out of the log when a function that is called with it fails
+    'grant set on parameter log_min_error_statement to %1$s',
 
     -- read pg_keeper.* from the configuration files
     'grant select on pg_catalog.pg_file_settings to %1$s',

@@ -58,6 +58,55 @@ language sql immutable parallel safe
 set search_path = pg_catalog, pg_temp
 as $$ select '0.2.0'::text $$;
 
+create or replace function pgkeeper.hide_statement() returns text
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  before text := current_setting('log_min_error_statement');
+begin
+  perform set_config('log_min_error_statement', 'panic', true);
+  return before;
+exception when insufficient_privilege then
+  return null;
+end
+$$;
+
+create or replace function pgkeeper.show_statement(before text) returns void
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if before is not null then
+    perform set_config('log_min_error_statement', before, true);
+  end if;
+end
+$$;
+
+create or replace function pgkeeper.indirect_polling(conninfo text, timeout_ms integer) returns boolean
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  bounded text := conninfo;
+  logged  text := pgkeeper.hide_statement();
+  answers boolean := false;
+begin
+  if timeout_ms is null or timeout_ms < 1 then
+    raise exception 'timeout_ms must be at least 1' using errcode = 'invalid_parameter_value';
+  end if;
+  if coalesce(btrim(conninfo), '') <> '' then
+    if conninfo like '%connect_timeout%' then
+      -- The string's own connect_timeout may be longer than we may take.
+      bounded := coalesce(pgkeeper.conninfo_override(conninfo, 'connect_timeout', ceil(timeout_ms / 1000.0)::text), conninfo);
+    end if;
+    answers := coalesce(pgkeeper.ask(bounded, 'select 1::text', timeout_ms) ->> 'answer' = '1', false);
+  end if;
+  perform pgkeeper.show_statement(logged);
+  return answers;
+end
+$$;
+
 create or replace function pgkeeper.registry_json() returns jsonb
 language sql stable
 set search_path = pg_catalog, pg_temp
@@ -175,6 +224,7 @@ declare
   own       text := nullif(current_setting('pg_keeper.node_name', true), '');
   identity  text;
   promotion uuid := gen_random_uuid();
+  logged    text := pgkeeper.hide_statement();
 begin
   perform pgkeeper.refuse_on_standby('add_node');
   if conninfo is null or btrim(conninfo) = '' then
@@ -228,6 +278,7 @@ begin
            format('%s was registered as %s', node_name, case when first then 'master' else 'standby' end),
            jsonb_build_object('version', c.version, 'nodes', jsonb_array_length(c.nodes))
     from pgkeeper.cluster_state c;
+  perform pgkeeper.show_statement(logged);
   return true;
 end
 $$;
@@ -272,7 +323,8 @@ set search_path = pg_catalog, pg_temp
 set lock_timeout = '60s'
 as $$
 declare
-  facts jsonb;
+  facts  jsonb;
+  logged text := pgkeeper.hide_statement();
 begin
   perform pgkeeper.refuse_on_standby('add_witness');
   if conninfo is null or btrim(conninfo) = '' then
@@ -299,6 +351,7 @@ begin
     select c.epoch, add_witness.name, 'witness-added', format('%s was registered as witness', add_witness.name),
            jsonb_build_object('version', c.version)
     from pgkeeper.cluster_state c;
+  perform pgkeeper.show_statement(logged);
   return true;
 end
 $$;
@@ -473,8 +526,14 @@ as $$
 declare
   master text;
 begin
-  perform pgkeeper.refuse_on_standby('failover');
   perform pgkeeper.check_planned_node('failover', target);
+  if pg_is_in_recovery() then
+    raise exception 'failover: this server is a standby, where no request can be written'
+      using errcode = 'read_only_sql_transaction',
+            hint = format('Where nobody is master and nobody will be, on any host: pgkeeper failover %s. Or in psql on that standby: the '
+                          'function failover_here of this schema, which counts as long as the session lasts. A master that answers is '
+                          'left by pgkeeper.switchover, run there.', quote_ident(target));
+  end if;
   if accept_data_loss is null then
     raise exception 'failover: accept_data_loss must not be NULL'
       using errcode = 'null_value_not_allowed', hint = 'Give true or false.';
@@ -773,6 +832,10 @@ comment on table pgkeeper.cluster_plan is 'One row: is the cluster paused? Chang
 
 comment on column pgkeeper.cluster_plan.pause is 'off; on = nobody is promoted or fenced by itself; ending = resume was asked for, the master''s worker ends the pause.';
 
+comment on function pgkeeper.hide_statement() is 'Keeps a failing statement out of the log until show_statement, or the end of the transaction.';
+
+comment on function pgkeeper.show_statement(text) is 'Ends hide_statement, with what that returned.';
+
 comment on function pgkeeper.registry_json() is 'node_info and witness_info in the shape of cluster_state.voters, with what is planned for them.';
 
 comment on function pgkeeper.server_facts(text) is 'What add_node and add_witness have to know of a server.';
@@ -819,6 +882,10 @@ comment on view pgkeeper.status is 'The cluster as this server knows it, one row
 
 comment on view pgkeeper.repl_status is 'How far each standby is behind, in bytes not received, bytes not replayed, and time.';
 
+revoke all on function pgkeeper.hide_statement() from public;
+
+revoke all on function pgkeeper.show_statement(text) from public;
+
 revoke all on function pgkeeper.check_witness(jsonb) from public;
 
 revoke all on function pgkeeper.add_witness(text, text) from public;
@@ -856,6 +923,8 @@ begin
                  ('table', 'pgkeeper.cluster_plan', 'pgkeeper.cluster_state'),
                  ('sequence', 'pgkeeper.requests_id_seq', 'pgkeeper.events_id_seq'),
                  ('table', 'pgkeeper.repl_status', 'pgkeeper.status'),
+                 ('function', 'pgkeeper.hide_statement()', 'pgkeeper.next_version(bigint)'),
+                 ('function', 'pgkeeper.show_statement(text)', 'pgkeeper.next_version(bigint)'),
                  ('function', 'pgkeeper.check_witness(jsonb)', 'pgkeeper.next_version(bigint)'),
                  ('function', 'pgkeeper.add_witness(text, text)', 'pgkeeper.next_version(bigint)'),
                  ('function', 'pgkeeper.del_witness(text)', 'pgkeeper.next_version(bigint)'),
@@ -889,6 +958,26 @@ create or replace function pgkeeper.version() returns text
 language sql immutable parallel safe
 set search_path = pg_catalog, pg_temp
 as $$ select '0.1.0'::text $$;
+
+create or replace function pgkeeper.indirect_polling(conninfo text, timeout_ms integer) returns boolean
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  bounded text := conninfo;
+begin
+  if timeout_ms is null or timeout_ms < 1 then
+    raise exception 'timeout_ms must be at least 1' using errcode = 'invalid_parameter_value';
+  elsif coalesce(btrim(conninfo), '') = '' then
+    return false;
+  end if;
+  if conninfo like '%connect_timeout%' then
+    -- The string's own connect_timeout may be longer than we may take.
+    bounded := coalesce(pgkeeper.conninfo_override(conninfo, 'connect_timeout', ceil(timeout_ms / 1000.0)::text), conninfo);
+  end if;
+  return coalesce(pgkeeper.ask(bounded, 'select 1::text', timeout_ms) ->> 'answer' = '1', false);
+end
+$$;
 
 create or replace function pgkeeper.registry_json() returns jsonb
 language sql stable
@@ -1132,6 +1221,10 @@ drop function pgkeeper.del_witness(text);
 drop function pgkeeper.add_witness(text, text);
 
 drop function pgkeeper.check_witness(jsonb);
+
+drop function pgkeeper.show_statement(text);
+
+drop function pgkeeper.hide_statement();
 
 drop table pgkeeper.cluster_plan;
 

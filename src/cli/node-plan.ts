@@ -54,7 +54,7 @@ export function missingVotes(cluster: ClusterLook, node: string): string | null 
   const missing = voters.map(({ name }) => name).filter((name) => !heldVotes.has(name));
   if (missing.every((name) => name === node)) return null;
   const held = voters.length - missing.length;
-  const left = missing.includes(node) ? held : held - 1;
+  const left = voters.some(({ name }) => name === node && heldVotes.has(name)) ? held - 1 : held;
   const needed = majorityOf(voters, quorumOf(cluster));
   const outcome =
     left < needed

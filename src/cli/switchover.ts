@@ -6,6 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
 import { parseDuration } from '../core/duration.js';
 import { discardClient, openClient } from '../postgres/connect.js';
+import { wholeConninfo } from '../postgres/node-address.js';
 import { type ConnectionOptions, conninfoOf } from './connection-options.js';
 import { CommandFailure, type ExitCode, exitCodes } from './exit-codes.js';
 import { backLine, type FormerMaster, untilBack } from './former-master.js';
@@ -47,7 +48,8 @@ export async function runSwitchover(
       const nodes = await client.query<NodeRow>(
         'select name, conninfo, is_master from pgkeeper.node_info order by seqno',
       );
-      return { id: Number(asked.rows[0]?.id), nodes: nodes.rows };
+      const whole = nodes.rows.map((node) => ({ ...node, conninfo: wholeConninfo(node.conninfo) }));
+      return { id: Number(asked.rows[0]?.id), nodes: whole };
     } catch (error) {
       throw sqlFailure(error);
     }

@@ -1,6 +1,7 @@
 /** `pgkeeper uri`: one connection URI with every node in it, which finds the master wherever it is. */
 import { parseConninfo } from '../core/conninfo.js';
 import { targetOf } from '../postgres/connect.js';
+import { defaultPort, wholeConninfo } from '../postgres/node-address.js';
 import { passwordFromFile } from '../postgres/passfile.js';
 import { type ConnectionOptions, conninfoOf } from './connection-options.js';
 import { CommandFailure, type ExitCode, exitCodes } from './exit-codes.js';
@@ -67,10 +68,10 @@ async function placesOf({ client }: Session): Promise<readonly Place[]> {
       'On the master: pgkeeper add-node NAME CONNINFO',
     ]);
   return rows.map(({ conninfo }) => {
-    const keywords = keywordsOf(conninfo);
+    const keywords = keywordsOf(wholeConninfo(conninfo));
     return {
-      host: keywords.get('host') ?? keywords.get('hostaddr') ?? 'localhost',
-      port: keywords.get('port') ?? '5432',
+      host: keywords.get('host') || keywords.get('hostaddr') || 'localhost',
+      port: keywords.get('port') || defaultPort,
     };
   });
 }

@@ -23,6 +23,7 @@ import { coreSettingsOf, type Settings } from '../settings/settings.js';
 import { Worker, type WorkerView } from '../worker/worker.js';
 import { CommandFailure, type ExitCode, exitCodes } from './exit-codes.js';
 import { handOver } from './handover-at-stop.js';
+import { refuseNamesake } from './namesake.js';
 import { shownSettings } from './shown-settings.js';
 import { usableSettings } from './usable-settings.js';
 import { WorkerUpkeep } from './worker-upkeep.js';
@@ -44,6 +45,7 @@ export async function runWorker(request: LoadRequest, handover = false): Promise
       `another worker runs for ${settings.dataDirectory} on this host`,
       ['One is enough. To start this one instead, stop that one first (systemctl stop pgkeeper).'],
     );
+  await refuseNamesake(loaded, settings);
   const daemon = new Daemon(request, loaded, settings, handover);
   return daemon.run();
 }

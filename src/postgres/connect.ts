@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import pg from 'pg';
 import { parseConninfo } from '../core/conninfo.js';
+import { defaultPort, defaultSocketFolder } from './node-address.js';
 import { passwordFromFile } from './passfile.js';
 
 export interface OpenOptions {
@@ -22,23 +23,32 @@ export class ConninfoError extends Error {
   override readonly name = 'ConninfoError';
 }
 
-/** Security options that must be refused rather than ignored. */
-const unsupported: Readonly<Record<string, (value: string) => boolean>> = {
-  sslcrl: () => true,
-  sslcrldir: () => true,
-  channel_binding: (value) => value === 'require',
-  gssencmode: (value) => value === 'require',
-  require_auth: () => true,
-  service: () => true,
+type Unsupported = readonly [variable: string, isRefused: (value: string) => boolean];
+
+/** Options that must be refused rather than ignored: those of security, and the one that leads to another server. */
+const unsupported: Readonly<Record<string, Unsupported>> = {
+  sslcrl: ['PGSSLCRL', () => true],
+  sslcrldir: ['PGSSLCRLDIR', () => true],
+  channel_binding: ['PGCHANNELBINDING', (value) => value === 'require'],
+  gssencmode: ['PGGSSENCMODE', (value) => value === 'require'],
+  require_auth: ['PGREQUIREAUTH', () => true],
+  service: ['PGSERVICE', () => true],
 };
+
+/** Of a conninfo that says all of these itself a service changes nothing that matters. */
+const fromService = ['host', 'port', 'user', 'dbname'] as const;
 
 function keywordsOf(conninfo: string): ReadonlyMap<string, string> {
   const parsed = parseConninfo(conninfo);
   if (parsed.kind === 'problem') throw new ConninfoError(parsed.message);
-  for (const [keyword, isRefused] of Object.entries(unsupported)) {
+  for (const [keyword, [variable, isRefused]] of Object.entries(unsupported)) {
     const value = parsed.keywords.get(keyword);
     if (value !== undefined && isRefused(value))
       throw new ConninfoError(`connection option ${keyword}=${value} is not supported; remove it`);
+    const set = value === undefined ? process.env[variable] : undefined;
+    if (!set || !isRefused(set)) continue;
+    if (keyword === 'service' && fromService.every((name) => parsed.keywords.get(name))) continue;
+    throw new ConninfoError(`${variable} is not supported; unset it, and say with -d where to connect to`);
   }
   return parsed.keywords;
 }
@@ -56,21 +66,16 @@ export function targetOf(conninfo: string): Target {
   const { env } = process;
   const get = (keyword: string, variable: string) => found.get(keyword) || env[variable] || undefined;
   const user = get('user', 'PGUSER') ?? userInfo().username;
-  const host = (found.get('hostaddr') ?? get('host', 'PGHOST') ?? '').split(',')[0];
-  const port = Number((get('port', 'PGPORT') ?? '5432').split(',')[0]);
+  const host = (found.get('hostaddr') || get('host', 'PGHOST') || '').split(',')[0];
+  const port = Number((get('port', 'PGPORT') ?? defaultPort).split(',')[0]);
   if (!Number.isInteger(port) || port < 1 || port > 65_535)
     throw new ConninfoError(`invalid port number: "${found.get('port') ?? env['PGPORT'] ?? ''}"`);
   return {
-    host: host === undefined || host === '' ? defaultHost() : host,
+    host: host === undefined || host === '' ? defaultSocketFolder(String(port)) : host,
     port,
     user,
     database: get('dbname', 'PGDATABASE') ?? user,
   };
-}
-
-/** libpq's default: Debian's socket directory. */
-function defaultHost(): string {
-  return '/var/run/postgresql';
 }
 
 type TlsChoice =
@@ -83,11 +88,13 @@ function tlsChoices(found: ReadonlyMap<string, string>, host: string): readonly 
   const plain: TlsChoice = { kind: 'plain' };
   if (host.startsWith('/') || mode === 'disable') return [plain];
   const read = (keyword: string) => {
-    const path = found.get(keyword);
+    const path = found.get(keyword) ?? process.env[`PG${keyword.toUpperCase()}`];
     return path === undefined || path === '' || path === 'system' ? undefined : readFileSync(path, 'utf8');
   };
   const verify =
-    mode === 'verify-ca' || mode === 'verify-full' || (mode === 'require' && found.has('sslrootcert'));
+    mode === 'verify-ca' ||
+    mode === 'verify-full' ||
+    (mode === 'require' && (found.has('sslrootcert') || Boolean(process.env['PGSSLROOTCERT'])));
   const options = {
     rejectUnauthorized: verify,
     ...(mode === 'verify-full' ? {} : { checkServerIdentity: () => undefined }),

@@ -4,6 +4,7 @@ import { cutMark } from '../core/handover/switchover-checks.js';
 import { parseLsn } from '../core/lsn.js';
 import type { Observation, Registry, ReplicationRow, Voter, WorkerTrace } from '../core/types.js';
 import { ballotOf } from '../core/votes/ballot.js';
+import { wholeConninfo } from './node-address.js';
 import { isOperatorsLock, resumeLockClass } from './operator-lock.js';
 
 /** In pg_replication_slots: its WAL was removed. */
@@ -107,6 +108,11 @@ export type RegistryJson = Omit<Registry, 'voters' | 'nodes' | 'systemIdentifier
   readonly nodes: readonly Voter[];
 };
 
+function withWholeConninfo(voter: Voter): Voter {
+  const conninfo = wholeConninfo(voter.conninfo);
+  return conninfo === voter.conninfo ? voter : { ...voter, conninfo };
+}
+
 /** A row without a first node yet is no registry. */
 export function registryOf(json: RegistryJson | null): Registry | null {
   if (json === null || json.systemIdentifier === null || json.nodes.length === 0) return null;
@@ -115,6 +121,8 @@ export function registryOf(json: RegistryJson | null): Registry | null {
     epoch: Number(json.epoch),
     version: Number(json.version),
     systemIdentifier: json.systemIdentifier,
+    voters: json.voters.map(withWholeConninfo),
+    nodes: json.nodes.map(withWholeConninfo),
   };
 }
 

@@ -15,6 +15,7 @@ import {
   takesPart,
 } from '../core/slots/slot-plan.js';
 import { queryWithDeadline } from './connect.js';
+import { wholeConninfo } from './node-address.js';
 import { lostSlot } from './observation.js';
 import { withUpkeepSession } from './upkeep.js';
 
@@ -73,7 +74,7 @@ export async function tendSlots(client: pg.Client, node: SlotNode, deadlineMs: n
   const master = nodes.find(({ name, is_master }) => is_master && name !== node.name);
   let look: SlotLook | null = null;
   if (own.inRecovery && takesPart(own.nodes, node) && master !== undefined)
-    look = await slotsOf(master.conninfo, deadlineMs).catch((error: unknown) => {
+    look = await slotsOf(wholeConninfo(master.conninfo), deadlineMs).catch((error: unknown) => {
       failures.push(`the slots of ${master.name} could not be looked at: ${messageOf(error)}`);
       return null;
     });

@@ -5,6 +5,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { formatConninfo } from '../core/conninfo.js';
+import { defaultSocketFolder } from '../postgres/node-address.js';
 import { type FileContents, lastValue, readConfigurationFile } from '../process/configuration-file.js';
 
 export interface DataDirectory {
@@ -75,13 +76,8 @@ export function localConninfo(directory: DataDirectory): string {
   const option = (flag: string) => (words.includes(flag) ? words[words.indexOf(flag) + 1] : undefined);
   const port = runningPort?.trim() || option('-p') || lastValue(entries, 'port') || '5432';
   const sockets = runningSocket?.trim() || option('-k') || lastValue(entries, 'unix_socket_directories');
-  const host = sockets === undefined ? defaultSocket() : sockets.split(',')[0]?.trim();
+  const host = sockets === undefined ? defaultSocketFolder(port) : sockets.split(',')[0]?.trim();
   return formatConninfo(
     new Map([...(host === undefined ? [] : [['host', host || 'localhost'] as const]), ['port', port]]),
   );
-}
-
-/** Debian compiles in /var/run/postgresql, the sources /tmp. */
-function defaultSocket(): string {
-  return existsSync('/var/run/postgresql') ? '/var/run/postgresql' : '/tmp';
 }

@@ -10,7 +10,7 @@ import { migrateUp } from '../postgres/migrations.js';
 import type { PostgresInstallation } from './find-postgres.js';
 import { freePort } from './free-port.js';
 import { grantsFor } from './grants.js';
-import { endEverythingIn } from './leftovers.js';
+import { endEverythingIn, releaseMemory } from './leftovers.js';
 import { TestServer, until } from './server.js';
 import { TestWorker } from './worker-process.js';
 
@@ -241,6 +241,7 @@ export class TestCluster {
     await Promise.all(this.nodes.map(({ worker }) => worker.kill()));
     await Promise.all(this.nodes.map(({ server }) => server.remove()));
     endEverythingIn(this.folder);
+    this.#releaseMemory();
     rmSync(this.folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
   }
 
@@ -248,7 +249,12 @@ export class TestCluster {
   removeNow(): void {
     for (const { worker } of this.nodes) worker.killNow();
     endEverythingIn(this.folder);
+    this.#releaseMemory();
     rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  #releaseMemory(): void {
+    for (const { server } of this.nodes) releaseMemory(server.dataDirectory);
   }
 
   /** Last lines of every log, for a failed test. */

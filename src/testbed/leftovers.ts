@@ -1,5 +1,7 @@
-/** Ends whatever still runs out of a test folder: the folder's name is unique, so nobody else's process is meant. */
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+/** Ends whatever still runs out of a test folder: the folder's name is unique, so nobody else's process is meant. And what killed servers leave in memory. */
+import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { join } from 'node:path';
 
 function pidsIn(folder: string): readonly number[] {
   if (process.platform !== 'linux') return [];
@@ -33,4 +35,24 @@ export function endEverythingIn(folder: string, boundMs = 3000): void {
       }
     }
   }
+}
+
+/** Line of postmaster.pid with the key and the id of the System V segment by which PostgreSQL locks its data directory. */
+const segmentLine = 6;
+/** Columns: key, id, permissions, size, creator, last user, attached. */
+const segmentTable = '/proc/sysvipc/shm';
+
+/**
+ * A killed server leaves that segment to the next one in its data directory, and a system has 4096 of them. Before the directory of a
+ * server that is dead is removed. Nothing where another server has come by that id, or the system does not tell.
+ */
+export function releaseMemory(dataDirectory: string): void {
+  const pidFile = join(dataDirectory, 'postmaster.pid');
+  if (!existsSync(pidFile) || !existsSync(segmentTable)) return;
+  const words = (line: string | undefined) => (line ?? '').trim().split(/\s+/);
+  const [key, id] = words(readFileSync(pidFile, 'utf8').split('\n')[segmentLine]);
+  if (key === undefined || id === undefined) return;
+  const rows = readFileSync(segmentTable, 'utf8').split('\n').map(words);
+  const isLeft = rows.some((row) => row[0] === key && row[1] === id && row[6] === '0');
+  if (isLeft) spawnSync('ipcrm', ['-m', id]);
 }

@@ -13,6 +13,7 @@ import { copyFrom } from '../process/copy/base-copy.js';
 import { endAllProcesses, serverProcesses } from '../process/processes.js';
 import { describeFailure, runProgram } from '../process/run-command.js';
 import type { PostgresInstallation } from './find-postgres.js';
+import { releaseMemory } from './leftovers.js';
 
 export interface ServerOptions {
   readonly name: string;
@@ -226,6 +227,7 @@ export class TestServer {
     if (!existsSync(this.dataDirectory)) return;
     this.thaw();
     await endAllProcesses(this.dataDirectory, 10_000);
+    releaseMemory(this.dataDirectory);
   }
 
   async #command(name: string, args: readonly string[]): Promise<void> {
@@ -268,6 +270,9 @@ const baseSettings: Readonly<Record<string, string>> = {
   wal_keep_size: '256MB',
   max_slot_wal_keep_size: '2GB',
   shared_buffers: '16MB',
+  // Within the data directory, and first within the server's own memory: killed, a server leaves nothing in /dev/shm.
+  dynamic_shared_memory_type: 'mmap',
+  min_dynamic_shared_memory: '2MB',
   max_wal_size: '1GB',
   log_line_prefix: '%m [%p] %a ',
   log_min_messages: 'warning',

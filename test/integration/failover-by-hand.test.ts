@@ -52,6 +52,10 @@ describe('failover by hand', { concurrency: false }, () => {
     const refused = await pgkeeper(['failover', 'n3', '--yes', ...onLast()]);
     assert.equal(refused.code, 4);
     assert.match(refused.err, /--accept-data-loss/);
+    await assert.rejects(
+      three.node('n3').server.query(`select pgkeeper.failover('n3')`),
+      /standby, where no request can be written/,
+    );
     const unconfirmed = await pgkeeper(['failover', 'n3', '--accept-data-loss', ...onLast()]);
     assert.equal(unconfirmed.code, 2);
     assert.match(unconfirmed.err, /no terminal to confirm on/);

@@ -10,6 +10,7 @@ import { after, before, describe, type TestContext, test } from 'node:test';
 import pg from 'pg';
 import { keeperRole } from '../../src/testbed/cluster.js';
 import { grantsFile, grantsFor } from '../../src/testbed/grants.js';
+import { until } from '../../src/testbed/server.js';
 import { refusal } from '../support/refusal.js';
 import { installation, password, RegistryServers } from '../support/registry-servers.js';
 import { skipLoudly } from '../support/skip.js';
@@ -217,6 +218,27 @@ if (installation.major >= 15) {
       ])
         assert.deepEqual(await poll(target), [{ answers: false }], target);
       assert.deepEqual(await asGuarded(`select pgkeeper.del_node('n2') as done`), [{ done: true }]);
+    });
+
+    test('typed into a statement that fails a conninfo stays out of the log, and what fails next is logged', async () => {
+      const secret = 'host=127.0.0.1 port=1 user=x password=hush';
+      for (const role of ['postgres', keeperRole]) {
+        const client = await servers.master.connect(role);
+        const fails = (text: string) => assert.rejects(client.query(text), text);
+        try {
+          for (const call of ['add_node', 'add_witness'])
+            await fails(`select pgkeeper.${call}('n9', '${secret}')`);
+          await fails(`select pgkeeper.indirect_polling('${secret}', 0)`);
+          await client.query('begin');
+          await client.query(`select pgkeeper.indirect_polling('')`);
+          await fails(`select 1 / 0 as by_${role}`);
+        } finally {
+          await client.end();
+        }
+        await until('the later failure is in the log with its statement', () =>
+          new RegExp(`STATEMENT: .*by_${role}`).test(servers.master.lastLog(Number.POSITIVE_INFINITY)),
+        );
+      }
     });
 
     test('leaves no password in a log', () => servers.assertSilentLogs());

@@ -6,6 +6,7 @@ import { CommandFailure } from '../../src/cli/exit-codes.js';
 import { failureText } from '../../src/cli/failure-text.js';
 import { hostsOf } from '../../src/cli/session.js';
 import { sqlFailure } from '../../src/cli/sql-failure.js';
+import { targetOf } from '../../src/postgres/connect.js';
 
 test("psql's flags become a conninfo", () => {
   assert.equal(conninfoOf({}), '');
@@ -77,4 +78,25 @@ test('detail and hint of the server are kept, a missing registry is explained', 
   assert.deepEqual(refused.hints, ['because', 'do this']);
   const missing = sqlFailure(Object.assign(new Error('schema "pgkeeper" does not exist'), { code: '3F000' }));
   assert.match(missing.hints.join(' '), /CREATE EXTENSION pg_keeper CASCADE.*pgkeeper migrate/);
+});
+
+test('a PG* variable that cannot be obeyed is refused, not passed over', () => {
+  const whole = 'host=h port=1 user=u dbname=d';
+  const cases: readonly (readonly [name: string, value: string, conninfo: string, refused: boolean])[] = [
+    ['PGSERVICE', 'other', 'host=h', true],
+    ['PGSERVICE', 'other', whole, false],
+    ['PGREQUIREAUTH', 'scram-sha-256', whole, true],
+    ['PGCHANNELBINDING', 'require', whole, true],
+    ['PGCHANNELBINDING', 'prefer', whole, false],
+  ];
+  for (const [name, value, conninfo, refused] of cases) {
+    process.env[name] = value;
+    try {
+      if (refused)
+        assert.throws(() => targetOf(conninfo), new RegExp(`^ConninfoError: ${name} is not supported`));
+      else assert.equal(targetOf(conninfo).host, 'h');
+    } finally {
+      delete process.env[name];
+    }
+  }
 });

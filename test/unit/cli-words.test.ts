@@ -130,6 +130,12 @@ test('before work on a node it is said which votes are missing, and whether a ma
     /^n1 holds 2 of 3 votes, that of n3 not; without n2 only 1 would be left and 2 are needed, so the master could not/,
   );
   assert.equal(missingVotes(unheld, 'n3'), null, 'without it nothing more is lost');
+  const twoVoters = [voterOf('n1', 1), voterOf('n2', 2)];
+  const stopped = clusterOf(
+    { n1: { look: { voteHolder: null } }, n2: { look: { voteHolder: null } } },
+    { voters: twoVoters },
+  );
+  assert.match(missingVotes(stopped, 'n3') ?? '', /without n3 only 0 would be left/, 'it has no vote yet');
   const two = clusterOf({ n2: { look: { voteHolder: null } }, n3: { failure: gone } });
   assert.match(
     missingVotes(two, 'n3') ?? '',

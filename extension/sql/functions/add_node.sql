@@ -1,5 +1,5 @@
 -- Registers a node: the first is the master, each later one a standby that streams from it. All checks come before the first
--- change, so nothing is stored of a refused node, and no message holds anything of the conninfo.
+-- change, so nothing is stored of a refused node, and no message holds anything of the conninfo, nor does the log with the statement.
 -- Order of locks: node_info in a mode that keeps out other add_node and del_node but no worker's update, held while the network is
 -- asked; then the row of cluster_state; then rows of node_info. A worker takes the last two in the same order.
 
@@ -14,6 +14,7 @@ declare
   own       text := nullif(current_setting('pg_keeper.node_name', true), '');
   identity  text;
   promotion uuid := gen_random_uuid();
+  logged    text := pgkeeper.hide_statement();
 begin
   perform pgkeeper.refuse_on_standby('add_node');
   if conninfo is null or btrim(conninfo) = '' then
@@ -67,6 +68,7 @@ begin
            format('%s was registered as %s', node_name, case when first then 'master' else 'standby' end),
            jsonb_build_object('version', c.version, 'nodes', jsonb_array_length(c.nodes))
     from pgkeeper.cluster_state c;
+  perform pgkeeper.show_statement(logged);
   return true;
 end
 $$;

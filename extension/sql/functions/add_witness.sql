@@ -7,7 +7,8 @@ set search_path = pg_catalog, pg_temp
 set lock_timeout = '60s'
 as $$
 declare
-  facts jsonb;
+  facts  jsonb;
+  logged text := pgkeeper.hide_statement();
 begin
   perform pgkeeper.refuse_on_standby('add_witness');
   if conninfo is null or btrim(conninfo) = '' then
@@ -34,6 +35,7 @@ begin
     select c.epoch, add_witness.name, 'witness-added', format('%s was registered as witness', add_witness.name),
            jsonb_build_object('version', c.version)
     from pgkeeper.cluster_state c;
+  perform pgkeeper.show_statement(logged);
   return true;
 end
 $$;

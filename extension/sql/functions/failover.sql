@@ -1,4 +1,5 @@
--- For a cluster whose master is gone. On a master that takes writes nothing is wrong, and leaving it is a switchover.
+-- For a cluster whose master is gone. On a master that takes writes nothing is wrong, and leaving it is a switchover; a standby has no place
+-- for a request, and says where the word is given instead.
 
 create function pgkeeper.failover(target text, accept_data_loss boolean default false) returns bigint
 language plpgsql volatile
@@ -7,8 +8,14 @@ as $$
 declare
   master text;
 begin
-  perform pgkeeper.refuse_on_standby('failover');
   perform pgkeeper.check_planned_node('failover', target);
+  if pg_is_in_recovery() then
+    raise exception 'failover: this server is a standby, where no request can be written'
+      using errcode = 'read_only_sql_transaction',
+            hint = format('Where nobody is master and nobody will be, on any host: pgkeeper failover %s. Or in psql on that standby: the '
+                          'function failover_here of this schema, which counts as long as the session lasts. A master that answers is '
+                          'left by pgkeeper.switchover, run there.', quote_ident(target));
+  end if;
   if accept_data_loss is null then
     raise exception 'failover: accept_data_loss must not be NULL'
       using errcode = 'null_value_not_allowed', hint = 'Give true or false.';

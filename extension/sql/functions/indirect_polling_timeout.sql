@@ -9,17 +9,21 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   bounded text := conninfo;
+  logged  text := pgkeeper.hide_statement();
+  answers boolean := false;
 begin
   if timeout_ms is null or timeout_ms < 1 then
     raise exception 'timeout_ms must be at least 1' using errcode = 'invalid_parameter_value';
-  elsif coalesce(btrim(conninfo), '') = '' then
-    return false;
   end if;
-  if conninfo like '%connect_timeout%' then
-    -- The string's own connect_timeout may be longer than we may take.
-    bounded := coalesce(pgkeeper.conninfo_override(conninfo, 'connect_timeout', ceil(timeout_ms / 1000.0)::text), conninfo);
+  if coalesce(btrim(conninfo), '') <> '' then
+    if conninfo like '%connect_timeout%' then
+      -- The string's own connect_timeout may be longer than we may take.
+      bounded := coalesce(pgkeeper.conninfo_override(conninfo, 'connect_timeout', ceil(timeout_ms / 1000.0)::text), conninfo);
+    end if;
+    answers := coalesce(pgkeeper.ask(bounded, 'select 1::text', timeout_ms) ->> 'answer' = '1', false);
   end if;
-  return coalesce(pgkeeper.ask(bounded, 'select 1::text', timeout_ms) ->> 'answer' = '1', false);
+  perform pgkeeper.show_statement(logged);
+  return answers;
 end
 $$;
 
