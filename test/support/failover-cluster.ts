@@ -1,6 +1,6 @@
 /** What every failover test needs: a settled cluster, a client that follows the master, clients pinned to one server, the audit. */
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { type ClusterOptions, keeperRole, TestCluster, type TestNode } from '../../src/testbed/cluster.js';
 import { findPostgres } from '../../src/testbed/find-postgres.js';
 import { until } from '../../src/testbed/server.js';
@@ -195,11 +195,11 @@ export async function registryOf(node: TestNode): Promise<{
 export function stepsOn(
   cluster: () => FailoverCluster,
   afterEach: () => void = () => undefined,
-): (name: string, run: () => Promise<void>) => void {
+): (name: string, run: (context: TestContext) => Promise<void>) => void {
   return (name, run) => {
-    test(name, async () => {
+    test(name, async (context) => {
       try {
-        await run();
+        await run(context);
       } catch (error) {
         throw cluster().explain(error);
       } finally {
