@@ -100,6 +100,14 @@ test('a re-pointed standby keeps its own credentials and carries the ballot', ()
     application_name: 'n2',
     fallback_application_name: 'pgkeeper:7',
   });
+  // An address beside the name goes along: the name need not resolve everywhere.
+  const known = { ...voter('n3'), conninfo: 'host=n3 hostaddr=10.0.0.3 port=6000' };
+  const byAddress = keywords(followConninfo(voter('n2'), 'host=old hostaddr=10.0.0.9', known, ballotText(7)));
+  assert.deepEqual([byAddress['host'], byAddress['hostaddr']], ['n3', '10.0.0.3']);
+  assert.equal(
+    keywords(followConninfo(voter('n2'), 'hostaddr=10.0.0.9', voter('n3'), ''))['hostaddr'],
+    undefined,
+  );
   assert.equal(ballotOf(text), 7);
   assert.equal(ballotOf(withKeywords(text, { fallback_application_name: 'psql' })), 0);
 });

@@ -26,7 +26,8 @@ export function followConninfo(
   return withKeywords(base, {
     host: address?.host ?? '',
     port: String(address?.port ?? 5432),
-    hostaddr: null,
+    // Beside a name that need not resolve everywhere.
+    hostaddr: keywordOf(target.conninfo, 'hostaddr') ?? null,
     dbname: null,
     target_session_attrs: null,
     application_name: node.name,
