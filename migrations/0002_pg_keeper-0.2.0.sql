@@ -543,9 +543,8 @@ begin
     raise exception 'failover: "%" is the master already, and takes writes', target
       using errcode = 'object_not_in_prerequisite_state';
   end if;
-  raise exception 'failover: this server is writable and the registry calls "%" the master, so there is nothing to fail over from', master
-    using errcode = 'object_not_in_prerequisite_state',
-          hint = format('To leave it on purpose, without losing anything: SELECT pgkeeper.switchover(%L).', target);
+  raise notice 'the master "%" takes writes, so this is a switchover: nothing is lost', master;
+  return pgkeeper.switchover(target);
 end
 $$;
 
@@ -856,7 +855,7 @@ comment on function pgkeeper.check_planned_node(text, text) is 'Refuses a name t
 comment on function pgkeeper.switchover(text) is
   'Asks the workers to make another node master: the named one, or the best. Returns the number of the request; see pgkeeper.requests.';
 
-comment on function pgkeeper.failover(text, boolean) is 'Asks for a failover; refused on a master that takes writes, where pgkeeper.switchover is meant.';
+comment on function pgkeeper.failover(text, boolean) is 'Asks the workers to make that node master: on a master that takes writes by a switchover. Returns the number of the request; see pgkeeper.requests.';
 
 comment on function pgkeeper.pause() is 'Pauses the cluster: nobody is promoted or fenced by itself. False if it was paused.';
 

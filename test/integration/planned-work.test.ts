@@ -49,8 +49,8 @@ describe('planned work on three servers', { concurrency: false }, () => {
     assert.equal(onStandby.code, 4);
     assert.match(onStandby.err, new RegExp(`run this on the master, which is "${master.name}"`));
     await assert.rejects(
-      master.server.query('select pgkeeper.failover($1)', [standby.name]),
-      /there is nothing to fail over from/,
+      master.server.query('select pgkeeper.failover($1)', [master.name]),
+      /is the master already, and takes writes/,
     );
     const after = await versionOf(master);
     assert.equal(after, before);

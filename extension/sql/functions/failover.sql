@@ -1,5 +1,5 @@
--- For a cluster whose master is gone. On a master that takes writes nothing is wrong, and leaving it is a switchover; a standby has no place
--- for a request, and says where the word is given instead.
+-- Another master, whatever it takes. Where the master takes writes that is a switchover, which loses nothing, and is asked for as one. Where it
+-- is gone, a standby has no place for a request, and says where the word is given instead.
 
 create function pgkeeper.failover(target text, accept_data_loss boolean default false) returns bigint
 language plpgsql volatile
@@ -25,10 +25,9 @@ begin
     raise exception 'failover: "%" is the master already, and takes writes', target
       using errcode = 'object_not_in_prerequisite_state';
   end if;
-  raise exception 'failover: this server is writable and the registry calls "%" the master, so there is nothing to fail over from', master
-    using errcode = 'object_not_in_prerequisite_state',
-          hint = format('To leave it on purpose, without losing anything: SELECT pgkeeper.switchover(%L).', target);
+  raise notice 'the master "%" takes writes, so this is a switchover: nothing is lost', master;
+  return pgkeeper.switchover(target);
 end
 $$;
 
-comment on function pgkeeper.failover(text, boolean) is 'Asks for a failover; refused on a master that takes writes, where pgkeeper.switchover is meant.';
+comment on function pgkeeper.failover(text, boolean) is 'Asks the workers to make that node master: on a master that takes writes by a switchover. Returns the number of the request; see pgkeeper.requests.';
