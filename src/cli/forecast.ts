@@ -127,8 +127,18 @@ export function forecastOf(cluster: ClusterLook): Forecast {
     votes,
     commits,
     outage: first === undefined ? null : outageOf(cluster, first, active.length),
-    warnings: [strangerText(cluster) ?? [], twoNodesWarning(registry.voters, quorumOf(cluster)) ?? []].flat(),
+    warnings: [
+      (!masterAlive && blocked.length === 0 && heldUpText(cluster, first)) || [],
+      strangerText(cluster) ?? [],
+      twoNodesWarning(registry.voters, quorumOf(cluster)) ?? [],
+    ].flat(),
   };
+}
+
+/** Its worker says blocked where the rules block nothing: that is its fencing_command, or about to be over. */
+function heldUpText(cluster: ClusterLook, first: Candidate | undefined): string | null {
+  if (first === undefined || workerStateOf(cluster, first.name) !== 'standby:blocked') return null;
+  return `${first.name} is standby:blocked all the same. If it stays so, its fencing_command fails: the log of its worker has fencing-command-failed, and it is run again and again`;
 }
 
 function isVoter(registry: Registry, node: NodeLook): boolean {

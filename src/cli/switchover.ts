@@ -68,6 +68,7 @@ export async function untilFinished(
   conninfos: readonly string[],
   id: number,
   timeoutMs: number,
+  tell: (line: string) => void = say,
 ): Promise<RequestRow | null> {
   const until = performance.now() + timeoutMs;
   let session: pg.Client | null = null;
@@ -83,7 +84,7 @@ export async function untilFinished(
         const request = await readRequest(session, id);
         if (request !== null && request.state !== said) {
           said = request.state;
-          if (!isFinished(said)) say(`${said}: ${request.reason || 'the worker has not taken it up yet'}`);
+          if (!isFinished(said)) tell(`${said}: ${request.reason || 'the worker has not taken it up yet'}`);
         }
         if (request !== null && isFinished(request.state)) return request;
         if (request !== null) {

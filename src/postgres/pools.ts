@@ -121,7 +121,7 @@ export class PgBouncerPools implements Pools {
         await this.#command(conninfo, 'RESUME', commandBoundMs);
         return true;
       } catch (error) {
-        const text = maskedMessageOf(error);
+        const text = consoleText(error);
         if (/not paused/i.test(text)) return false;
         if (performance.now() >= until) return `PgBouncer ${placeOf(conninfo)}: ${text}`;
       }
@@ -157,10 +157,18 @@ export async function examineConsole(conninfo: string, applicationName: string):
     if (!JSON.stringify(rows).includes('PgBouncer')) return `${place}: that is not PgBouncer`;
     return (await mayCommand(client)) ? null : `${place}: the user is not among its admin_users`;
   } catch (error) {
-    return `${place}: ${maskedMessageOf(error)}`;
+    return `${place}: ${consoleText(error)}`;
   } finally {
     if (client !== null) discardClient(client);
   }
+}
+
+/** The driver's words for a password that nobody has given help nobody. */
+function consoleText(error: unknown): string {
+  const text = maskedMessageOf(error);
+  return /password must be a (non-empty )?string/.test(text)
+    ? 'it asks for a password and none is given: ~/.pgpass of the user the worker runs as, database pgbouncer'
+    : text;
 }
 
 /** There is no such setting: an admin is told so, whoever may only look is refused before. */

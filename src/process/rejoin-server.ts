@@ -76,7 +76,8 @@ async function renew(control: ServerControl, request: RejoinRequest): Promise<st
   const notKept = await setAside(control, request);
   if (mode === 'copy') {
     await control.copy(source);
-    return `fresh copy: the same timeline number on another history${notKept}`;
+    const why = request.sameNumberTwice ? 'the same timeline number on another history' : 'asked for';
+    return `fresh copy: ${why}${notKept}`;
   }
   const rewind = await control.rewind(source);
   if (rewind.kind === 'nothing-to-do') return 'nothing to rewind';

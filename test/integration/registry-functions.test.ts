@@ -302,6 +302,12 @@ describe('del_node', { concurrency: false }, () => {
     const master = /^node "n1" is the master and cannot be removed$/;
     await servers.refused(() => servers.del('n1'), master);
     await servers.refused(() => servers.del(1), master);
+    // Edited by hand: who is kept as master by the workers is the master all the same.
+    const edit = (is: boolean) =>
+      servers.master.query(`update pgkeeper.node_info set is_master = ${is} where name = 'n1'`);
+    await edit(false);
+    await servers.refused(() => servers.del('n1'), master);
+    await edit(true);
     await servers.refused(() => servers.del(null), /^the node to remove must not be NULL$/);
     await servers.refused(
       () => servers.master.query('select pgkeeper.del_node(null::integer)'),

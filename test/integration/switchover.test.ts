@@ -172,5 +172,23 @@ for (const [title, syncNames] of syncModes) {
       old.worker.start();
       await three.untilAllVote(next.name);
     });
+
+    step('told to stop while a switchover is under way, it stops when that is over', async () => {
+      const old = await three.master();
+      const target = three.cluster.nodes.find(({ name }) => name !== old.name) as TestNode;
+      await old.worker.stop();
+      old.worker.start(['--handover']);
+      await three.untilAllVote(old.name);
+      const wall = Date.now();
+      const id = await ask(old, target.name);
+      await old.worker.untilDecision('switchover-started', wall);
+      assert.equal(await old.worker.stop(), 0);
+      const request = await untilFinished(target, id);
+      assert.equal(request.state, 'done', request.reason);
+      assert.equal(await isStreaming(old), true);
+      await three.assertNothingLost(target);
+      old.worker.start();
+      await three.untilAllVote(target.name);
+    });
   });
 }

@@ -229,7 +229,9 @@ test('a setting that cannot be used on one node is a problem of that node', () =
 
 test('a server registered under another name than its own is a problem', () => {
   const found = across(clusterOf({ n2: { observation: { nodeName: 'nx' } } }));
-  assert.match(only(found).mend ?? '', /pg_keeper\.node_name = 'n2'/);
+  assert.match(only(found).mend ?? '', /^in postgresql.conf of n2: pg_keeper\.node_name = 'n2'/);
+  const swapped = across(clusterOf({ n2: { observation: { nodeName: 'n3' } } }));
+  assert.match(only(swapped).mend ?? '', /^its conninfo leads to the server of n3/);
 });
 
 test('a clock that is off is a warning, within the time of the answer it is not', () => {
@@ -250,6 +252,9 @@ test('two nodes without a witness: a warning, and with quorum = strict a problem
   const strict = { look: { keeperSettings: { quorum: 'strict' } } };
   const found = across(clusterOf({ n1: strict, n2: strict }, of), facts, []);
   assert.equal(found.find((one) => one.topic === 'quorum')?.level, 'problem');
+  const mixed = across(clusterOf({ n1: strict }, of), facts, []);
+  assert.match(mixed.map(({ text }) => text).join(), /strict on n1 and auto on n2, and each goes by its own/);
+  assert.doesNotMatch(found.map(({ text }) => text).join(), /each goes by its own/);
 });
 
 test('a witness that a copy of the cluster or another cluster uses too', () => {

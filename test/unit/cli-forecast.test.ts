@@ -104,6 +104,15 @@ test('the bound on the outage follows the settings of who would be promoted', ()
   assert.match(outageLines(outage).join('\n'), /T = 3s.*\n.*fencing_command, at most 20s/);
 });
 
+test('who is held up by its own fencing_command is named, and only while there is no master', () => {
+  const lost = { failure: gone } as const;
+  const blocked = forecastOf(clusterOf({ n1: lost, n2: { state: 'standby:blocked' } }));
+  assert.deepEqual(blocked.blocked_by, []);
+  assert.match(blocked.warnings.join(), /n2 is standby:blocked all the same.*fencing_command/);
+  assert.deepEqual(forecastOf(clusterOf({ n1: lost })).warnings, []);
+  assert.deepEqual(forecastOf(clusterOf({ n2: { state: 'standby:blocked' } })).warnings, []);
+});
+
 test('with two voters a crash is treated like silence', () => {
   const pair = [voterOf('n1', 1), voterOf('n2', 2)];
   const forecast = forecastOf(clusterOf({}, { voters: pair, nodes: pair, syncMembers: ['n2'] }));

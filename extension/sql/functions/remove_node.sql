@@ -25,7 +25,8 @@ begin
     for update;
   if not found then
     return false;
-  elsif node.is_master then
+  -- Whom the workers keep counts as well: is_master may have been edited by hand.
+  elsif node.is_master or node.name = (select c.master from pgkeeper.cluster_state c) then
     raise exception 'node "%" is the master and cannot be removed', node.name
       using errcode = 'object_not_in_prerequisite_state',
             hint = 'Make another node master first; to give up the registry altogether: DROP EXTENSION pg_keeper, or pgkeeper migrate --down.';

@@ -174,7 +174,9 @@ function nameFindings(cluster: ClusterLook): readonly Finding[] {
             name,
             'node_name',
             `pg_keeper.node_name is '${look.observation.nodeName}' there, but it is registered as "${name}"`,
-            mend,
+            cluster.nodes.some(({ voter }) => voter.name === look.observation.nodeName)
+              ? `its conninfo leads to the server of ${look.observation.nodeName}: correct it in pgkeeper.node_info; if it does not, ${mend}`
+              : mend,
           ),
         ];
   });

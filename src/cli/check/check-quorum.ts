@@ -3,7 +3,7 @@ import { isForeign } from '../../core/foreign-server.js';
 import { pauseOf, priorityOf } from '../../core/plan.js';
 import { compareRegistry } from '../../core/types.js';
 import type { Neighbours } from '../../postgres/witness.js';
-import { answered, type ClusterLook, workerStateOf } from '../cluster-look.js';
+import { answered, type ClusterLook, type NodeLook, workerStateOf } from '../cluster-look.js';
 import { forecastOf } from '../forecast.js';
 import { statusOf } from '../status.js';
 import { about, type Finding } from './finding.js';
@@ -160,10 +160,21 @@ function neighbourFindings(
   return found;
 }
 
+/** Each worker goes by its own setting: who has auto promotes itself, whatever the others have. */
+function mixedQuorum(cluster: ClusterLook): readonly Finding[] {
+  const answering = cluster.nodes.filter((node) => node.voter.kind === 'node' && answered(node) !== null);
+  const strict = answering.filter((node) => answered(node)?.keeperSettings['quorum'] === 'strict');
+  if (strict.length === 0 || strict.length === answering.length) return [];
+  const names = (nodes: readonly NodeLook[]) => nodes.map(({ voter }) => voter.name).join(', ');
+  const auto = names(answering.filter((node) => !strict.includes(node)));
+  const said = `quorum is strict on ${names(strict)} and auto on ${auto}, and each goes by its own: with two nodes, ${auto} may be master without a majority`;
+  return [about('problem', null, 'quorum', said, 'give every node the same pg_keeper.quorum, and reload')];
+}
+
 function quorumFindings(cluster: ClusterLook): readonly Finding[] {
   const { quorum, sync, master } = statusOf(cluster);
   const { voters } = cluster.registry;
-  const found: Finding[] = [];
+  const found: Finding[] = [...mixedQuorum(cluster)];
   if (voters.length === 1)
     found.push(
       about(
