@@ -51,6 +51,7 @@ export function newKeeper(settings: CoreSettings, now: number): Keeper {
     seenByPeerAt: Number.NEGATIVE_INFINITY,
     wakeAt: Number.POSITIVE_INFINITY,
     lateAt: Number.NEGATIVE_INFINITY,
+    shortRetry: null,
     workersSeenAt: new Map(),
     nextId: 1,
     random: settings.seed >>> 0 || 1,

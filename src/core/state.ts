@@ -225,6 +225,8 @@ export interface Keeper {
   wakeAt: number;
   /** When it last came to itself after being late by more than a margin (a frozen host): what it had not heard until then says nothing. */
   lateAt: number;
+  /** Since when this standby streams from nobody with the interval of an election, under that primary_conninfo. */
+  shortRetry: { readonly conninfo: string; readonly since: number } | null;
   /** When each node's worker was last seen at work on any voter. */
   readonly workersSeenAt: Map<string, number>;
   nextId: number;

@@ -16,7 +16,7 @@ import { enterDown } from '../own-server/own-server.js';
 import { isInMaintenance, priorityOf } from '../plan.js';
 import type { Keeper, Role } from '../state.js';
 import { due, note, send, type Turn } from '../turn.js';
-import { holdNames, type Observation } from '../types.js';
+import { failoverTimeMs, holdNames, type Observation } from '../types.js';
 import { releaseVotes } from '../votes/lease.js';
 import { isTwoNodeAuto } from '../votes/two-nodes.js';
 import { followsNobody } from '../watch/following.js';
@@ -39,6 +39,7 @@ export function decideStandby(k: Keeper, turn: Turn, role: Standby): void {
   if (!obs.inRecovery) return startElection(k, turn, 'claim', k.now, k.now);
   if (k.registry === null || !votersOf(k).some((voter) => voter.name === k.settings.name)) return;
   restUnderHold(k, turn, role, obs);
+  lengthenRetry(k, turn, obs);
   if (followsNobody(obs)) endWrongReceiver(k, turn, role, obs);
   const master = livingMaster(k);
   if (master?.obs) {
@@ -97,6 +98,21 @@ function restUnderHold(k: Keeper, turn: Turn, role: Standby, { names, registry }
   if (!k.registry?.nodes.some((node) => node.name === name) || isInMaintenance(k.registry, name)) return;
   if (!due(k, turn, role.heldAt + holdEveryMs)) return;
   if (send(k, turn, ownLink(k), { kind: 'set-names', names: holdNames })) role.heldAt = k.now;
+}
+
+/** For an election it is short. A standby whose source stays away would ask for it, and log that, a hundred times a second. */
+function lengthenRetry(
+  k: Keeper,
+  turn: Turn,
+  { retryOverride, walReceiver, primaryConninfo }: Observation,
+): void {
+  if (!retryOverride || walReceiver !== null) {
+    k.shortRetry = null;
+    return;
+  }
+  if (k.shortRetry?.conninfo !== primaryConninfo) k.shortRetry = { conninfo: primaryConninfo, since: k.now };
+  if (due(k, turn, k.shortRetry.since + failoverTimeMs(k.settings)))
+    send(k, turn, ownLink(k), { kind: 'reset-retry' });
 }
 
 function ownPriority(k: Keeper): number {

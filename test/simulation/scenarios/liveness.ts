@@ -30,6 +30,26 @@ export const liveness: readonly Scenario[] = [
     },
   },
   {
+    name: 'the candidate dies when a node is pointed at it, and no majority is left',
+    why: 'a standby asks for its source, and logs that, as often as the retry interval of an election says',
+    setting: { nodes: 3, names: 'ANY 1 (n1, n2, n3)', neverMaster: ['n3'] },
+    play(stage) {
+      const isShort = () => stage.server('n3').configuration.shortRetry;
+      stage.at('n2', 'nodes-frozen', () => {
+        stage.expect('it is short', isShort());
+        stage.powerOff('n2');
+      });
+      stage.powerOff('n1');
+      stage.untilDecision('n2', 'nodes-frozen');
+      stage.until('it is as ever again', () => !isShort());
+    },
+    without: {
+      rule: 'after T without a stream the interval is the one of the user again',
+      replacements: one('core/roles/standby.js', 'lengthenRetry(k, turn, obs);', ''),
+      shows: /as ever again/,
+    },
+  },
+  {
     name: 'B3 the server of the master hangs, its worker renews all votes',
     why: 'no majority is ever free',
     setting: { nodes: 3, names: 'ANY 1 (n2, n3)' },
