@@ -114,4 +114,16 @@ export const origins: readonly Scenario[] = [
       shows: /n2 is master/,
     },
   },
+  {
+    name: 'I17 a server is lost as it is promoted, comes back, and follows the next one that is promoted',
+    why: 'what it was about to make has the number of what it gets from that one',
+    setting: { nodes: 3, names: 'ANY 1 (n2, n3)' },
+    play(stage) {
+      endsAsItIsAsked(stage, 'n2', () => stage.server('n2').crash('kill -9'));
+      stage.powerOff('n1');
+      stage.untilDecision('n2', 'promoting');
+      endsBeforeItsRow(stage, 'n3', 'n2');
+      stage.untilMaster('n3');
+    },
+  },
 ];
