@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { formatConninfo, maskConninfo, parseConninfo, withKeywords } from '../../src/core/conninfo.js';
 import { formatLsn, parseLsn } from '../../src/core/lsn.js';
-import { ballotOf, ballotText, originOf } from '../../src/core/votes/ballot.js';
+import { ballotOf, ballotText, originOf, toldOrigin } from '../../src/core/votes/ballot.js';
 import { fencedConninfo, followConninfo, nowhereConninfo } from '../../src/core/watch/following.js';
 
 function keywords(text: string): Readonly<Record<string, string>> {
@@ -119,6 +119,10 @@ test('a ballot tells of which promotion a timeline without a row is', () => {
   assert.deepEqual([ballotOf(plain), originOf(plain, 2), originOf('host=n3', 2)], [7, 7, 0]);
   assert.equal(ballotOf(fencedConninfo(marked)), 7);
   assert.equal(originOf(fencedConninfo(marked), 2), 5);
+  const promised = `host=/x fallback_application_name=${ballotText(7, { timeline: 2, epoch: 7 })}`;
+  assert.equal(toldOrigin(promised, 2)?.epoch, 7);
+  assert.equal(toldOrigin(fencedConninfo(promised), 2), null, 'it makes no timeline any more');
+  assert.equal(originOf(fencedConninfo(promised), 2), 7, 'and of one that it made all is told');
   assert.equal(fencedConninfo('host=n3 user=u'), 'host=/pgkeeper-no-server user=u');
   assert.equal(fencedConninfo(''), '');
 });

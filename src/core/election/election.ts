@@ -40,8 +40,19 @@ export function decideElection(k: Keeper, turn: Turn, e: Election): void {
   for (let i = 0; i < phasesPerStep; i++) {
     const before = e.phase;
     walkPhase(k, turn, e);
-    if (k.role !== e || e.phase === before) return;
+    if (k.role !== e) return;
+    if (e.phase === before) break;
   }
+  watchOthers(k, turn, e);
+}
+
+/**
+ * What takes long (replay, a difference to stream, fencing_command) may come to nothing: then the next round must not take the voters
+ * for unseen meanwhile, whose votes are held here all the while (lease-trace.ts).
+ */
+function watchOthers(k: Keeper, turn: Turn, e: Election): void {
+  if (e.phase !== 'freeze' && e.phase !== 'catch-up' && e.phase !== 'fencing-command') return;
+  for (const link of k.links.values()) observe(k, turn, link, heartbeatMs(k));
 }
 
 function walkPhase(k: Keeper, turn: Turn, e: Election): void {

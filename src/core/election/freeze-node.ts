@@ -4,7 +4,7 @@
  */
 
 import { linkOf, observe, ownLink } from '../links.js';
-import { isOtherHistory, isSettled, originToKeep } from '../ranking.js';
+import { isOtherHistory, isSettled, originToKeep, unfinishedOf } from '../ranking.js';
 import type { Election, Keeper, Link } from '../state.js';
 import { send, type Turn } from '../turn.js';
 import { holdNames, type Observation, type Voter } from '../types.js';
@@ -61,7 +61,7 @@ function pointAtSelf(
         voter,
         obs.primaryConninfo,
         self,
-        ballotText(e.epoch, originToKeep(obs) ?? originToKeep(own)),
+        ballotText(e.epoch, originToKeep(obs) ?? unfinishedOf(own)),
         own.primaryConninfo,
       );
   if (!send(k, turn, link, { kind: 'follow', conninfo, slots: own.slots ?? [] })) return;

@@ -32,6 +32,15 @@ export function ballotTextOf(conninfo: string): string | null {
   return text !== undefined && pattern.test(text) ? text : null;
 }
 
+/**
+ * The same for a server that is being ended: a timeline that it was about to make will never be. One that it has made in the
+ * election of its ballot needs no telling, so only the promise goes.
+ */
+export function ballotTextOfDead(conninfo: string): string | null {
+  const { epoch, origin } = read(conninfo);
+  return origin?.epoch === epoch ? ballotText(epoch) : ballotTextOf(conninfo);
+}
+
 const read = remembering((conninfo: string): Ballot => {
   const [, epoch, timeline, origin] = pattern.exec(ballotTextOf(conninfo) ?? '') ?? [];
   if (epoch === undefined || !Number.isSafeInteger(Number(epoch))) return none;

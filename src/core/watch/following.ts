@@ -5,7 +5,7 @@
 
 import { keywordOf, parseConninfo, withKeywords } from '../conninfo.js';
 import type { Observation, Voter } from '../types.js';
-import { ballotTextOf } from '../votes/ballot.js';
+import { ballotTextOfDead } from '../votes/ballot.js';
 import { addressOf } from './suspicion.js';
 
 const noServer = '/pgkeeper-no-server';
@@ -55,7 +55,7 @@ export function nowhereConninfo(node: Pick<Voter, 'name'>, present: string, ball
 /** And when it is fenced: the ballot stays, if there is one, and it follows nobody. */
 export function fencedConninfo(present: string): string {
   if (present.trim() === '') return '';
-  return leadingNowhere(present, { fallback_application_name: ballotTextOf(present) });
+  return leadingNowhere(present, { fallback_application_name: ballotTextOfDead(present) });
 }
 
 function leadingNowhere(present: string, more: Readonly<Record<string, string | null>>): string {

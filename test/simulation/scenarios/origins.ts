@@ -14,6 +14,26 @@ function receivesAsItIsPointed(stage: Stage, name: string): void {
   };
 }
 
+/** The request arrives, and nothing comes of it. */
+function endsAsItIsAsked(stage: Stage, name: string, end: () => void): void {
+  const { recovery } = stage.server(name);
+  const requestPromotion = recovery.requestPromotion.bind(recovery);
+  recovery.requestPromotion = () => {
+    recovery.requestPromotion = requestPromotion;
+    stage.cluster.world.after(0, end);
+  };
+}
+
+/** It is promoted, and ends when that follower has its timeline, before its row is written. */
+function endsBeforeItsRow(stage: Stage, name: string, follower: string): void {
+  stage.untilDecision(name, 'promoting');
+  stage.run(1);
+  stage.host(name).stallWorker();
+  stage.until(`${follower} has its timeline`, () => stage.server(follower).branch.tli === 2);
+  stage.server(name).crash('kill -9');
+  stage.host(name).resumeWorker();
+}
+
 export const origins: readonly Scenario[] = [
   {
     name: 'I17 nodes get a promotion in the moment in which the next candidate points them at itself',
@@ -69,6 +89,41 @@ export const origins: readonly Scenario[] = [
       rule: 'a candidate tells before it is promoted whose timeline it makes, and that stays',
       replacements: one('core/ranking.js', 'return promised !== null &&', 'return false &&'),
       shows: /S5/,
+    },
+  },
+  {
+    name: 'I17 a machine is lost as its server is promoted, and what that one makes when it is elected again is followed',
+    why: 'it tells still of the timeline of the election before, which it never made',
+    setting: { nodes: 3, names: 'ANY 1 (n2, n3)', neverMaster: ['n3'] },
+    play(stage) {
+      endsAsItIsAsked(stage, 'n2', () => stage.powerOff('n2'));
+      stage.powerOff('n1');
+      stage.until('n2 is lost', () => !stage.host('n2').powered);
+      stage.run(2000);
+      stage.boot('n2');
+      endsBeforeItsRow(stage, 'n2', 'n3');
+      stage.untilMaster('n2');
+    },
+    without: {
+      rule: 'who follows a candidate is told of the timeline that this election makes',
+      replacements: one(
+        'core/election/freeze-node.js',
+        'originToKeep(obs) ?? unfinishedOf(own)',
+        'originToKeep(obs) ?? originToKeep(own)',
+      ),
+      shows: /n2 is master/,
+    },
+  },
+  {
+    name: 'I17 a server is lost as it is promoted, comes back, and follows the next one that is promoted',
+    why: 'what it was about to make has the number of what it gets from that one',
+    setting: { nodes: 3, names: 'ANY 1 (n2, n3)' },
+    play(stage) {
+      endsAsItIsAsked(stage, 'n2', () => stage.server('n2').crash('kill -9'));
+      stage.powerOff('n1');
+      stage.untilDecision('n2', 'promoting');
+      endsBeforeItsRow(stage, 'n3', 'n2');
+      stage.untilMaster('n3');
     },
   },
 ];

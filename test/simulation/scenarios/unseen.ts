@@ -92,4 +92,23 @@ export const unseen: readonly Scenario[] = [
       shows: /^S[13]: |n1 is dead/,
     },
   },
+  {
+    name: 'I21 the replay of the only candidate takes longer than a round of its election',
+    why: 'nobody but this worker could say anything on the voters whose votes it held all the while',
+    setting: { nodes: 3, names: '', neverMaster: ['n3'] },
+    play(stage) {
+      const server = stage.server('n2');
+      server.replayDelayMs = 28_000;
+      stage.write('n1');
+      stage.run(100);
+      server.replayDelayMs = 0;
+      stage.powerOff('n1');
+      stage.untilMaster('n2', 34_000);
+    },
+    without: {
+      rule: 'voters are looked at while an election takes long',
+      replacements: one('core/election/election.js', 'watchOthers(k, turn, e);', ''),
+      shows: /n2 is master/,
+    },
+  },
 ];
