@@ -172,7 +172,8 @@ export const oneHistory: readonly Scenario[] = [
       stage.cut('n2', 'n3');
       stage.heal('n2', ['n1', 'n4', 'n5']);
       stage.boot('n2');
-      stage.untilDecision('n2', 'rejoined');
+      // By its worker, or by whatever starts the server first.
+      stage.until('n2 streams from n1', () => stage.server('n2').recovery.receiver?.host === 'n1');
       stage.heal('n2', 'n3');
       stage.run(20_000);
       stage.heal('n3', ['n1', 'n4', 'n5']);
