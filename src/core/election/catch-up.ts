@@ -2,12 +2,13 @@
 
 import { linkOf, observe, ownLink, seenSince, voterNamed, votersOf } from '../links.js';
 import { formatLsn } from '../lsn.js';
-import { compareWal, isOtherHistory, isSettled, logEndOf, originToKeep } from '../ranking.js';
+import { compareWal, isOtherHistory, isRowless, isSettled, logEndOf, originToKeep } from '../ranking.js';
 import type { Election, Keeper, Link } from '../state.js';
 import { due, note, randomBetween, send, type Turn } from '../turn.js';
 import { ballotText } from '../votes/ballot.js';
 import { followConninfo } from '../watch/following.js';
 import { abandon, enterPhase, failClaim } from './election-round.js';
+import { followersStopped } from './stopping.js';
 
 const catchUpBoundMs = 10_000;
 
@@ -41,6 +42,7 @@ export function walkCatchUp(k: Keeper, turn: Turn, e: Election): void {
   if (source === undefined || self === undefined || !sourceObs || own.obs === null)
     return abandon(k, turn, e, randomBetween(k, 200, 500));
   if (!e.sent.has('follow')) {
+    if (isRowless(sourceObs) && !followersStopped(k, turn, e)) return;
     if (
       send(k, turn, own, {
         kind: 'follow',

@@ -9,25 +9,28 @@ import type { Election, Keeper, Link } from '../state.js';
 import { send, type Turn } from '../turn.js';
 import { holdNames, type Observation, type Voter } from '../types.js';
 import { ballotText } from '../votes/ballot.js';
-import {
-  followConninfo,
-  followsNobody,
-  mustStopFirst,
-  nowhereConninfo,
-  stoppedConninfo,
-} from '../watch/following.js';
+import { followConninfo, mustStopFirst, nowhereConninfo } from '../watch/following.js';
 import { addressOf } from '../watch/suspicion.js';
 import { isFrozen } from './election-round.js';
+import { helpReplay, stopFirst } from './stopping.js';
 
-/** Replay that blocks the switch of the stream is helped along after that. */
-export const resumeAfterMs = 300;
-
-export function freezeOne(k: Keeper, turn: Turn, e: Election, voter: Voter, self: Voter): void {
+export function freezeOne(
+  k: Keeper,
+  turn: Turn,
+  e: Election,
+  voter: Voter,
+  self: Voter,
+  mayPoint: boolean,
+): void {
   const link = linkOf(k, voter.name);
   const own = ownLink(k).obs;
   if (link?.obs === undefined || link.obs === null || own === null || e.frozen.has(voter.name)) return;
   if (!link.obs.inRecovery) return holdLeftover(k, turn, e, link);
-  if (!e.sent.has(voter.name)) return pointAtSelf(k, turn, e, link, link.obs, own, voter, self);
+  if (!e.sent.has(voter.name)) {
+    if (mustStopFirst(link.obs, e.epoch)) return stopFirst(k, turn, e, link, link.obs, voter);
+    if (mayPoint) pointAtSelf(k, turn, e, link, link.obs, own, voter, self);
+    return;
+  }
   if (link.obs.ballot === e.epoch) e.balloted.add(voter.name);
   if (isFrozen(link, self, e.epoch)) {
     e.frozen.add(voter.name);
@@ -49,7 +52,6 @@ function pointAtSelf(
   voter: Voter,
   self: Voter,
 ): void {
-  if (mustStopFirst(obs, e.epoch)) return stopFirst(k, turn, e, link, obs, voter);
   const other = isOtherHistory(obs, own);
   if (other && !isSettled(obs)) {
     if (!helpReplay(k, turn, e, link)) observe(k, turn, link, 20);
@@ -67,21 +69,6 @@ function pointAtSelf(
   if (!send(k, turn, link, { kind: 'follow', conninfo, slots: own.slots ?? [] })) return;
   link.foughtFor = e.epoch;
   e.sent.add(voter.name);
-}
-
-function stopFirst(k: Keeper, turn: Turn, e: Election, link: Link, obs: Observation, voter: Voter): void {
-  const mark = `${voter.name} stopped`;
-  if (!followsNobody(obs) && !e.sent.has(mark)) {
-    const conninfo = stoppedConninfo(voter, obs.primaryConninfo);
-    if (send(k, turn, link, { kind: 'follow', conninfo })) e.sent.add(mark);
-  } else if (!helpReplay(k, turn, e, link)) observe(k, turn, link, 3);
-}
-
-function helpReplay(k: Keeper, turn: Turn, e: Election, link: Link): boolean {
-  const mark = `${link.voter} resumed`;
-  if (k.now - e.phaseAt <= resumeAfterMs || e.sent.has(mark)) return false;
-  if (send(k, turn, link, { kind: 'resume-replay' })) e.sent.add(mark);
-  return true;
 }
 
 /** A writable leftover of an older epoch: its commits wait from now on; it follows nobody and counts for nothing. */

@@ -111,8 +111,8 @@ function lengthenRetry(
     return;
   }
   if (k.shortRetry?.conninfo !== primaryConninfo) k.shortRetry = { conninfo: primaryConninfo, since: k.now };
-  if (due(k, turn, k.shortRetry.since + failoverTimeMs(k.settings)))
-    send(k, turn, ownLink(k), { kind: 'reset-retry' });
+  if (!due(k, turn, k.shortRetry.since + failoverTimeMs(k.settings))) return;
+  if (send(k, turn, ownLink(k), { kind: 'reset-retry' })) k.shortRetry = null;
 }
 
 function ownPriority(k: Keeper): number {

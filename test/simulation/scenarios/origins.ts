@@ -1,4 +1,5 @@
 /** Whose timeline is it: a new ballot is written on a node that has, or is about to make, what no row tells of (I17). */
+import { mustServe } from './circumstances.js';
 import { killWorkerAndGuard } from './guards.js';
 import { one, type Scenario } from './scenario.js';
 import type { Stage } from './stage.js';
@@ -36,6 +37,34 @@ function endsBeforeItsRow(stage: Stage, name: string, follower: string): void {
 
 export const origins: readonly Scenario[] = [
   {
+    name: 'I17 a promotion that froze reaches the next candidate, and goes on from there to who follows that one',
+    why: 'they have the ballot of that candidate, and its election made no timeline',
+    setting: { nodes: 4, witnesses: 1, names: 'ANY 1 (n1, n2, n3, n4)', neverMaster: ['n4'] },
+    play(stage) {
+      const { server } = stage.host('n2');
+      stage.writeAll();
+      stage.run(1000);
+      stage.powerOff('n1');
+      stage.untilDecision('n2', 'promoting');
+      stage.until('n2 has left recovery', () => server.writable);
+      server.freeze();
+      killWorkerAndGuard(stage.host('n2'));
+      stage.untilBlockedOn('n3', 'n2');
+      server.thaw();
+      server.crash('kill -9');
+      stage.host('n2').startWorker();
+      mustServe(stage, 60_000);
+    },
+    without: {
+      rule: 'the own stream of a candidate under the ballot of another one ends first, and those of all held before any is pointed here',
+      replacements: [
+        ...one('core/election/freeze.js', 'if (followsUnfinished(k, turn, e, self))', 'if (false)'),
+        ...one('core/election/freeze.js', 'others.every(isStopped) || ', 'true || '),
+      ],
+      shows: /L1/,
+    },
+  },
+  {
     name: 'I17 nodes get a promotion in the moment in which the next candidate points them at itself',
     why: 'their last look was before it, and the new ballot says that it is of the new election',
     setting: { nodes: 5, names: 'ANY 1 (n1, n2, n3, n4, n5)', neverMaster: ['n4', 'n5'] },
@@ -57,7 +86,12 @@ export const origins: readonly Scenario[] = [
     },
     without: {
       rule: 'a stream under another ballot ends before a new one is written',
-      replacements: one('core/election/freeze-node.js', 'if (mustStopFirst(obs, e.epoch))', 'if (false)'),
+      replacements: [
+        ...one('core/election/freeze-node.js', 'if (mustStopFirst(link.obs, e.epoch))', 'if (false)'),
+        ...one('core/election/freeze.js', 'others.every(isStopped) || ', 'true || '),
+        ...one('core/election/catch-up.js', '!followersStopped(k, turn, e)', 'false'),
+        ...one('core/election/freeze.js', 'if (followsUnfinished(k, turn, e, self))', 'if (false)'),
+      ],
       shows: /one of n2, n3 is master/,
     },
   },
