@@ -109,6 +109,8 @@ export async function soakThread(port: MessagePort | null, task: ThreadTask): Pr
         `seed ${seed}: ${first.rule} at ${Math.round(first.at)} ms: ${first.what}\n  ${replayLine(seed, task.variant)}`,
       );
     if (performance.now() - saidAt > reportMs) say();
+    // What workers of that run still wait for holds all of it until it has had its turn.
+    await null;
   }
   say();
   prepared.remove();
