@@ -217,12 +217,16 @@ export async function auditRows(
  * that one has was written before it was promoted, however late a server that stood still told its client so.
  */
 export function overlapOf(all: readonly Acknowledged[], missing: ReadonlySet<number> | null = null): number {
-  const reigns = new Map<string, { readonly server: string; readonly first: number; last: number }>();
-  for (const { id, server, serverStart, sentAt, at } of [...all].sort((a, b) => a.at - b.at)) {
+  const reigns = new Map<string, { readonly server: string; first: number; last: number }>();
+  // In the order of sending: a server that stood still may tell of its last write when the next one writes already.
+  for (const { id, server, serverStart, sentAt, at } of [...all].sort((a, b) => a.sentAt - b.sentAt)) {
     const written = missing === null || missing.has(id) ? at : sentAt;
     const reign = reigns.get(`${server} ${serverStart}`);
     if (reign === undefined) reigns.set(`${server} ${serverStart}`, { server, first: at, last: written });
-    else reign.last = Math.max(reign.last, written);
+    else {
+      reign.first = Math.min(reign.first, at);
+      reign.last = Math.max(reign.last, written);
+    }
   }
   const inOrder = [...reigns.values()];
   const overlaps = inOrder.flatMap((next, i) =>

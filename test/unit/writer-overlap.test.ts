@@ -36,3 +36,9 @@ test('a late acknowledgement does not hide a later write', () => {
   const rows = [before, next, row(4, 'n1', 140, 145), row(3, 'n1', 20, 150)];
   assert.equal(overlapOf(rows, new Set()), 40);
 });
+
+test('so too where it is all that the deposed server tells of', () => {
+  const rows = [next, row(3, 'n1', 20, 150), row(4, 'n2', 190, 200)];
+  assert.equal(overlapOf(rows, new Set()), 0);
+  assert.equal(overlapOf(rows, new Set([3])), 50);
+});
