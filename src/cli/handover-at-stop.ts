@@ -2,6 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf } from '../core/error-text.js';
 import { openClient, queryWithDeadline } from '../postgres/connect.js';
+import { wholeConninfo } from '../postgres/node-address.js';
 import { untilFinished } from './switchover.js';
 
 /** With the checkpoint before it, which may take long. systemd waits 90 s by default. */
@@ -54,7 +55,7 @@ async function openRequest(ownConninfo: string): Promise<OpenRequest> {
   };
   try {
     const nodes = await queryWithDeadline(client, 'select conninfo from pgkeeper.node_info', [], connectMs);
-    const others = nodes.rows.map((row) => String((row as { conninfo?: unknown }).conninfo));
+    const others = nodes.rows.map((row) => wholeConninfo(String((row as { conninfo?: unknown }).conninfo)));
     const [running] = await ids(
       `select id from pgkeeper.requests where state in ('asked', 'running', 'handing-over')`,
     );

@@ -4,6 +4,7 @@
  */
 import { existsSync } from 'node:fs';
 import { parseConninfo, withKeywords } from '../core/conninfo.js';
+import { remembering } from '../core/recent.js';
 
 export const defaultPort = '5432';
 
@@ -16,15 +17,24 @@ export function defaultSocketFolder(port: string = defaultPort): string {
 
 /** A node's conninfo that leaves nothing of its address to the environment. Whole, or unreadable, it stays as it is. */
 export function wholeConninfo(conninfo: string): string {
-  const parsed = parseConninfo(conninfo);
-  if (parsed.kind === 'problem' || parsed.keywords.has('service')) return conninfo;
-  const { keywords } = parsed;
-  const port = keywords.get('port') || defaultPort;
-  const hasHost = Boolean(keywords.get('host') || keywords.get('hostaddr'));
-  const hasPort = Boolean(keywords.get('port'));
+  const { port, hasHost, hasPort } = addressIn(conninfo);
   if (hasHost && hasPort) return conninfo;
   return withKeywords(conninfo, {
     ...(hasHost ? {} : { host: defaultSocketFolder(port), hostaddr: null }),
     ...(hasPort ? {} : { port }),
   });
 }
+
+/** Remembered: every look at a server asks this of every node. Where the socket is may change, and is looked up each time. */
+const addressIn = remembering((conninfo: string) => {
+  const parsed = parseConninfo(conninfo);
+  // What cannot be read, or stands elsewhere, is left as it is.
+  if (parsed.kind === 'problem' || parsed.keywords.has('service'))
+    return { port: defaultPort, hasHost: true, hasPort: true };
+  const { keywords } = parsed;
+  return {
+    port: keywords.get('port') || defaultPort,
+    hasHost: Boolean(keywords.get('host') || keywords.get('hostaddr')),
+    hasPort: Boolean(keywords.get('port')),
+  };
+});

@@ -20,7 +20,7 @@ export function freezeOne(
   e: Election,
   voter: Voter,
   self: Voter,
-  mayPoint: boolean,
+  pointing: boolean,
 ): void {
   const link = linkOf(k, voter.name);
   const own = ownLink(k).obs;
@@ -28,7 +28,7 @@ export function freezeOne(
   if (!link.obs.inRecovery) return holdLeftover(k, turn, e, link);
   if (!e.sent.has(voter.name)) {
     if (mustStopFirst(link.obs, e.epoch)) return stopFirst(k, turn, e, link, link.obs, voter);
-    if (mayPoint) pointAtSelf(k, turn, e, link, link.obs, own, voter, self);
+    if (pointing) pointAtSelf(k, turn, e, link, link.obs, own, voter, self);
     return;
   }
   if (link.obs.ballot === e.epoch) e.balloted.add(voter.name);

@@ -12,13 +12,12 @@ import { due, note, randomBetween, send, type Turn } from '../turn.js';
 import { holdNames, type Observation, pollDeadlineMs, type Registry, type Voter } from '../types.js';
 import { heldVoters, neededVotes } from '../votes/lease.js';
 import { ballotWitnesses, isPromiseSeen, rowInForce, witnessAhead } from '../votes/witness.js';
-import { mustStopFirst } from '../watch/following.js';
 import { yieldOrCatchUp } from './catch-up.js';
 import { abandon, enterPhase, failClaim, formerMasterIsHere, isFresh } from './election-round.js';
 import { freezeOne } from './freeze-node.js';
 import { firstOfPromotion, won } from './promotion.js';
 import { awaitLateRivals, awaitRivals } from './rivals.js';
-import { followsUnfinished, resumeAfterMs } from './stopping.js';
+import { followsUnfinished, mayPoint, resumeAfterMs } from './stopping.js';
 import { awaitLease } from './voting.js';
 
 /** After that long, nodes that will not freeze are left out when the others suffice. */
@@ -51,13 +50,8 @@ export function walkFreeze(k: Keeper, turn: Turn, e: Election): void {
   }
   if (followsUnfinished(k, turn, e, self)) return;
   const others = held.filter((voter) => voter.kind === 'node' && voter.name !== k.settings.name);
-  // All first: one that is pointed already passes on what it gets to those that still follow it.
-  const isStopped = ({ name }: Voter) => {
-    const obs = linkOf(k, name)?.obs;
-    return !obs?.inRecovery || e.sent.has(name) || !mustStopFirst(obs, e.epoch);
-  };
-  const mayPoint = others.every(isStopped) || due(k, turn, e.phaseAt + freezeBoundMs);
-  for (const voter of others) freezeOne(k, turn, e, voter, self, mayPoint);
+  const pointing = mayPoint(k, turn, e, others);
+  for (const voter of others) freezeOne(k, turn, e, voter, self, pointing);
   for (const witness of ballotWitnesses(k, turn, e.epoch)) e.balloted.add(witness);
   // While the others switch over, what the promotion needs to know.
   if (e.cause === 'failover' && !e.wishRead) send(k, turn, own, { kind: 'read-wish' });

@@ -8,14 +8,14 @@ import type { Election, Keeper, Link } from '../state.js';
 import { due, note, randomBetween, send, type Turn } from '../turn.js';
 import type { Observation, Voter } from '../types.js';
 import { heldVoters } from '../votes/lease.js';
-import { followsNobody, mustStopFirst, stoppedConninfo } from '../watch/following.js';
+import { followsNobody, isStopped, mustStopFirst, stoppedConninfo } from '../watch/following.js';
 import { abandon } from './election-round.js';
 
 /** Replay that blocks the switch of the stream is helped along after that. */
 export const resumeAfterMs = 300;
 const ownStopBoundMs = 3000;
 /** Those that go on for longer are left as they are: a cluster must not wait for them. */
-const followersBoundMs = 1500;
+const othersBoundMs = 1500;
 
 /**
  * This node may itself still receive the promotion of an election before, and pass it on to whoever follows it, under the ballot of
@@ -41,6 +41,15 @@ export function followsUnfinished(k: Keeper, turn: Turn, e: Election, self: Vote
   return true;
 }
 
+/** All first: one that is pointed already passes on what it gets to those that still follow it. */
+export function mayPoint(k: Keeper, turn: Turn, e: Election, others: readonly Voter[]): boolean {
+  const allStopped = others.every(({ name }) => {
+    const obs = linkOf(k, name)?.obs;
+    return !obs?.inRecovery || e.sent.has(name) || !mustStopFirst(obs, e.epoch);
+  });
+  return allStopped || due(k, turn, e.phaseAt + othersBoundMs);
+}
+
 /**
  * This node is about to receive a promotion without a row, and would pass it on to the nodes that follow it: false until
  * those held follow nobody.
@@ -50,11 +59,11 @@ export function followersStopped(k: Keeper, turn: Turn, e: Election): boolean {
   for (const voter of heldVoters(k)) {
     const link = linkOf(k, voter.name);
     if (voter.kind !== 'node' || voter.name === k.settings.name || !link?.obs?.inRecovery) continue;
-    if (followsNobody(link.obs) && link.obs.walReceiver === null) continue;
+    if (isStopped(link.obs)) continue;
     stopFirst(k, turn, e, link, link.obs, voter);
     stopped = false;
   }
-  return stopped || due(k, turn, e.phaseAt + followersBoundMs);
+  return stopped || due(k, turn, e.phaseAt + othersBoundMs);
 }
 
 export function stopFirst(

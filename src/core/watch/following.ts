@@ -73,7 +73,12 @@ export function followsNobody(obs: Observation): boolean {
  */
 export function mustStopFirst(obs: Observation, epoch: number): boolean {
   if (obs.ballot <= (obs.registry?.epoch ?? 0) || obs.ballot === epoch) return false;
-  return !followsNobody(obs) || obs.walReceiver !== null;
+  return !isStopped(obs);
+}
+
+/** It streams from nobody, and will not by itself. */
+export function isStopped(obs: Observation): boolean {
+  return followsNobody(obs) && obs.walReceiver === null;
 }
 
 /** Its stream ends, its ballot stays. */

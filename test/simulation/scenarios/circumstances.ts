@@ -20,10 +20,17 @@ export function mustServe(stage: Stage, withinMs: number): void {
 
 /** Others find it dead, by what their side says, and its votes on them are free. It hears nothing, and takes them for slow. */
 export function seemsDead(stage: Stage, name: string, others: readonly string[]): void {
-  stage.say(`${name} seems dead to ${others.join(' ')}`);
-  stage.setPaths([name], others, 'drop');
+  stage.cut(name, others);
   stage.setPaths(others, [name], 'reject');
-  for (const other of others) stage.endSessionOn(other, name);
+  resetVotes(stage, name, others);
+}
+
+/** These voters lose its session, and with it its vote; as standbys they lose its stream. */
+export function resetVotes(stage: Stage, master: string, voters: readonly string[]): void {
+  for (const voter of voters) {
+    stage.endSessionOn(voter, master);
+    stage.resetStream(voter);
+  }
 }
 
 /** Its postmaster hangs: who comes from elsewhere gets no answer, and those who were there are gone. */

@@ -1,5 +1,5 @@
 /** With sync off a former master is known to have given up its lease, or its lease is waited for (I21): who may pass for the first. */
-import { expectDead, takesNobody } from './circumstances.js';
+import { expectDead, resetVotes, takesNobody } from './circumstances.js';
 import { one, type Scenario } from './scenario.js';
 import { pausesReplay, stopsStreaming, takesNoStandby } from './streams.js';
 import { silenceIsSilence } from './unseen.js';
@@ -75,10 +75,7 @@ export const givenUp: readonly Scenario[] = [
       stage.wishNames('');
       stage.untilDecision('n1', 'sync-changed');
       stage.cut('n1', ['n2', 'n3']);
-      for (const name of ['n2', 'n3']) {
-        stage.endSessionOn(name, 'n1');
-        stage.resetStream(name);
-      }
+      resetVotes(stage, 'n1', ['n2', 'n3']);
       expectDead(stage, 'n1', 'promoting');
       stage.untilAnyMaster(['n2', 'n3']);
       stage.run(2000);
@@ -105,10 +102,7 @@ export const givenUp: readonly Scenario[] = [
       stage.powerOff('n1');
       stage.at('n2', 'promoting', () => {
         stage.isolate('n2');
-        for (const name of late) {
-          stage.endSessionOn(name, 'n2');
-          stage.resetStream(name);
-        }
+        resetVotes(stage, 'n2', late);
         for (const go of goOn) stage.cluster.world.after(1500, go);
       });
       stage.writeAll();
@@ -132,10 +126,7 @@ export const givenUp: readonly Scenario[] = [
       stage.run(16_000);
       stage.at('n2', 'promoting', () => {
         stage.isolate('n2');
-        for (const name of others) {
-          stage.endSessionOn(name, 'n2');
-          stage.resetStream(name);
-        }
+        resetVotes(stage, 'n2', others);
       });
       // The other one that could stand is late.
       stage.server('n3').freeze();
@@ -169,8 +160,7 @@ export const givenUp: readonly Scenario[] = [
       stage.run(25_000);
       stage.cut('n1', 'n3');
       stage.setPaths(['n3'], ['n1'], 'reject');
-      stage.endSessionOn('n3', 'n1');
-      stage.resetStream('n3');
+      resetVotes(stage, 'n1', ['n3']);
       // What n3 has of the master is gone by then.
       stage.run(3000);
       server.thaw();

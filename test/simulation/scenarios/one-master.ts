@@ -1,5 +1,5 @@
 /** Two masters, or none without need: when a lease ends (I1, I4), who may be started (I18), which votes count (I17, I21), membership (I23, I24). */
-import { expectDead, mustServe, removeNodes, takesNobody } from './circumstances.js';
+import { expectDead, mustServe, removeNodes, resetVotes, takesNobody } from './circumstances.js';
 import type { Scenario } from './scenario.js';
 import type { Stage } from './stage.js';
 import { stopsStreaming, takesNoStandby } from './streams.js';
@@ -153,8 +153,7 @@ export const oneMaster: readonly Scenario[] = [
       stage.expectDecided('master-seen-by-peer', 'n2');
       stage.cut('n1', 'n3');
       // The voter ends the session early, and the master does not hear of it.
-      stage.endSessionOn('n3', 'n1');
-      stage.resetStream('n3');
+      resetVotes(stage, 'n1', ['n3']);
       expectDead(stage, 'n1', 'promoting');
       stage.untilAnyMaster(['n2', 'n3']);
       stage.run(2000);

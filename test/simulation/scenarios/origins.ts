@@ -59,7 +59,7 @@ export const origins: readonly Scenario[] = [
       rule: 'the own stream of a candidate under the ballot of another one ends first, and those of all held before any is pointed here',
       replacements: [
         ...one('core/election/freeze.js', 'if (followsUnfinished(k, turn, e, self))', 'if (false)'),
-        ...one('core/election/freeze.js', 'others.every(isStopped) || ', 'true || '),
+        ...one('core/election/stopping.js', 'return allStopped || ', 'return true || '),
       ],
       shows: /L1/,
     },
@@ -88,7 +88,7 @@ export const origins: readonly Scenario[] = [
       rule: 'a stream under another ballot ends before a new one is written',
       replacements: [
         ...one('core/election/freeze-node.js', 'if (mustStopFirst(link.obs, e.epoch))', 'if (false)'),
-        ...one('core/election/freeze.js', 'others.every(isStopped) || ', 'true || '),
+        ...one('core/election/stopping.js', 'return allStopped || ', 'return true || '),
         ...one('core/election/catch-up.js', '!followersStopped(k, turn, e)', 'false'),
         ...one('core/election/freeze.js', 'if (followsUnfinished(k, turn, e, self))', 'if (false)'),
       ],

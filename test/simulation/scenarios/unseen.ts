@@ -1,5 +1,5 @@
 /** With sync off a master that was not seen for long may have been at work all the same: who cannot look sees nothing (I21). */
-import { expectDead } from './circumstances.js';
+import { expectDead, resetVotes } from './circumstances.js';
 import { one, type Scenario } from './scenario.js';
 
 /** What was said on a voter while a worker could not look there counts as not said. */
@@ -19,8 +19,7 @@ export const unseen: readonly Scenario[] = [
       stage.isolate('n2');
       stage.run(25_000);
       stage.cut('n1', 'n3');
-      stage.endSessionOn('n3', 'n1');
-      stage.resetStream('n3');
+      resetVotes(stage, 'n1', ['n3']);
       stage.heal('n2', 'n3');
       expectDead(stage, 'n1', 'promoting');
       stage.untilAnyMaster(['n2', 'n3']);
@@ -45,10 +44,7 @@ export const unseen: readonly Scenario[] = [
       stage.run(60_000);
       stage.at('n2', 'promoting', () => {
         stage.isolate('n2');
-        for (const name of others) {
-          stage.endSessionOn(name, 'n2');
-          stage.resetStream(name);
-        }
+        resetVotes(stage, 'n2', others);
         stage.heal('n3', others);
       });
       stage.powerOff('n1');
@@ -75,10 +71,7 @@ export const unseen: readonly Scenario[] = [
       stage.writeAll();
       stage.run(5100);
       stage.cut('n1', ['n2', 'n3']);
-      for (const name of ['n2', 'n3']) {
-        stage.endSessionOn(name, 'n1');
-        stage.resetStream(name);
-      }
+      resetVotes(stage, 'n1', ['n2', 'n3']);
       expectDead(stage, 'n1', 'promoting');
       stage.untilAnyMaster(['n2', 'n3']);
       stage.run(2000);

@@ -1,6 +1,6 @@
 /** Votes and the lease: when a vote may be given (A10), when it is given back (B3, B6), who may still believe in one (A11, A12). */
 import { Connection } from '../network.js';
-import { takesNobody } from './circumstances.js';
+import { expectDead, resetVotes, seemsDead, takesNobody } from './circumstances.js';
 import { killWorkerAndGuard, withoutGuard } from './guards.js';
 import { one, type Scenario } from './scenario.js';
 import type { Stage } from './stage.js';
@@ -174,14 +174,8 @@ export const votes: readonly Scenario[] = [
       stage.writeAll();
       stage.run(5000);
       // What n1 sends is lost; who asks n1 is refused at once, by a firewall: the evidence of a crash.
-      stage.cut('n1', ['n2', 'n3']);
-      stage.setPaths(['n2', 'n3'], ['n1'], 'reject');
-      for (const voter of ['n2', 'n3']) {
-        stage.endSessionOn(voter, 'n1');
-        stage.resetStream(voter);
-      }
-      for (const name of ['n2', 'n3'])
-        stage.at(name, 'promoting', () => stage.expect('n1 is dead', !stage.server('n1').writable));
+      seemsDead(stage, 'n1', ['n2', 'n3']);
+      expectDead(stage, 'n1', 'promoting');
       stage.untilAnyMaster(['n2', 'n3']);
       stage.expectDecided('master-crashed', 'n2');
       stage.expectDecided('election-aborted', 'n2');
@@ -201,14 +195,8 @@ export const votes: readonly Scenario[] = [
       stage.writeAll();
       stage.cut('n1', 'n2');
       stage.run(11_000);
-      stage.cut('n1', others);
-      stage.setPaths(others, ['n1'], 'reject');
-      for (const voter of others) {
-        stage.endSessionOn(voter, 'n1');
-        stage.resetStream(voter);
-      }
-      for (const name of ['n2', ...others])
-        stage.at(name, 'promoting', () => stage.expect('n1 is dead', !stage.server('n1').writable));
+      seemsDead(stage, 'n1', others);
+      expectDead(stage, 'n1', 'promoting');
       stage.untilAnyMaster(['n2', ...others]);
     },
     without: {
@@ -283,8 +271,7 @@ export const votes: readonly Scenario[] = [
       stage.writeAll();
       stage.at('n2', 'promoting', () => {
         stage.isolate('n2');
-        stage.endSessionOn('n3', 'n2');
-        stage.resetStream('n3');
+        resetVotes(stage, 'n2', ['n3']);
       });
       stage.server('n1').crash('kill -9');
       stage.untilDecision('n2', 'promoted');
