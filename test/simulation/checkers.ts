@@ -52,6 +52,8 @@ export class Checkers implements ServerWatcher {
   promotions = 0;
   /** Newest row known to be on a majority. */
   established: RowRecord | null = null;
+  /** When the first row of its epoch was. */
+  #establishedSince = 0;
   lastAcknowledged = Number.NEGATIVE_INFINITY;
   acknowledgements = 0;
   /** Longest time without an acknowledgement. */
@@ -112,6 +114,7 @@ export class Checkers implements ServerWatcher {
         const end = Math.max(record.lsn, record.branch.acked);
         this.#noCommitMissing(record.branch, end, wished, `in epoch ${record.row.epoch}`);
       }
+      if (record.row.epoch !== newest?.row.epoch) this.#establishedSince = this.#world.now;
       this.established = record;
     } else if (!this.#includes(newest.branch, newest.lsn, record)) {
       this.#rule('S3', `row ${rowName(record.row)} was established beside ${rowName(newest.row)}`);
@@ -185,7 +188,7 @@ export class Checkers implements ServerWatcher {
     // An answer that was on its way, maybe the first of its server, which was frozen before: the commit is in the history that the
     // present reign began with, nothing is acknowledged beside it.
     if (present !== undefined && holds(present.branch, Number.POSITIVE_INFINITY, branch, lsn)) return true;
-    if (earlier !== undefined) {
+    if (earlier !== undefined && !this.#isMasterAgain(server, present)) {
       if (this.#excuses.asyncPause(server)) {
         this.allowedOverlaps += 1;
         return false;
@@ -205,6 +208,12 @@ export class Checkers implements ServerWatcher {
     const excused = this.#excuses.asyncPause(server);
     this.reigns.push({ server, branch, firstAt: now, lastAt: now, count: 1, excused });
     return true;
+  }
+
+  /** It kept its history, but got a new epoch when the present reign had acknowledged its last. */
+  #isMasterAgain(server: Server, present: Reign | undefined): boolean {
+    const row = this.established?.row;
+    return row?.master === server.name && present !== undefined && present.lastAt < this.#establishedSince;
   }
 
   /** A switchover loses nothing, whatever the wish: the votes are given to a node that has every acknowledged commit. */

@@ -17,13 +17,19 @@ export class PoolsModel implements Pools {
     this.#emit = emit;
   }
 
+  /** No transaction begins from the moment in which PAUSE arrives; the answer comes when the open ones have ended. */
   pause(deadlineMs: number): void {
     const { random } = this.#host.world;
     // A transaction that stays open; what was paused meanwhile is resumed.
     const tooLong = random.chance(0.1);
+    let foreign = false;
+    this.#then(random.tail(2, 200), (pool) => {
+      foreign = pool.paused;
+      pool.paused = true;
+    });
     this.#then(tooLong ? deadlineMs : random.tail(2, deadlineMs), (pool) => {
-      const ok = !tooLong && !pool.paused;
-      if (ok) pool.paused = true;
+      const ok = !tooLong && !foreign;
+      if (!foreign && tooLong) pool.paused = false;
       this.#emit({ kind: 'pools-paused', ok, detail: ok ? '' : 'PAUSE was not done' });
     });
   }

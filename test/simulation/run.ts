@@ -161,10 +161,10 @@ export function judgeEnd(cluster: Cluster, operatorsUntil = 0): void {
     cluster.hurry(step);
     endPlannedWork(cluster);
     world.runUntil(world.now + step);
-    if (world.now > healed + witnessAfterMs && cluster.writable.length === 0)
+    const writes = watcher.lastAcknowledged > world.now - step - 4000 && watcher.lastAcknowledged > healed;
+    if (world.now > healed + witnessAfterMs && !writes)
       for (const witness of cluster.witnesses) bringBack(witness);
     if (world.now > healed + operatorAfterMs) mendBroken(cluster);
-    const writes = watcher.lastAcknowledged > world.now - step - 4000 && watcher.lastAcknowledged > healed;
     if (writes && writesAt < 0) writesAt = world.now;
     if (writesAt < 0 && world.now > healed + writesBoundMs + graceMs) {
       watcher.violate(
