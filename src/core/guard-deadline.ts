@@ -41,7 +41,7 @@ export function guardOrder(k: Keeper): GuardOrder {
     proven,
   });
   // Nobody is promoted beside it, and the pause ends only by a worker that holds the lease and so arms the guard again.
-  if (isLeftAlone(k) && (role.kind === 'master' || (role.kind === 'down' && role.server === 'unknown')))
+  if ((role.kind === 'master' || (role.kind === 'down' && role.server === 'unknown')) && isLeftAlone(k))
     return { kind: 'stand-down' };
   // A frozen server whose worker dies: its votes are free at once, and others last saw the server before it froze.
   const silentUntil = ownLink(k).lastAlive + silenceBoundMs(k);

@@ -31,7 +31,7 @@ export function noteWorkers(k: Keeper, link: Link, now: Observation, askedAt: nu
 }
 
 function seeWorker(k: Keeper, name: string, at: number): void {
-  k.workersSeenAt.set(name, Math.max(k.workersSeenAt.get(name) ?? Number.NEGATIVE_INFINITY, at));
+  if (at > (k.workersSeenAt.get(name) ?? Number.NEGATIVE_INFINITY)) k.workersSeenAt.set(name, at);
 }
 
 /** Takes in a look at a voter: is the master's worker there, and when did it last say something? */

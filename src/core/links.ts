@@ -24,9 +24,7 @@ export function linkOf(k: Keeper, name: string): Link | undefined {
 }
 
 export function ownLink(k: Keeper): Link {
-  const link = k.links.get(k.settings.name);
-  if (link === undefined) throw new Error('invariant: a keeper always has a link to its own server');
-  return link;
+  return k.own;
 }
 
 export function masterLink(k: Keeper): Link | undefined {

@@ -37,11 +37,13 @@ export function newLink(voter: string, now: number): Link {
 }
 
 export function newKeeper(settings: CoreSettings, now: number): Keeper {
+  const own = newLink(settings.name, now);
   return {
     settings,
     now,
     startedAt: now,
-    links: new Map([[settings.name, newLink(settings.name, now)]]),
+    links: new Map([[settings.name, own]]),
+    own,
     registry: null,
     linksMatch: undefined,
     role: { kind: 'starting' },

@@ -37,7 +37,9 @@ export function trackPause(k: Keeper, turn: Turn): void {
 
 /** This node is the master of a pause that every election meets: neither a lapse nor a crash changes that. */
 export function isLeftAlone(k: Keeper): boolean {
-  return k.registry?.master === k.settings.name && isPauseEstablished(k, neededVotes(k));
+  return (
+    k.pausedAt !== null && k.registry?.master === k.settings.name && isPauseEstablished(k, neededVotes(k))
+  );
 }
 
 /** The lease is gone: true = this master goes on all the same. */

@@ -209,6 +209,8 @@ export interface Keeper {
   now: number;
   readonly startedAt: number;
   readonly links: Map<string, Link>;
+  /** The one of `links` to the own server, which is always there. */
+  readonly own: Link;
   /** Newest (epoch, version) row seen anywhere. */
   registry: Registry | null;
   /** The row that `links` were last matched with; undefined = none yet. */

@@ -48,13 +48,17 @@ export function priorityOf(setting: SyncSetting, name: string): number {
 
 const texts = new Map<string, string>();
 
-/** The same text is the same object: everything that is looked up by name or conninfo is found by its address. */
+/**
+ * The same text is the same object: everything that is looked up by name or conninfo is found by its address. As the key of an
+ * object it is one that V8 never compares letter by letter.
+ */
 export function canonical(text: string): string {
   const known = texts.get(text);
   if (known !== undefined) return known;
   if (texts.size > 20_000) texts.clear();
-  texts.set(text, text);
-  return text;
+  const [key = text] = Object.keys({ [text]: null });
+  texts.set(text, key);
+  return key;
 }
 
 interface Target {

@@ -20,7 +20,10 @@ function master(): Keeper {
   const row = { epoch: 3, version: 9, master: 'n1', syncMembers: [], syncNeeded: 0, syncWished: 0 };
   k.registry = { ...row, voters: nodes, nodes } as unknown as Registry;
   k.linksMatch = k.registry;
-  for (const name of names) k.links.set(name, { ...newLink(name, k.now), session: 'open', database: 'd' });
+  for (const name of names) {
+    const link = k.links.get(name) ?? newLink(name, k.now);
+    k.links.set(name, Object.assign(link, { session: 'open', database: 'd' }));
+  }
   k.role = newMaster(k, null, undefined);
   return k;
 }

@@ -111,7 +111,7 @@ function returnToMaster(k: Keeper, turn: Turn, stray: Stray): boolean {
   if (otherHistory && !followsNobody(ours) && ownYouthMs(k) > 0) leaveDeadEnd(k, turn, ours);
   const streaming = streamsFrom(ours, masterVoter);
   if (streaming) k.rejoinTries = 0;
-  const isPointedHere = isPointedAt(ours, masterVoter);
+  const isPointedHere = streaming || isPointedAt(ours, masterVoter);
   if (streaming || (!isPointedHere && !lacksPromotion && !otherHistory)) {
     role.strayedSince = null;
     role.saidStrayed = false;

@@ -73,8 +73,9 @@ export function decideMaster(k: Keeper, turn: Turn, m: Master): void {
   probeOwnServer(k, turn, m);
   tryVotes(k, turn, unheld(k, m), Math.min(500, k.settings.leaseTtlMs / 6));
   letLeave(k, turn, (voter) => leaves(k, m, voter));
+  const everyMs = heartbeatMs(k);
   for (const link of k.links.values()) {
-    observe(k, turn, link, link === own ? ownLookMs(k) : heartbeatMs(k));
+    observe(k, turn, link, link === own ? ownLookMs(k) : everyMs);
     if (link !== own && m.lapsedAt === null) tend(k, turn, link);
   }
   if (m.lapsedAt !== null) return;

@@ -33,7 +33,8 @@ export function decideStandby(k: Keeper, turn: Turn, role: Standby): void {
       return enterDown(k, turn, false);
     return;
   }
-  for (const link of k.links.values()) observe(k, turn, link, heartbeatMs(k));
+  const everyMs = heartbeatMs(k);
+  for (const link of k.links.values()) observe(k, turn, link, everyMs);
   const { obs } = own;
   if (obs === null || !seenSince(own, Number.NEGATIVE_INFINITY)) return;
   if (!obs.inRecovery) return startElection(k, turn, 'claim', k.now, k.now);
@@ -126,9 +127,13 @@ export function standbyState(k: Keeper, role: Standby): string {
   if (own.obs?.fenced === true) return 'fenced';
   if (role.blocked !== null) return 'standby:blocked';
   const isMasterThere = masterLink(k)?.session === 'open';
-  const reachable = votersOf(k).filter((voter) => linkOf(k, voter.name)?.session === 'open').length;
   // Also while it suspects: without a majority it does so again and again, and that is all that is to be known.
-  if (!isMasterThere && reachable * 2 <= votersOf(k).length) return 'standby:alone';
+  if (!isMasterThere && !reachesMajority(k)) return 'standby:alone';
   if (role.suspicion !== null) return 'standby:suspecting';
   return isMasterThere ? 'standby:connected' : 'standby:ready';
+}
+
+function reachesMajority(k: Keeper): boolean {
+  const reachable = votersOf(k).filter((voter) => linkOf(k, voter.name)?.session === 'open').length;
+  return reachable * 2 > votersOf(k).length;
 }

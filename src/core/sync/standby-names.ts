@@ -90,6 +90,11 @@ export function formatStandbyNames(value: StandbyNames): string {
 export function isSameName(a: string, b: string): boolean {
   if (a === b) return true;
   if (a.length !== b.length) return false;
-  const fold = (text: string) => text.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
-  return fold(a) === fold(b);
+  for (let i = 0; i < a.length; i++) if (folded(a.charCodeAt(i)) !== folded(b.charCodeAt(i))) return false;
+  return true;
+}
+
+/** A to Z as a to z. */
+function folded(code: number): number {
+  return code >= 65 && code <= 90 ? code + 32 : code;
 }

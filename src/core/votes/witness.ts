@@ -12,9 +12,11 @@ import { isVoteGood } from './lease.js';
 
 /** Witnesses whose vote is held, also those that only ask to become voters. */
 function heldWitnesses(k: Keeper): readonly Link[] {
-  return [...k.links.values()].filter(
-    (link) => voterNamed(k, link.voter)?.kind === 'witness' && link.obs !== null && isVoteGood(k, link),
-  );
+  const held: Link[] = [];
+  for (const link of k.links.values())
+    if (link.obs !== null && isVoteGood(k, link) && voterNamed(k, link.voter)?.kind === 'witness')
+      held.push(link);
+  return held;
 }
 
 /** Does that witness keep this row, or a later one of the same epoch? */

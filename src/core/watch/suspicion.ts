@@ -22,15 +22,10 @@ export const addressOf = remembering((conninfo): { readonly host: string; readon
 
 /** Does that server's WAL receiver get messages from this voter? */
 export function streamsFrom(obs: Observation, source: Voter): boolean {
-  const address = addressOf(source.conninfo);
   const receiver = obs.walReceiver;
-  return (
-    address !== null &&
-    receiver !== null &&
-    receiver.status === 'streaming' &&
-    receiver.host === address.host &&
-    receiver.port === address.port
-  );
+  if (receiver === null || receiver.status !== 'streaming') return false;
+  const address = addressOf(source.conninfo);
+  return address !== null && receiver.host === address.host && receiver.port === address.port;
 }
 
 /** It answers, and is a standby: its server lives, the master it was does not. */
