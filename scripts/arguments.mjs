@@ -1,5 +1,5 @@
 // The options of `npm run soak`, `bench`, `faults` and of `npm test`: --help prints the usage, what is not understood ends the process with 2,
-// as pgkeeper itself does. Nothing is installed or compiled before.
+// as pgkeeper itself does.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';

@@ -100,7 +100,7 @@ function standbyNamed(cluster: ClusterLook, target: string): NodeLook {
   return node;
 }
 
-function outlookOf(cluster: ClusterLook, node: NodeLook): Outlook {
+export function outlookOf(cluster: ClusterLook, node: NodeLook): Outlook {
   const forecast: Forecast = forecastOf(cluster);
   const observation = answered(node)?.observation;
   const gone = cluster.nodes.filter(({ look }) => look.kind === 'silent').map(({ voter }) => voter.name);

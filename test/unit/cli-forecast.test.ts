@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { linesOf } from '../../src/cli/explain.js';
+import { outlookOf } from '../../src/cli/failover.js';
 import { type Forecast, forecastOf, outageLines } from '../../src/cli/forecast.js';
 import { parseLsn } from '../../src/core/lsn.js';
-import { clusterOf, gone, voterOf } from '../support/cluster-looks.js';
+import { clusterOf, gone, type NodeChanges, voterOf } from '../support/cluster-looks.js';
 
 test('with equal data the node named first in synchronous_standby_names would be promoted', () => {
   const forecast = forecastOf(clusterOf());
@@ -152,6 +153,16 @@ test('and when the master is dead, what the operator does: start it, or name a n
   const forecast = forecastOf(clusterOf({ n1: { failure: gone }, n2: never, n3: never }));
   assert.match(textOf(forecast), / Blocked: nobody may be promoted: .*priority/);
   assert.match(textOf(forecast), /Way out: start n1 again; if it is lost, pgkeeper failover n2 /);
+});
+
+test('to name a node of priority 0 is no loss to accept; what else stands against it is', () => {
+  const accepted = (n3: NodeChanges) => {
+    const cluster = clusterOf({ n1: { failure: gone }, n2: never, n3 });
+    const node = cluster.nodes.find(({ voter }) => voter.name === 'n2') ?? assert.fail();
+    return outlookOf(cluster, node).needs_acceptance;
+  };
+  assert.equal(accepted(never), false);
+  assert.equal(accepted({ failure: gone }), true, 'no majority, and n3 may have what n2 has not');
 });
 
 test('one node above 0, the former master back, or nodes that do not say: nothing of priorities', () => {
