@@ -131,6 +131,52 @@ as $$
         from pgkeeper.witness_info w) v
 $$;
 
+create or replace function pgkeeper.refuse_edit_by_hand(operation text, before jsonb, after jsonb) returns void
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  node   text := coalesce(before, after) ->> 'name';
+  master text;
+  edited text;
+begin
+  if current_setting('pg_keeper.edit_node_info', true) = 'on' or current_setting('application_name') like 'pgk %' then
+    return;
+  end if;
+  if operation = 'UPDATE' then
+    select string_agg(key, ', ') into edited
+      from jsonb_each(before) b join jsonb_each(after) a using (key)
+      where key <> 'conninfo' and a.value <> b.value;
+    if edited is null then
+      return;
+    end if;
+  end if;
+  select c.master into master from pgkeeper.cluster_state c
+    where c.system_identifier = (select s.system_identifier::text from pg_control_system() s);
+  if master is null then
+    return;
+  end if;
+  raise exception '%', case operation
+      when 'INSERT' then format('node "%s" cannot be registered by INSERT', node)
+      when 'UPDATE' then format('%s of node "%s" cannot be changed by UPDATE', edited, node)
+      when 'DELETE' then format('node "%s" cannot be removed by DELETE', node)
+      else 'the nodes cannot be removed by TRUNCATE' end
+    using errcode = 'object_not_in_prerequisite_state',
+          detail = 'The workers of this cluster go by pgkeeper.node_info; by hand only its conninfo may be changed. To mend the table all the same, '
+                   'in this session: SET pg_keeper.edit_node_info = on.',
+          hint = case
+            when operation = 'INSERT' then format('SELECT pgkeeper.add_node(%L, ''...''); it checks the server first.', node)
+            when operation = 'TRUNCATE' or operation = 'DELETE' and node = master then
+              'To give up the registry: DROP EXTENSION pg_keeper, or pgkeeper migrate --down. Single nodes: SELECT pgkeeper.del_node(...), '
+              'the master after another has become master: SELECT pgkeeper.switchover().'
+            when operation = 'DELETE' then format('SELECT pgkeeper.del_node(%L);', node)
+            when edited ~ '\m(name|seqno)\M' then
+              format('Remove it and register it anew: SELECT pgkeeper.del_node(%L); SELECT pgkeeper.add_node(...).', node)
+            when edited ~ '\mis_master\M' then 'Another node becomes master by SELECT pgkeeper.switchover(...).'
+            else format('The workers set it, by synchronous_standby_names and by SELECT pgkeeper.set_priority(%L, ...).', node) end;
+end
+$$;
+
 create or replace function pgkeeper.check_node_name(node_name text) returns void
 language plpgsql stable
 set search_path = pg_catalog, pg_temp
@@ -225,6 +271,7 @@ declare
   identity  text;
   promotion uuid := gen_random_uuid();
   logged    text := pgkeeper.hide_statement();
+  by_hand   text := coalesce(current_setting('pg_keeper.edit_node_info', true), '');
 begin
   perform pgkeeper.refuse_on_standby('add_node');
   if conninfo is null or btrim(conninfo) = '' then
@@ -264,8 +311,10 @@ begin
   end if;
 
   perform from pgkeeper.cluster_state c for update;
+  perform set_config('pg_keeper.edit_node_info', 'on', true);
   insert into pgkeeper.node_info (name, conninfo, is_master) values (node_name, add_node.conninfo, first);
   perform pgkeeper.refresh_flags();
+  perform set_config('pg_keeper.edit_node_info', by_hand, true);
   if first then
     update pgkeeper.cluster_state c
       set epoch = c.epoch + 1, promotion_id = promotion, system_identifier = facts ->> 'identifier',
@@ -387,7 +436,8 @@ set search_path = pg_catalog, pg_temp
 set lock_timeout = '60s'
 as $$
 declare
-  node record;
+  node    record;
+  by_hand text := coalesce(current_setting('pg_keeper.edit_node_info', true), '');
 begin
   perform pgkeeper.refuse_on_standby('del_node');
   if wanted_name is null and wanted_seqno is null then
@@ -405,16 +455,18 @@ begin
     for update;
   if not found then
     return false;
-  -- Whom the workers keep counts as well: is_master may have been edited by hand.
+  -- Whom the workers keep counts as well: is_master may be wrong, by a hand that was let through.
   elsif node.is_master or node.name = (select c.master from pgkeeper.cluster_state c) then
     raise exception 'node "%" is the master and cannot be removed', node.name
       using errcode = 'object_not_in_prerequisite_state',
             hint = 'Make another node master first; to give up the registry altogether: DROP EXTENSION pg_keeper, or pgkeeper migrate --down.';
   end if;
+  perform set_config('pg_keeper.edit_node_info', 'on', true);
   delete from pgkeeper.node_info n where n.seqno = node.seqno;
   delete from pgkeeper.node_state s where s.name = node.name;
   delete from pgkeeper.node_plan p where p.name = node.name;
   perform pgkeeper.refresh_flags();
+  perform set_config('pg_keeper.edit_node_info', by_hand, true);
   insert into pgkeeper.events (epoch, node, code, sentence, details)
     select c.epoch, node.name, 'node-removed', format('%s was removed from the registry', node.name),
            jsonb_build_object('version', c.version, 'nodes', jsonb_array_length(c.nodes))
@@ -681,6 +733,20 @@ begin
 end
 $$;
 
+create or replace function pgkeeper.node_info_changed() returns trigger
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if tg_table_name = 'node_info' then
+    perform pgkeeper.refuse_edit_by_hand(tg_op, to_jsonb(old), to_jsonb(new));
+  end if;
+  perform from pgkeeper.cluster_state c for update;
+  update pgkeeper.cluster_state c set nodes = pgkeeper.registry_json(), version = pgkeeper.next_version(c.version);
+  return null;
+end
+$$;
+
 create or replace trigger changed after insert or delete or update on pgkeeper.witness_info
   for each row execute function pgkeeper.node_info_changed();
 
@@ -776,7 +842,7 @@ create or replace view pgkeeper.repl_status as
   order by n.seqno;
 
 comment on table pgkeeper.node_info is
-  'The nodes of the cluster. Change it through pgkeeper.add_node and pgkeeper.del_node; of a row only conninfo may be updated, by the owner; that is checked by nobody.';
+  'The nodes of the cluster. Change it through pgkeeper.add_node and pgkeeper.del_node; of a row only conninfo may be updated, by the owner; what it leads to is checked by nobody.';
 
 comment on table pgkeeper.witness_info is 'The witnesses of the cluster. Change it through pgkeeper.add_witness and pgkeeper.del_witness.';
 
@@ -838,6 +904,9 @@ comment on function pgkeeper.show_statement(text) is 'Ends hide_statement, with 
 
 comment on function pgkeeper.registry_json() is 'node_info and witness_info in the shape of cluster_state.voters, with what is planned for them.';
 
+comment on function pgkeeper.refuse_edit_by_hand(text, jsonb, jsonb) is
+  'Refuses a change of node_info by hand, save of conninfo, where workers go by it.';
+
 comment on function pgkeeper.server_facts(text) is 'What add_node and add_witness have to know of a server.';
 
 comment on function pgkeeper.check_witness(jsonb) is 'Refuses a server that cannot be a witness of this cluster.';
@@ -886,6 +955,8 @@ revoke all on function pgkeeper.hide_statement() from public;
 
 revoke all on function pgkeeper.show_statement(text) from public;
 
+revoke all on function pgkeeper.refuse_edit_by_hand(text, jsonb, jsonb) from public;
+
 revoke all on function pgkeeper.check_witness(jsonb) from public;
 
 revoke all on function pgkeeper.add_witness(text, text) from public;
@@ -925,6 +996,7 @@ begin
                  ('table', 'pgkeeper.repl_status', 'pgkeeper.status'),
                  ('function', 'pgkeeper.hide_statement()', 'pgkeeper.next_version(bigint)'),
                  ('function', 'pgkeeper.show_statement(text)', 'pgkeeper.next_version(bigint)'),
+                 ('function', 'pgkeeper.refuse_edit_by_hand(text, jsonb, jsonb)', 'pgkeeper.next_version(bigint)'),
                  ('function', 'pgkeeper.check_witness(jsonb)', 'pgkeeper.next_version(bigint)'),
                  ('function', 'pgkeeper.add_witness(text, text)', 'pgkeeper.next_version(bigint)'),
                  ('function', 'pgkeeper.del_witness(text)', 'pgkeeper.next_version(bigint)'),
@@ -1154,6 +1226,17 @@ begin
 end
 $$;
 
+create or replace function pgkeeper.node_info_changed() returns trigger
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform from pgkeeper.cluster_state c for update;
+  update pgkeeper.cluster_state c set nodes = pgkeeper.registry_json(), version = pgkeeper.next_version(c.version);
+  return null;
+end
+$$;
+
 create or replace view pgkeeper.status as
   select n.name,
          case when n.is_master then 'master' else 'standby' end as role,
@@ -1221,6 +1304,8 @@ drop function pgkeeper.del_witness(text);
 drop function pgkeeper.add_witness(text, text);
 
 drop function pgkeeper.check_witness(jsonb);
+
+drop function pgkeeper.refuse_edit_by_hand(text, jsonb, jsonb);
 
 drop function pgkeeper.show_statement(text);
 

@@ -1,17 +1,21 @@
 // `npm run faults [-- PATTERN]`: every case of the fault suite on real servers, each on a host of its own (a network namespace, so
 // root only). A full run writes docs/faults.md; with PATTERN the files whose path contains it are run, and nothing is written.
-// Options: --bin DIR takes PostgreSQL's programs from there, --records FILE keeps what was measured, with every event, as JSON lines.
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { readArguments } from './arguments.mjs';
 import { pageOf } from './fault-page.mjs';
 import { filesIn, finish, minute, round, total } from './rounds.mjs';
 import { compile, installDependencies, installNpmServer, npmServer, root, systemServer } from './setup.mjs';
 
-const { values, positionals } = parseArgs({
+const usage = `npm run faults [-- [PATTERN] [options]]   (root only)
+  PATTERN          the files of test/faults whose path contains it (default: all, and docs/faults.md is written)
+  --bin DIR        PostgreSQL's programs in DIR
+  --records FILE   keeps there what was measured, with every event, as JSON lines`;
+const { values, positionals } = readArguments({
+  usage,
   options: { bin: { type: 'string' }, records: { type: 'string' } },
-  allowPositionals: true,
+  positionals: 1,
 });
 const [pattern = ''] = positionals;
 

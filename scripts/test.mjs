@@ -1,11 +1,8 @@
 // `npm test [-- PATTERN]`: installs what is missing, checks style and types, then runs every test: the quick ones side by side,
 // those with real servers one after the other, on the system's PostgreSQL, and what depends on the version on 18 from npm too.
-// Options: PATTERN runs the files whose path contains it; --quick leaves the real servers out; --all runs every file on both;
-// --bin DIR takes PostgreSQL's programs from there and runs every file on these alone.
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { parseArgs } from 'node:util';
+import { readArguments } from './arguments.mjs';
 import { filesIn, finish, minute, round, total } from './rounds.mjs';
 import {
   build,
@@ -17,14 +14,19 @@ import {
   systemServer,
 } from './setup.mjs';
 
-const { values, positionals } = parseArgs({
+const usage = `npm test [-- [PATTERN] [options]]
+  PATTERN     the test files whose path contains it (default: all, and style)
+  --quick     without real servers
+  --all       every file on the system's PostgreSQL and on that from npm
+  --bin DIR   every file on PostgreSQL's programs in DIR alone`;
+const { values, positionals } = readArguments({
+  usage,
   options: { quick: { type: 'boolean' }, all: { type: 'boolean' }, bin: { type: 'string' } },
-  allowPositionals: true,
+  positionals: 1,
 });
 const { quick = false, all = false } = values;
 const [pattern = ''] = positionals;
 const given = values.bin === undefined ? null : resolve(values.bin);
-if (given !== null && !existsSync(join(given, 'initdb'))) throw new Error(`${given} holds no initdb`);
 /** SQL, views and functions, recovery and its files: what differs from one major version to the next. */
 const dependsOnVersion = /(registry-.*|look|schema-drift|vote-sessions|failover|rejoin)\.test\.js$/;
 

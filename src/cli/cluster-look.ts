@@ -234,12 +234,6 @@ export function syncOf(registry: Registry): SyncMode {
   return registry.syncNeeded === 0 ? 'degraded' : 'on';
 }
 
-/** Strict where any node is: that node would not promote without a majority. */
-export function quorumOf(cluster: ClusterLook): 'auto' | 'strict' {
-  const strict = cluster.nodes.some((node) => answered(node)?.keeperSettings['quorum'] === 'strict');
-  return strict ? 'strict' : 'auto';
-}
-
 export function answered(node: NodeLook | undefined): Answered | null {
   return node?.look.kind === 'answered' ? node.look : null;
 }

@@ -39,6 +39,7 @@ export function linesOf(forecast: Forecast): readonly string[] {
     ...forecast.blocked_by.map((block) =>
       item(`${forecast.master_alive ? 'Would be blocked' : 'Blocked'}: ${block}.`),
     ),
+    ...(forecast.way_out === null ? [] : [item(`Way out: ${forecast.way_out}.`)]),
     ...forecast.warnings.map((warning) => item(`Warning: ${warning}.`)),
     ...outageText(forecast),
   ];

@@ -12,6 +12,7 @@ import { answered, type ClusterLook, lookAtCluster, type NodeLook, workerStateOf
 import { type ConnectionOptions, conninfoOf } from './connection-options.js';
 import { CommandFailure, type ExitCode, exitCodes } from './exit-codes.js';
 import { type Forecast, forecastOf } from './forecast.js';
+import { neverPromoted } from './never-promoted.js';
 import { print, printJson, say, wrapped } from './output.js';
 import { connect, type Session, withSession } from './session.js';
 import { unknownNode } from './unknown-node.js';
@@ -99,7 +100,7 @@ function standbyNamed(cluster: ClusterLook, target: string): NodeLook {
   return node;
 }
 
-function outlookOf(cluster: ClusterLook, node: NodeLook): Outlook {
+export function outlookOf(cluster: ClusterLook, node: NodeLook): Outlook {
   const forecast: Forecast = forecastOf(cluster);
   const observation = answered(node)?.observation;
   const gone = cluster.nodes.filter(({ look }) => look.kind === 'silent').map(({ voter }) => voter.name);
@@ -114,7 +115,9 @@ function outlookOf(cluster: ClusterLook, node: NodeLook): Outlook {
     majority_lost: majorityLost,
     awaited: missing ? forecast.commits.awaited : [],
     blocked_by: forecast.blocked_by,
-    needs_acceptance: majorityLost || forecast.blocked_by.length > 0,
+    // A priority of 0 keeps a node from standing by itself; nothing is lost by its being named.
+    needs_acceptance:
+      majorityLost || forecast.blocked_by.some((block) => block !== neverPromoted(cluster)?.text),
   };
 }
 

@@ -9,13 +9,11 @@ import { isInMaintenance, pauseOf, priorityOf } from '../core/plan.js';
 import { type Candidate, candidateOf, compareWal, rank, restriction } from '../core/ranking.js';
 import type { Registry } from '../core/types.js';
 import { majorityOf } from '../core/votes/lease.js';
-import { twoNodesWarning } from '../core/votes/two-nodes.js';
 import type { Settings } from '../settings/settings.js';
 import {
   answered,
   type ClusterLook,
   type NodeLook,
-  quorumOf,
   type SyncMode,
   settingsOfNode,
   strangerText,
@@ -23,7 +21,9 @@ import {
   workerStateOf,
 } from './cluster-look.js';
 import { failureText } from './failure-text.js';
+import { neverPromoted } from './never-promoted.js';
 import { formatBytes } from './output.js';
+import { quorumOf, twoNodesText } from './quorum-look.js';
 
 export interface Place {
   readonly name: string;
@@ -56,6 +56,8 @@ export interface Forecast {
   readonly why: string;
   readonly places: readonly Place[];
   readonly blocked_by: readonly string[];
+  /** What ends that, where it is more than waiting. */
+  readonly way_out: string | null;
   readonly votes: { readonly voters: number; readonly needed: number; readonly reachable: number };
   readonly commits: {
     readonly members: readonly string[];
@@ -96,7 +98,7 @@ export function forecastOf(cluster: ClusterLook): Forecast {
   const [first] = active;
   const votes = {
     voters: registry.voters.length,
-    needed: majorityOf(registry.voters, quorumOf(cluster)),
+    needed: majorityOf(registry.voters, quorumOf(cluster, first?.name ?? null)),
     reachable: here.size,
   };
   const nodesHere = new Set([...here].filter((name) => kindOf(registry, name) === 'node'));
@@ -124,13 +126,14 @@ export function forecastOf(cluster: ClusterLook): Forecast {
       .map((node) => placeOf(cluster, node, active, registry))
       .sort((a, b) => (a.place ?? 1000) - (b.place ?? 1000)),
     blocked_by: blocked,
+    way_out: first === undefined ? (neverPromoted(cluster)?.mend ?? null) : null,
     votes,
     commits,
     outage: first === undefined ? null : outageOf(cluster, first, active.length),
     warnings: [
       (!masterAlive && blocked.length === 0 && heldUpText(cluster, first)) || [],
       strangerText(cluster) ?? [],
-      twoNodesWarning(registry.voters, quorumOf(cluster)) ?? [],
+      twoNodesText(cluster) ?? [],
     ].flat(),
   };
 }
@@ -220,7 +223,7 @@ function blockedBy(
 ): readonly string[] {
   const { registry } = cluster;
   const blocks: string[] = [];
-  if (first === undefined) blocks.push('no node may be promoted');
+  if (first === undefined) blocks.push(neverPromoted(cluster)?.text ?? 'no node may be promoted');
   if (pauseOf(registry) !== null)
     blocks.push('the cluster is paused: nobody is promoted until pgkeeper resume');
   if (votes.reachable < votes.needed)

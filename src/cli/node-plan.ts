@@ -3,10 +3,11 @@
  * it is said whether the others are a majority without it.
  */
 import { majorityOf } from '../core/votes/lease.js';
-import { type ClusterLook, heldByMaster, lookAtCluster, quorumOf } from './cluster-look.js';
+import { type ClusterLook, heldByMaster, lookAtCluster } from './cluster-look.js';
 import { type ConnectionOptions, conninfoOf } from './connection-options.js';
 import { CommandFailure, type ExitCode, exitCodes } from './exit-codes.js';
 import { printJson, say } from './output.js';
+import { quorumOf } from './quorum-look.js';
 import { type Session, withSession } from './session.js';
 import { sqlFailure } from './sql-failure.js';
 
@@ -55,7 +56,7 @@ export function missingVotes(cluster: ClusterLook, node: string): string | null 
   if (missing.every((name) => name === node)) return null;
   const held = voters.length - missing.length;
   const left = voters.some(({ name }) => name === node && heldVotes.has(name)) ? held - 1 : held;
-  const needed = majorityOf(voters, quorumOf(cluster));
+  const needed = majorityOf(voters, quorumOf(cluster, master));
   const outcome =
     left < needed
       ? `without ${node} only ${left} would be left and ${needed} are needed, so the master could not acknowledge commits`

@@ -2,8 +2,9 @@
 import { isForeign } from '../core/foreign-server.js';
 import { openRequest, pauseOf } from '../core/plan.js';
 import type { Registry } from '../core/types.js';
-import { twoNodesWarning } from '../core/votes/two-nodes.js';
-import { answered, type ClusterLook, quorumOf, strangerText, syncOf } from './cluster-look.js';
+import { answered, type ClusterLook, strangerText, syncOf } from './cluster-look.js';
+import { neverPromoted } from './never-promoted.js';
+import { twoNodesText } from './quorum-look.js';
 import type { NodeStatus } from './status.js';
 
 export function warningsOf(cluster: ClusterLook, nodes: readonly NodeStatus[]): readonly string[] {
@@ -32,8 +33,10 @@ export function warningsOf(cluster: ClusterLook, nodes: readonly NodeStatus[]): 
     (node) => !registry.voters.some((voter) => voter.name === node.name),
   );
   for (const node of registeredOnly) warnings.push(`${node.name} is registered but has no vote yet`);
-  const ofTwoNodes = twoNodesWarning(registry.voters, quorumOf(cluster));
+  const ofTwoNodes = twoNodesText(cluster);
   if (ofTwoNodes !== null) warnings.push(ofTwoNodes);
+  const never = neverPromoted(cluster);
+  if (never !== null) warnings.push(`${never.text}; ${never.mend}`);
   const pause = pauseOf(registry);
   if (pause !== null)
     warnings.push(

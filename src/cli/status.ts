@@ -11,7 +11,6 @@ import {
   heldByMaster,
   lookAtCluster,
   type NodeLook,
-  quorumOf,
   type SyncMode,
   syncOf,
   workerStateOf,
@@ -20,6 +19,7 @@ import { type ConnectionOptions, conninfoOf } from './connection-options.js';
 import { type ExitCode, exitCodes } from './exit-codes.js';
 import { failureText } from './failure-text.js';
 import { formatBytes, print, printJson, say, tableLines } from './output.js';
+import { quorumOf } from './quorum-look.js';
 import type { Answered } from './server-look.js';
 import { withSession } from './session.js';
 import { ageOf, warningsOf } from './status-warnings.js';
@@ -66,7 +66,7 @@ export function statusOf(cluster: ClusterLook): ClusterStatus {
   const { registry } = cluster;
   const master = answered(cluster.nodes.find((node) => node.voter.name === registry.master));
   const nodes = cluster.nodes.map((node) => nodeStatus(cluster, node, master));
-  const quorum = quorumOf(cluster);
+  const quorum = quorumOf(cluster, registry.master);
   const heldVotes = heldByMaster(cluster);
   const held = registry.voters.filter(({ name }) => heldVotes.has(name)).length;
   return {

@@ -5,17 +5,11 @@ import { openRequest, pauseOf, priorityOf } from '../core/plan.js';
 import type { Registry } from '../core/types.js';
 import { loadSettings } from '../settings/load.js';
 import { lookAtPools } from './check/check-pools.js';
-import {
-  answered,
-  type ClusterLook,
-  heldByMaster,
-  lookAtCluster,
-  quorumOf,
-  workerStateOf,
-} from './cluster-look.js';
+import { answered, type ClusterLook, heldByMaster, lookAtCluster, workerStateOf } from './cluster-look.js';
 import { conninfoOf } from './connection-options.js';
 import { CommandFailure, type ExitCode, exitCodes } from './exit-codes.js';
 import { print, printJson } from './output.js';
+import { quorumOf } from './quorum-look.js';
 import { withSession } from './session.js';
 import { loadRequestOf } from './settings-options.js';
 import type { SwitchoverOptions } from './switchover.js';
@@ -110,7 +104,7 @@ export function rehearsalOf(cluster: ClusterLook, target: string | null): Rehear
       standby: look?.observation ?? null,
       workerSeen: workerStateOf(cluster, name) !== null,
       held,
-      quorum: quorumOf(cluster),
+      quorum: quorumOf(cluster, registry.master),
     });
     checks.push(...found.map((check) => ({ ...check, node: name })));
     if (found.every(({ ok }) => ok)) able.push(name);

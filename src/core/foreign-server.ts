@@ -1,5 +1,6 @@
 /** Is a server the one that was registered under a name? Pure values. */
 import type { WitnessKey } from './effects.js';
+import type { ReasonCode, ReasonValue } from './reasons.js';
 import type { Observation, Registry, Voter } from './types.js';
 
 /** Another cluster, another node, another server in the place of a witness: what it says and what it lends counts for nothing. */
@@ -19,6 +20,17 @@ function isSameWitness(voter: Voter, obs: Observation): boolean {
     obs.timeline === identity.timeline &&
     obs.address === identity.address
   );
+}
+
+/** What is told of a server that answers in the place of `voter`. */
+export function foreignReason(
+  voter: string,
+  isWitness: boolean,
+  { systemIdentifier: identifier, timeline, address, inRecovery, nodeName }: Observation,
+): { readonly code: ReasonCode; readonly details: Readonly<Record<string, ReasonValue>> } {
+  return isWitness
+    ? { code: 'witness-changed', details: { voter, identifier, timeline, address, inRecovery } }
+    : { code: 'foreign-server', details: { voter, identifier, name: nodeName ?? 'not set' } };
 }
 
 /** How a session to that witness names the cluster; null for a node. */

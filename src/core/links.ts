@@ -4,7 +4,7 @@
  */
 import type { Awaited } from './effects.js';
 import type { KeeperEvent } from './events.js';
-import { isForeign, witnessKeyOf } from './foreign-server.js';
+import { foreignReason, isForeign, witnessKeyOf } from './foreign-server.js';
 import { followTrace, noteWorkers } from './lease-trace.js';
 import { newLink } from './new-keeper.js';
 import { isRowless } from './ranking.js';
@@ -222,12 +222,10 @@ function adopt(k: Keeper, registry: Registry): void {
 }
 
 function leaveForeign(k: Keeper, turn: Turn, link: Link, obs: Observation): void {
-  const { systemIdentifier: identifier, timeline, address, inRecovery } = obs;
-  const { voter } = link;
-  if (link.witness === null) note(k, turn, 'foreign-server', { voter, identifier });
-  else if (!link.saidForeign)
-    note(k, turn, 'witness-changed', { voter, identifier, timeline, address, inRecovery });
-  link.saidForeign = true;
+  const { code, details } = foreignReason(link.voter, link.witness !== null, obs);
+  const said = JSON.stringify(details);
+  if (link.saidForeign !== said) note(k, turn, code, details);
+  link.saidForeign = said;
   endSession(k, turn, link);
   link.failure = 'foreign';
   link.obs = null;
@@ -271,7 +269,7 @@ export function ingestLink(k: Keeper, turn: Turn, event: KeeperEvent): Arrived |
       leaveForeign(k, turn, link, observation);
       return null;
     }
-    link.saidForeign = false;
+    link.saidForeign = null;
     noteWorkers(k, link, observation, sentAt);
     link.obs = observation;
     link.obsAt = sentAt;

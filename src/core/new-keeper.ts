@@ -31,7 +31,7 @@ export function newLink(voter: string, now: number): Link {
     obsDoneAt: Number.NEGATIVE_INFINITY,
     missedUntil: Number.NEGATIVE_INFINITY,
     trace: null,
-    saidForeign: false,
+    saidForeign: null,
     startingSince: null,
   };
 }

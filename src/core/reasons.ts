@@ -77,7 +77,8 @@ export const reasons = {
   'leftover-held': '{voter} is writable in old epoch {epoch}; its commits are held and its sessions ended',
   'next-master': 'next master is {next}',
   'two-nodes': 'two nodes without a witness: no majority is possible, neither of the guarantees is kept',
-  'foreign-server': '{voter} belongs to another cluster (system identifier {identifier})',
+  'foreign-server':
+    'another server answers in the place of {voter} (system identifier {identifier}, pg_keeper.node_name {name}); nothing it says or lends counts',
   'witness-changed':
     'another server answers in the place of witness {voter} (system identifier {identifier}, timeline {timeline}, address {address}, in recovery: {inRecovery}); its vote is void until it is removed and added again',
   'master-left':

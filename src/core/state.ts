@@ -72,8 +72,8 @@ export interface Link {
   missedUntil: number;
   /** The master's worker as last seen there, and when it last said something to it. */
   trace: { readonly master: string; readonly saidAt: number } | null;
-  /** It was told once that another server answers in the place of this witness. */
-  saidForeign: boolean;
+  /** What was told last of another server that answers in its place: told again when that changes. */
+  saidForeign: string | null;
   /** Since when that voter answers nothing but "starting up" or "shutting down". */
   startingSince: number | null;
 }

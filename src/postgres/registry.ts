@@ -70,9 +70,8 @@ async function writtenOnce(
 ): Promise<Answer> {
   const db = databaseOf(session);
   const json = await db.transaction().execute(async (trx) => {
-    const recovering = await sql<{ recovering: boolean }>`select pg_is_in_recovery() as recovering`.execute(
-      trx,
-    );
+    const recovering = await sql<{ recovering: boolean }>`select pg_is_in_recovery() as recovering,
+      set_config('pg_keeper.edit_node_info', 'on', true)`.execute(trx);
     if (recovering.rows[0]?.recovering !== false)
       throw new CommandError('speaks', 'the server is in recovery');
     await trx.selectFrom('cluster_state').select('version').forUpdate().executeTakeFirstOrThrow();

@@ -1,11 +1,8 @@
-/**
- * `npm run bench`: whole-cluster figures over repeated runs on this machine. Options: --runs N (default 20), --freezes N
- * (default 5), --switchovers N (default 20), --idle SECONDS (default 60), --bin DIR, --json FILE.
- */
+/** `npm run bench`: whole-cluster figures over repeated runs on this machine. --help shows the options. */
 import { writeFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
+import { readArguments } from '#arguments';
 import { TestCluster } from '../../src/testbed/cluster.js';
 import { type Failover, type Fault, failOver } from '../../src/testbed/failover.js';
 import { findPostgres } from '../../src/testbed/find-postgres.js';
@@ -14,7 +11,17 @@ import { until } from '../../src/testbed/server.js';
 import { auditWrites, createWritesTable, Writer } from '../../src/testbed/writer.js';
 import { program } from '../support/command-line.js';
 
-const { values } = parseArgs({
+const usage = `npm run bench [-- options]
+  --runs N          failovers of each kind (default 20)
+  --freezes N       with a frozen host (default 5)
+  --switchovers N   (default 20)
+  --idle SECONDS    how long the cost of an idle cluster is measured (default 60)
+  --bin DIR         PostgreSQL's programs in DIR
+  --json FILE       writes the figures there too`;
+
+const { values } = readArguments({
+  usage,
+  numbers: ['runs', 'freezes', 'switchovers', 'idle'],
   options: {
     runs: { type: 'string', default: '20' },
     freezes: { type: 'string', default: '5' },

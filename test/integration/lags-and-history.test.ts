@@ -6,6 +6,7 @@ import type { ClusterStatus } from '../../src/cli/status.js';
 import { eventBatch, lookAfter, withUpkeepSession } from '../../src/postgres/upkeep.js';
 import { keeperRole, type TestNode } from '../../src/testbed/cluster.js';
 import { until } from '../../src/testbed/server.js';
+import { byHand } from '../support/by-hand.js';
 import { pgkeeper } from '../support/command-line.js';
 import { FailoverCluster, stepsOn } from '../support/failover-cluster.js';
 
@@ -169,7 +170,7 @@ describe('lags and history', { concurrency: false }, () => {
   step('of a node that does not stream the master knows no lags', async () => {
     const master = await two.master();
     await master.server.query(
-      `insert into pgkeeper.node_info (name, conninfo) values ('n9', 'host=127.0.0.1 port=1')`,
+      `${byHand} insert into pgkeeper.node_info (name, conninfo) values ('n9', 'host=127.0.0.1 port=1')`,
     );
     assert.deepEqual((await lagsOn(master)).get('n9'), {
       name: 'n9',

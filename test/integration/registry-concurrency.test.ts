@@ -8,6 +8,7 @@ import type pg from 'pg';
 import { writeFlags, writeSync } from '../../src/postgres/registry.js';
 import { until } from '../../src/testbed/server.js';
 import { BrokenServer } from '../support/broken-servers.js';
+import { byHand } from '../support/by-hand.js';
 import { refusal } from '../support/refusal.js';
 import { RegistryServers } from '../support/registry-servers.js';
 import { contextOf } from '../support/session-context.js';
@@ -74,7 +75,7 @@ async function watched(work: Promise<unknown>): Promise<number> {
 
 const empty = () =>
   servers.master.query(
-    'delete from pgkeeper.node_info; delete from pgkeeper.events; delete from pgkeeper.node_state',
+    `${byHand} delete from pgkeeper.node_info; delete from pgkeeper.events; delete from pgkeeper.node_state`,
   );
 
 /** What may happen to a session that meets others: it waits, or it is refused whole. */

@@ -6,6 +6,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { withKeywords } from '../../src/core/conninfo.js';
+import { byHand } from '../support/by-hand.js';
 import { RegistryServers } from '../support/registry-servers.js';
 
 const servers = new RegistryServers();
@@ -302,9 +303,9 @@ describe('del_node', { concurrency: false }, () => {
     const master = /^node "n1" is the master and cannot be removed$/;
     await servers.refused(() => servers.del('n1'), master);
     await servers.refused(() => servers.del(1), master);
-    // Edited by hand: who is kept as master by the workers is the master all the same.
+    // By a hand that was let through: who is kept as master by the workers is the master all the same.
     const edit = (is: boolean) =>
-      servers.master.query(`update pgkeeper.node_info set is_master = ${is} where name = 'n1'`);
+      servers.master.query(`${byHand} update pgkeeper.node_info set is_master = ${is} where name = 'n1'`);
     await edit(false);
     await servers.refused(() => servers.del('n1'), master);
     await edit(true);
@@ -325,7 +326,7 @@ describe('a server that has left recovery', { concurrency: false }, () => {
       add('n3', conninfo('n3')),
       /^the server is not a standby: it has left recovery and takes writes$/,
     );
-    await servers.master.query('delete from pgkeeper.node_info');
+    await servers.master.query(`${byHand} delete from pgkeeper.node_info`);
     const { text } = await servers.refused(add('n1', conninfo('n3')), /must be this server/);
     assert.match(text, /another one with the same system identifier/);
   });

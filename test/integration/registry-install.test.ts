@@ -12,6 +12,7 @@ import { makeTestFolder } from '../../src/testbed/cluster.js';
 import { findPostgres } from '../../src/testbed/find-postgres.js';
 import { freePort } from '../../src/testbed/free-port.js';
 import { TestServer } from '../../src/testbed/server.js';
+import { byHand } from '../support/by-hand.js';
 import { catalogOf, objectsIn } from '../support/catalog.js';
 import { installExtension, packageFolder } from '../support/extension-files.js';
 import { refusal } from '../support/refusal.js';
@@ -230,7 +231,7 @@ describe('a dump of the registry', { concurrency: false }, () => {
     await add(`the "first" node's name`);
     await sql(
       database,
-      `insert into pgkeeper.node_info (name, conninfo) values ('gone', 'host=b'), ('n2', 'host=c')`,
+      `${byHand} insert into pgkeeper.node_info (name, conninfo) values ('gone', 'host=b'), ('n2', 'host=c')`,
     );
     await sql(database, `select pgkeeper.del_node('gone')`);
   }
@@ -263,7 +264,8 @@ describe('a dump of the registry', { concurrency: false }, () => {
       assert.deepEqual(await sql(to, state), await sql(from, state));
       const [added] = await sql<{ seqno: number }>(
         to,
-        `insert into pgkeeper.node_info (name, conninfo) values ('later', 'host=d') returning seqno`,
+        `with let as materialized (select set_config('pg_keeper.edit_node_info', 'on', true))
+          insert into pgkeeper.node_info (name, conninfo) select 'later', 'host=d' from let returning seqno`,
       );
       assert.equal(added?.seqno, 4);
     });

@@ -10,6 +10,7 @@ import { keeperRole } from '../../src/testbed/cluster.js';
 import { grantsFor } from '../../src/testbed/grants.js';
 import { until } from '../../src/testbed/server.js';
 import { BrokenServer, breakages } from '../support/broken-servers.js';
+import { byHand } from '../support/by-hand.js';
 import { refusal } from '../support/refusal.js';
 import { installation, RegistryServers } from '../support/registry-servers.js';
 
@@ -246,9 +247,9 @@ describe('the view status', { concurrency: false }, () => {
 
   test('finds the session of a name that does not fit beside its state', async () => {
     const long = `n${'0'.repeat(62)}`;
-    await servers.master.query(`insert into pgkeeper.node_info (name, conninfo) values ($1, 'host=c')`, [
-      long,
-    ]);
+    await servers.master.query(
+      `${byHand} insert into pgkeeper.node_info (name, conninfo) values ('${long}', 'host=c')`,
+    );
     const session = await show(`pgk standby:electing ${long}`);
     try {
       assert.equal((await rowsOf('n1')).find(({ name }) => name === long)?.state, 'standby:electing');

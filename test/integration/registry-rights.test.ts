@@ -11,6 +11,7 @@ import pg from 'pg';
 import { keeperRole } from '../../src/testbed/cluster.js';
 import { grantsFile, grantsFor } from '../../src/testbed/grants.js';
 import { until } from '../../src/testbed/server.js';
+import { byHand } from '../support/by-hand.js';
 import { refusal } from '../support/refusal.js';
 import { installation, password, RegistryServers } from '../support/registry-servers.js';
 import { skipLoudly } from '../support/skip.js';
@@ -197,7 +198,7 @@ if (installation.major >= 15) {
     });
 
     test('needs a password in every conninfo where it was not trusted to connect without, and says so', async () => {
-      await servers.master.query('delete from pgkeeper.node_info');
+      await servers.master.query(`${byHand} delete from pgkeeper.node_info`);
       const add = (name: string, target: string) =>
         asGuarded('select pgkeeper.add_node($1, $2)', [name, target]);
       const { text } = await servers.refused(

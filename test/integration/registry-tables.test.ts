@@ -10,6 +10,8 @@ import type { ReasonCode } from '../../src/core/reasons.js';
 import { report, writeFlags } from '../../src/postgres/registry.js';
 import type { SessionContext } from '../../src/postgres/session-context.js';
 import { until } from '../../src/testbed/server.js';
+import { byHand } from '../support/by-hand.js';
+import { refusal } from '../support/refusal.js';
 import { RegistryServers } from '../support/registry-servers.js';
 import { contextOf } from '../support/session-context.js';
 
@@ -178,6 +180,78 @@ describe('every change', { concurrency: false }, () => {
   });
 });
 
+describe('node_info of a running cluster', { concurrency: false }, () => {
+  const gone = `delete from pgkeeper.node_info where name = 'n2'`;
+
+  before(() => sql(`${byHand} insert into pgkeeper.node_info (name, conninfo) values ('n2', 'host=b')`));
+  after(() => sql(`${byHand} ${gone}`));
+
+  test('is not changed by hand, and the function for it is named', async () => {
+    const earlier = await servers.stored();
+    for (const [statement, message, hint] of [
+      [
+        `insert into pgkeeper.node_info (name, conninfo) values ('n9', 'host=i')`,
+        /^node "n9" cannot be registered by INSERT$/,
+        /^SELECT pgkeeper\.add_node\('n9', /,
+      ],
+      [gone, /^node "n2" cannot be removed by DELETE$/, /^SELECT pgkeeper\.del_node\('n2'\);$/],
+      [`delete from pgkeeper.node_info where name = 'n1'`, /^node "n1" .* by DELETE$/, /DROP EXTENSION/],
+      ['truncate pgkeeper.node_info', /^the nodes cannot be removed by TRUNCATE$/, /DROP EXTENSION/],
+      [
+        `update pgkeeper.node_info set name = 'n8' where name = 'n2'`,
+        /^name of node "n2" cannot be changed by UPDATE$/,
+        /del_node\('n2'\); SELECT pgkeeper\.add_node/,
+      ],
+      ['update pgkeeper.node_info set seqno = seqno + 100', /^seqno of node/, /pgkeeper\.add_node/],
+      [
+        'update pgkeeper.node_info set is_master = false where is_master',
+        /^is_master of node "n1"/,
+        /switchover/,
+      ],
+      [
+        `update pgkeeper.node_info set is_sync = true, conninfo = 'host=z' where name = 'n2'`,
+        /^is_sync of node "n2"/,
+        /set_priority\('n2', \.\.\.\)/,
+      ],
+    ] as const) {
+      const refused = await refusal(sql(statement));
+      assert.match(refused.message, message);
+      assert.equal(refused.code, '55000');
+      assert.match(refused.hint, hint);
+      assert.match(refused.text, /SET pg_keeper\.edit_node_info = on/);
+    }
+    assert.deepEqual(await servers.stored(), earlier);
+  });
+
+  test('is changed by hand where that is meant, in a conninfo, and where it is not in force', async () => {
+    await sql(`update pgkeeper.node_info set conninfo = 'host=bb' where name = 'n2'`);
+    for (const opened of [
+      byHand,
+      'set local session_replication_role = replica;',
+      'alter table pgkeeper.node_info disable trigger user;',
+      `update pgkeeper.cluster_state set system_identifier = 'of another cluster';`,
+    ])
+      await sql(`begin; ${opened} ${gone}; rollback`);
+    assert.equal((await servers.nodes()).length, 2, 'rolled back');
+  });
+
+  test('is changed by a worker of 0.1.0, which is known by the name of its session only', async () => {
+    const next = async (is: boolean) =>
+      sql(`begin; set local application_name = 'pgk master:connected n1';
+        update pgkeeper.node_info set is_nextmaster = ${is} where name = 'n2'; commit`);
+    await next(true);
+    assert.equal((await servers.nodes()).find(({ name }) => name === 'n2')?.is_nextmaster, true);
+    await next(false);
+  });
+
+  test('is open to a function for as long as it runs', async () => {
+    await sql(`${byHand} insert into pgkeeper.node_info (name, conninfo) values ('n3', 'host=c')`);
+    const both = `begin; select pgkeeper.del_node('n3'); ${gone}; commit`;
+    await servers.refused(() => sql(both), /^node "n2" cannot be removed by DELETE$/);
+    assert.deepEqual(await sql(`select pgkeeper.del_node('n3') as done`), [{ done: true }]);
+  });
+});
+
 describe('what is written', { concurrency: false }, () => {
   async function asWorker(use: (session: SessionContext) => Promise<unknown>): Promise<void> {
     const client = await servers.master.connect();
@@ -189,7 +263,9 @@ describe('what is written', { concurrency: false }, () => {
   }
 
   test('the worker names the next master, or nobody, and an unchanged verdict changes nothing', async () => {
-    await sql(`insert into pgkeeper.node_info (name, conninfo) values ('n2', 'host=b'), ('n3', 'host=c')`);
+    await sql(
+      `${byHand} insert into pgkeeper.node_info (name, conninfo) values ('n2', 'host=b'), ('n3', 'host=c')`,
+    );
     const flags = async () =>
       (await servers.nodes()).map(
         (row) => `${row.name}${row.is_nextmaster ? ' next' : ''}${row.is_sync ? ' sync' : ''}`,

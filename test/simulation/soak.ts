@@ -1,22 +1,25 @@
-/**
- * `npm run soak`: fresh seeds for as long as you like, or one of them again.
- *
- *   --minutes N       for so long (default 60); --seeds COUNT: so many seeds instead
- *   --jobs N          in so many threads side by side (default 1)
- *   --from SEED       the first seed (default random)
- *   --seed SEED       one seed: prints what happened in it, violations marked with !!
- *   --shrink          with --seed: looks for few faults and operations that still break a rule, prints that run
- *   --mutation TEXT   with the deliberate mistake whose name contains TEXT (mutations.ts)
- *   --like TEXT       in the clusters and under the faults of that mutation, without its mistake
- *   --only LIST, --operations LIST   with --seed: only these faults and operations of the plan, by their numbers; '-' = none
- */
-import { parseArgs } from 'node:util';
+/** `npm run soak`: fresh seeds for as long as you like, or one of them again. --help shows the options. */
 import { isMainThread, parentPort, workerData } from 'node:worker_threads';
+import { readArguments } from '#arguments';
 import { replay } from './replay.js';
 import { soak, soakThread } from './soak-threads.js';
 import type { Variant } from './variant.js';
 
-const { values } = parseArgs({
+const usage = `npm run soak [-- options]
+  --minutes N       for so long (default 60)
+  --seeds COUNT     so many seeds instead
+  --jobs N          in so many threads side by side (default 1)
+  --from SEED       the first seed (default random)
+  --seed SEED       one seed: prints what happened in it, violations marked with !!
+  --shrink          with --seed: looks for few faults and operations that still break a rule, prints that run
+  --mutation TEXT   with the deliberate mistake whose name contains TEXT (mutations.ts)
+  --like TEXT       in the clusters and under the faults of that mutation, without its mistake
+  --only LIST, --operations LIST
+                    with --seed: only these faults and operations of the plan, by their numbers; '-' = none`;
+
+const { values } = readArguments({
+  usage,
+  numbers: ['minutes', 'seeds', 'jobs', 'from', 'seed'],
   options: {
     minutes: { type: 'string' },
     seeds: { type: 'string' },

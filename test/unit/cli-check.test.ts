@@ -255,6 +255,16 @@ test('two nodes without a witness: a warning, and with quorum = strict a problem
   const mixed = across(clusterOf({ n1: strict }, of), facts, []);
   assert.match(mixed.map(({ text }) => text).join(), /strict on n1 and auto on n2, and each goes by its own/);
   assert.doesNotMatch(found.map(({ text }) => text).join(), /each goes by its own/);
+  assert.doesNotMatch(mixed.map(({ text }) => text).join(), /two masters|quorum = strict/, 'neither holds');
+});
+
+test('every node but the master with priority 0 is a problem, with the command that mends it', () => {
+  const never = { observation: { priority: 0 } };
+  const found = across(clusterOf({ n2: never, n3: never }));
+  const failover = found.find(({ topic }) => topic === 'failover') ?? assert.fail();
+  assert.equal(failover.level, 'problem');
+  assert.match(failover.text, /nobody may be promoted: .*priority/);
+  assert.match(failover.mend ?? '', /pgkeeper priority n2 100/);
 });
 
 test('a witness that a copy of the cluster or another cluster uses too', () => {

@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { linesOf } from '../../src/cli/explain.js';
-import { forecastOf, outageLines } from '../../src/cli/forecast.js';
+import { outlookOf } from '../../src/cli/failover.js';
+import { type Forecast, forecastOf, outageLines } from '../../src/cli/forecast.js';
 import { parseLsn } from '../../src/core/lsn.js';
-import { clusterOf, gone, voterOf } from '../support/cluster-looks.js';
+import { clusterOf, gone, type NodeChanges, voterOf } from '../support/cluster-looks.js';
 
 test('with equal data the node named first in synchronous_standby_names would be promoted', () => {
   const forecast = forecastOf(clusterOf());
@@ -127,4 +128,65 @@ test('with two voters a crash is treated like silence', () => {
   assert.deepEqual(forecast.blocked_by, []);
   assert.match(forecast.warnings.join(), /a split can give two masters/);
   assert.deepEqual(forecastOf(clusterOf()).warnings, []);
+});
+
+const never = { observation: { priority: 0 } } as const;
+const textOf = (forecast: Forecast) => linesOf(forecast).join('\n').replace(/\s+/g, ' ');
+
+test('where every node but the master has priority 0 that is said beforehand, with the way out', () => {
+  const forecast = forecastOf(clusterOf({ n2: never, n3: never }));
+  assert.equal(forecast.would_promote, null);
+  assert.match(
+    textOf(forecast),
+    /nobody would be promoted\..*Would be blocked: nobody may be promoted: .*priority/,
+  );
+  assert.match(textOf(forecast), /Way out: pgkeeper priority n2 100 /);
+  // Also of a node that does not answer, where set_priority says it.
+  const nodes = ['n1', 'n2', 'n3'].map((name, i) => ({
+    ...voterOf(name, i + 1),
+    priority: i === 0 ? 100 : 0,
+  }));
+  assert.match(textOf(forecastOf(clusterOf({ n2: { failure: gone } }, { nodes }))), /priority n3 100/);
+});
+
+test('and when the master is dead, what the operator does: start it, or name a node', () => {
+  const forecast = forecastOf(clusterOf({ n1: { failure: gone }, n2: never, n3: never }));
+  assert.match(textOf(forecast), / Blocked: nobody may be promoted: .*priority/);
+  assert.match(textOf(forecast), /Way out: start n1 again; if it is lost, pgkeeper failover n2 /);
+});
+
+test('to name a node of priority 0 is no loss to accept; what else stands against it is', () => {
+  const accepted = (n3: NodeChanges) => {
+    const cluster = clusterOf({ n1: { failure: gone }, n2: never, n3 });
+    const node = cluster.nodes.find(({ voter }) => voter.name === 'n2') ?? assert.fail();
+    return outlookOf(cluster, node).needs_acceptance;
+  };
+  assert.equal(accepted(never), false);
+  assert.equal(accepted({ failure: gone }), true, 'no majority, and n3 may have what n2 has not');
+});
+
+test('one node above 0, the former master back, or nodes that do not say: nothing of priorities', () => {
+  for (const changes of [
+    { n2: never },
+    { n1: { observation: { inRecovery: true } }, n2: never, n3: never },
+    { n2: { failure: gone }, n3: { failure: gone } },
+  ]) {
+    const forecast = forecastOf(clusterOf(changes));
+    assert.equal(forecast.way_out, null);
+    assert.doesNotMatch(forecast.blocked_by.join(), /priority/);
+  }
+});
+
+test('how many votes are needed follows the quorum of who would be promoted, not that of any node', () => {
+  const pair = [voterOf('n1', 1), voterOf('n2', 2)];
+  const of = { voters: pair, nodes: pair, syncMembers: ['n2'] };
+  const strict = { look: { keeperSettings: { quorum: 'strict' } } };
+  const auto = forecastOf(clusterOf({ n1: strict }, of));
+  assert.equal(auto.would_promote, 'n2', 'n2 has auto, and goes by that');
+  assert.equal(auto.votes.needed, 1);
+  assert.match(auto.warnings.join(), /strict on n1 and auto on n2/);
+  const blocked = forecastOf(clusterOf({ n2: strict }, of));
+  assert.deepEqual([blocked.would_promote, blocked.votes.needed], [null, 2]);
+  const silent = forecastOf(clusterOf({ n1: { ...strict, failure: gone } }, of));
+  assert.equal(silent.would_promote, 'n2');
 });

@@ -118,9 +118,9 @@ test('two nodes without a witness are warned about; a witness ends the warning a
     statusOf(clusterOf({}, { voters: pair, nodes: pair })).warnings.join(),
     /two nodes without a witness: no majority is possible/,
   );
-  const strict = { n1: { look: { keeperSettings: { quorum: 'strict' } } } };
+  const ofStrict = { look: { keeperSettings: { quorum: 'strict' } } };
   assert.match(
-    statusOf(clusterOf(strict, { voters: pair, nodes: pair })).warnings.join(),
+    statusOf(clusterOf({ n1: ofStrict, n2: ofStrict }, { voters: pair, nodes: pair })).warnings.join(),
     /quorum = strict: with one lost nobody takes writes/,
   );
   const identity = { token: 't', systemIdentifier: '8', timeline: 1, address: '10.0.0.9:5432' };
@@ -157,4 +157,24 @@ test('a name that application_name has cut off is still recognised', () => {
   const cut = `pgk ${state} ${name}`.slice(0, 63).slice(`pgk ${state} `.length);
   assert.ok(isSameNode({ node: cut, state, silentMs: 0 }, name));
   assert.ok(!isSameNode({ node: 'n1', state, silentMs: 0 }, 'n11'));
+});
+
+test('the votes a master needs follow its own quorum, and that the nodes differ is told', () => {
+  const pair = [voterOf('n1', 1), voterOf('n2', 2)];
+  const of = { voters: pair, nodes: pair, syncMembers: ['n2'] };
+  const strict = { look: { keeperSettings: { quorum: 'strict' } } };
+  const ofStandby = statusOf(clusterOf({ n2: strict }, of));
+  assert.equal(ofStandby.quorum.needed, 1, 'the master has auto');
+  assert.match(ofStandby.warnings.join(), /quorum is strict on n2 and auto on n1/);
+  assert.equal(statusOf(clusterOf({ n1: strict }, of)).quorum.needed, 2);
+  // On its way: with a witness registered every worker is strict, as in the core.
+  const nodes = [...pair, voterOf('w', 3, 'witness')];
+  assert.equal(statusOf(clusterOf({}, { ...of, nodes })).quorum.needed, 2);
+});
+
+test('that nobody may be promoted is told while the master lives', () => {
+  const never = { observation: { priority: 0 } };
+  const { warnings } = statusOf(clusterOf({ n2: never, n3: never }));
+  assert.match(warnings.join(), /nobody may be promoted: .*; pgkeeper priority n2 100/);
+  assert.doesNotMatch(statusOf(clusterOf({ n2: never })).warnings.join(), /nobody/);
 });

@@ -15,6 +15,7 @@ declare
   identity  text;
   promotion uuid := gen_random_uuid();
   logged    text := pgkeeper.hide_statement();
+  by_hand   text := coalesce(current_setting('pg_keeper.edit_node_info', true), '');
 begin
   perform pgkeeper.refuse_on_standby('add_node');
   if conninfo is null or btrim(conninfo) = '' then
@@ -54,8 +55,10 @@ begin
   end if;
 
   perform from pgkeeper.cluster_state c for update;
+  perform set_config('pg_keeper.edit_node_info', 'on', true);
   insert into pgkeeper.node_info (name, conninfo, is_master) values (node_name, add_node.conninfo, first);
   perform pgkeeper.refresh_flags();
+  perform set_config('pg_keeper.edit_node_info', by_hand, true);
   if first then
     update pgkeeper.cluster_state c
       set epoch = c.epoch + 1, promotion_id = promotion, system_identifier = facts ->> 'identifier',

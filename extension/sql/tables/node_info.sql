@@ -18,7 +18,7 @@ create unique index node_info_one_master on pgkeeper.node_info (is_master) where
 create unique index node_info_one_nextmaster on pgkeeper.node_info (is_nextmaster) where is_nextmaster;
 
 comment on table pgkeeper.node_info is
-  'The nodes of the cluster. Change it through pgkeeper.add_node and pgkeeper.del_node; of a row only conninfo may be updated, by the owner; that is checked by nobody.';
+  'The nodes of the cluster. Change it through pgkeeper.add_node and pgkeeper.del_node; of a row only conninfo may be updated, by the owner; what it leads to is checked by nobody.';
 comment on column pgkeeper.node_info.seqno is 'Order of registration; breaks ties; never used again after del_node.';
 comment on column pgkeeper.node_info.name is 'Name of the node; equals application_name in its primary_conninfo; 1 to 63 bytes.';
 comment on column pgkeeper.node_info.conninfo is 'libpq connection string to the node, for workers; may hold a password.';

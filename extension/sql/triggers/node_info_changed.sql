@@ -1,4 +1,4 @@
--- Every change of node_info, by function or by hand: copied into cluster_state, version raised once for the transaction, workers told.
+-- Every change of node_info, by function or by hand: refused, or copied into cluster_state, version raised once for the transaction, workers told.
 -- The row is locked first and read then, so that two transactions never compute from the same version.
 
 create function pgkeeper.node_info_changed() returns trigger
@@ -6,6 +6,9 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 begin
+  if tg_table_name = 'node_info' then
+    perform pgkeeper.refuse_edit_by_hand(tg_op, to_jsonb(old), to_jsonb(new));
+  end if;
   perform from pgkeeper.cluster_state c for update;
   update pgkeeper.cluster_state c set nodes = pgkeeper.registry_json(), version = pgkeeper.next_version(c.version);
   return null;

@@ -4,6 +4,7 @@ import { answered, type ClusterLook, settingsOfNode } from '../cluster-look.js';
 import { failureText } from '../failure-text.js';
 import type { Reach, ServerFacts } from './check-facts.js';
 import { findingsOfQuorum } from './check-quorum.js';
+import { registryFindings } from './check-registry.js';
 import { slotFindings } from './check-slots.js';
 import { about, type Finding } from './finding.js';
 
@@ -22,6 +23,7 @@ export function findingsOfCluster(
     ...clockFindings(cluster),
     ...reachFindings(cluster, reach),
     ...slotFindings(cluster, facts),
+    ...registryFindings(cluster),
     ...findingsOfQuorum(cluster),
   ];
 }

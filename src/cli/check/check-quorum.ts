@@ -2,9 +2,11 @@
 import { isForeign } from '../../core/foreign-server.js';
 import { pauseOf, priorityOf } from '../../core/plan.js';
 import { compareRegistry } from '../../core/types.js';
+import { areTwoNodes } from '../../core/votes/two-nodes.js';
 import type { Neighbours } from '../../postgres/witness.js';
-import { answered, type ClusterLook, type NodeLook, workerStateOf } from '../cluster-look.js';
+import { answered, type ClusterLook, workerStateOf } from '../cluster-look.js';
 import { forecastOf } from '../forecast.js';
+import { mixedQuorum } from '../quorum-look.js';
 import { statusOf } from '../status.js';
 import { about, type Finding } from './finding.js';
 
@@ -160,21 +162,14 @@ function neighbourFindings(
   return found;
 }
 
-/** Each worker goes by its own setting: who has auto promotes itself, whatever the others have. */
-function mixedQuorum(cluster: ClusterLook): readonly Finding[] {
-  const answering = cluster.nodes.filter((node) => node.voter.kind === 'node' && answered(node) !== null);
-  const strict = answering.filter((node) => answered(node)?.keeperSettings['quorum'] === 'strict');
-  if (strict.length === 0 || strict.length === answering.length) return [];
-  const names = (nodes: readonly NodeLook[]) => nodes.map(({ voter }) => voter.name).join(', ');
-  const auto = names(answering.filter((node) => !strict.includes(node)));
-  const said = `quorum is strict on ${names(strict)} and auto on ${auto}, and each goes by its own: with two nodes, ${auto} may be master without a majority`;
-  return [about('problem', null, 'quorum', said, 'give every node the same pg_keeper.quorum, and reload')];
-}
-
 function quorumFindings(cluster: ClusterLook): readonly Finding[] {
   const { quorum, sync, master } = statusOf(cluster);
   const { voters } = cluster.registry;
-  const found: Finding[] = [...mixedQuorum(cluster)];
+  const mixed = mixedQuorum(cluster);
+  const found: Finding[] =
+    mixed === null
+      ? []
+      : [about('problem', null, 'quorum', mixed, 'give every node the same pg_keeper.quorum, and reload')];
   if (voters.length === 1)
     found.push(
       about(
@@ -185,7 +180,7 @@ function quorumFindings(cluster: ClusterLook): readonly Finding[] {
         'register its standbys: pgkeeper add-node NAME CONNINFO',
       ),
     );
-  if (voters.length === 2 && voters.every((voter) => voter.kind === 'node'))
+  if (areTwoNodes(voters) && mixed === null)
     found.push(
       quorum.needed === 2
         ? about(
@@ -273,7 +268,7 @@ function forecastFindings(cluster: ClusterLook): readonly Finding[] {
       null,
       'failover',
       `a failover now would be blocked: ${forecast.blocked_by.join('; ')}`,
-      'pgkeeper explain says more',
+      forecast.way_out ?? 'pgkeeper explain says more',
     ),
   ];
 }

@@ -78,6 +78,7 @@ export function decideStandby(k: Keeper, turn: Turn, role: Standby): void {
   if (verdict !== 'gone' || since === undefined) return;
   note(k, turn, 'election-started', { master: k.registry.master ?? '-', askedMs: Math.round(k.now - since) });
   if (ownPriority(k) === 0) {
+    note(k, turn, 'election-aborted', { why: 'priority 0 here: this node never stands by itself' });
     role.suspicion = null;
     role.suspectAfter = k.now + k.settings.keepaliveTimeMs;
     return;

@@ -1,5 +1,5 @@
 /** `pgkeeper failover --accept-data-loss`: what an operator's word may give up, and what not. */
-import type { Scenario } from './scenario.js';
+import { one, type Scenario } from './scenario.js';
 import type { Stage } from './stage.js';
 
 function acceptLoss(stage: Stage, ...names: readonly string[]): void {
@@ -51,6 +51,28 @@ export const byHand: readonly Scenario[] = [
       stage.untilMaster('n4');
       takeBack(stage, 'n4');
       stage.writeThrough('n4');
+    },
+  },
+  {
+    name: 'no standby has a priority above 0, and an operator names one when the master is lost',
+    why: 'priority keeps a node from standing by itself; nothing is lost by its being named',
+    setting: { nodes: 3, names: 'ANY 1 (n1, n2, n3)', neverMaster: ['n2', 'n3'] },
+    play(stage) {
+      const commit = stage.writeThrough('n1');
+      stage.powerOff('n1');
+      stage.neverMaster(['n2', 'n3'], 40_000);
+      stage.expectDecided('election-aborted', 'n2');
+      // Without any loss accepted.
+      stage.server('n2').operatorWord = false;
+      stage.untilMaster('n2');
+      stage.expect('the commit is there', stage.has('n2', commit));
+      takeBack(stage, 'n2');
+      stage.writeThrough('n2');
+    },
+    without: {
+      rule: "an operator's word passes over the ranking, in which priority 0 has no place",
+      replacements: one('core/election/candidacy.js', '!e.byOperator && !goesFirst', '!goesFirst'),
+      shows: /n2 is master/,
     },
   },
 ];
