@@ -59,7 +59,7 @@ export interface Link {
   releasing: boolean;
   /** When a vote held before was last renewed, kept after its loss: the fresh-birth exception asks for it. */
   lastHeldAt: number;
-  /** The ballot that this worker wrote there last; 0 = none. */
+  /** The ballot that this worker wrote there last, as the answer says; 0 = none. */
   foughtFor: number;
   /** The last try was refused, and when. */
   refusedAt: number;

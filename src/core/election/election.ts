@@ -19,6 +19,7 @@ import { failClaim, holdMeanwhile, isUndecided } from './election-round.js';
 import { ingestFreeze, walkFreeze } from './freeze.js';
 import { newPausedMaster } from './new-master.js';
 import { ingestPromotion, walkPromotion } from './promotion.js';
+import { ingestBallot } from './rivals.js';
 import { walkVote } from './voting.js';
 
 /** Phases follow one another within one step as far as they need no answer; more than this many would be a loop. */
@@ -127,5 +128,6 @@ export function ingestElection(
   arrived: Arrived | null,
 ): void {
   if (arrived !== null && e.phase === 'freeze') ingestFreeze(e, arrived);
+  if (arrived !== null) ingestBallot(k, e, arrived);
   ingestPromotion(k, turn, e, event, arrived);
 }

@@ -67,7 +67,6 @@ function pointAtSelf(
         own.primaryConninfo,
       );
   if (!send(k, turn, link, { kind: 'follow', conninfo, slots: own.slots ?? [] })) return;
-  link.foughtFor = e.epoch;
   e.sent.add(voter.name);
 }
 
