@@ -2,7 +2,7 @@
 
 import { linkOf, observe, ownLink, seenSince, voterNamed, votersOf } from '../links.js';
 import { formatLsn } from '../lsn.js';
-import { compareWal, isOtherHistory, isRowless, isSettled, logEndOf, originToKeep } from '../ranking.js';
+import { compareWal, isOtherHistory, isRowless, isSettled, logEndOf, originsToKeep } from '../ranking.js';
 import type { Election, Keeper, Link } from '../state.js';
 import { due, note, randomBetween, send, type Turn } from '../turn.js';
 import { ballotText } from '../votes/ballot.js';
@@ -50,7 +50,7 @@ export function walkCatchUp(k: Keeper, turn: Turn, e: Election): void {
           self,
           own.obs.primaryConninfo,
           source,
-          ballotText(e.epoch, originToKeep(sourceObs)),
+          ballotText(e.epoch, originsToKeep(sourceObs)),
           sourceObs.primaryConninfo,
         ),
         slots: sourceObs.slots ?? [],
