@@ -70,8 +70,8 @@ export interface Link {
   obsDoneAt: number;
   /** Until then this worker did not see who says what to that voter: no look for long before. */
   missedUntil: number;
-  /** The master's worker as last seen there, and when it last said something to it. */
-  trace: { readonly master: string; readonly saidAt: number } | null;
+  /** The master's worker as last seen there, when it last said something to it, and when that look was asked for. */
+  trace: { readonly master: string; readonly saidAt: number; readonly seenAt: number } | null;
   /** It was told once that another server answers in the place of this witness. */
   saidForeign: boolean;
   /** Since when that voter answers nothing but "starting up" or "shutting down". */

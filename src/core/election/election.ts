@@ -13,6 +13,7 @@ import { isLeftAlone } from '../pause.js';
 import type { Arrived, Election, Keeper, Link } from '../state.js';
 import { due, note, type Turn } from '../turn.js';
 import { releaseVotes } from '../votes/lease.js';
+import { watchVoter } from '../watch/looking.js';
 import { walkGather } from './candidacy.js';
 import { walkCatchUp } from './catch-up.js';
 import { failClaim, holdMeanwhile, isUndecided } from './election-round.js';
@@ -53,7 +54,7 @@ export function decideElection(k: Keeper, turn: Turn, e: Election): void {
  */
 function watchOthers(k: Keeper, turn: Turn, e: Election): void {
   if (e.phase !== 'freeze' && e.phase !== 'catch-up' && e.phase !== 'fencing-command') return;
-  for (const link of k.links.values()) observe(k, turn, link, heartbeatMs(k));
+  for (const link of k.links.values()) watchVoter(k, turn, link);
 }
 
 function walkPhase(k: Keeper, turn: Turn, e: Election): void {
