@@ -6,7 +6,7 @@ import { compareWal, isOtherHistory, isRowless, isSettled, logEndOf, originsToKe
 import type { Election, Keeper, Link } from '../state.js';
 import { due, note, randomBetween, send, type Turn } from '../turn.js';
 import { ballotText } from '../votes/ballot.js';
-import { followConninfo } from '../watch/following.js';
+import { followConninfo, mustStopFirst } from '../watch/following.js';
 import { abandon, enterPhase, failClaim } from './election-round.js';
 import { followersStopped } from './stopping.js';
 
@@ -42,7 +42,8 @@ export function walkCatchUp(k: Keeper, turn: Turn, e: Election): void {
   if (source === undefined || self === undefined || !sourceObs || own.obs === null)
     return abandon(k, turn, e, randomBetween(k, 200, 500));
   if (!e.sent.has('follow')) {
-    if (isRowless(sourceObs) && !followersStopped(k, turn, e)) return;
+    const mayGetMore = isRowless(sourceObs) || mustStopFirst(sourceObs, e.epoch);
+    if (mayGetMore && !followersStopped(k, turn, e)) return;
     if (
       send(k, turn, own, {
         kind: 'follow',

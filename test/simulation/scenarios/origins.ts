@@ -5,6 +5,7 @@ import { mustServe, promotedWithoutItsRow } from './circumstances.js';
 import { killWorkerAndGuard } from './guards.js';
 import { one, type Scenario } from './scenario.js';
 import type { Stage } from './stage.js';
+import { stallDisk } from './streams.js';
 
 /** What a standby gets from now on reaches it in the moment in which somebody points it elsewhere. */
 function receivesAsItIsPointed(stage: Stage, name: string): void {
@@ -213,6 +214,41 @@ export const origins: readonly Scenario[] = [
       rule: 'a candidate tells whose timeline it makes, also where it has one without a row already',
       replacements: one('core/election/promotion.js', '[unfinished, promised]', '[unfinished]'),
       shows: /S5/,
+    },
+  },
+  {
+    name: 'I17 nodes get a promotion in the moment in which the next candidate streams from one of them what it lacks',
+    why: 'by its last look that node had no promotion, and what comes from there would pass for one of the new election',
+    setting: { nodes: 5, names: 'ANY 2 (n1, n2, n3, n4, n5)', neverMaster: ['n4', 'n5'] },
+    play(stage) {
+      const goOn = stallDisk(stage.server('n3'));
+      stage.writeThrough('n1');
+      stage.run(100);
+      stage.at('n2', 'promoting', () => {
+        for (const name of ['n4', 'n5']) receivesAsItIsPointed(stage, name);
+        stage.cluster.world.after(2, () => {
+          killWorkerAndGuard(stage.host('n2'));
+          stage.cut('n2', 'n3');
+        });
+      });
+      stage.powerOff('n1');
+      stage.at('n3', 'peer-ahead', goOn);
+      stage.untilDecision('n3', 'peer-ahead');
+      stage.run(200);
+      stage.powerOff('n2');
+      mustServe(stage, 60_000);
+    },
+    without: {
+      rule: 'a stream that a candidate would get a promotion by ends before it streams from there, as a look since then shows',
+      replacements: [
+        ...one('core/election/catch-up.js', ' || mustStopFirst(sourceObs, e.epoch)', ''),
+        ...one(
+          'core/election/stopping.js',
+          'const isNew = seenSince(link, e.phaseAt);',
+          'const isNew = true;',
+        ),
+      ],
+      shows: /L1/,
     },
   },
 ];
