@@ -4,7 +4,7 @@
  * the master itself.
  */
 import type { Keeper, Link } from './state.js';
-import type { Observation } from './types.js';
+import { leaseMarginMs, type Observation } from './types.js';
 
 /** Until when something was said on that voter of which this worker may have seen nothing. */
 export function missedOn(k: Keeper, link: Link): number {
@@ -42,13 +42,31 @@ export function followTrace(k: Keeper, link: Link, askedAt: number): void {
   const session = link.obs.workers.find(({ name }) => name === master);
   if (session !== undefined) {
     const saidAt = askedAt - Math.max(0, session.silentMs);
-    link.trace = { master, saidAt };
+    link.trace = { master, saidAt, seenAt: askedAt };
     k.seenByPeerAt = Math.max(k.seenByPeerAt, saidAt);
     return;
   }
   const { trace } = link;
   link.trace = null;
-  // Ended before it had been silent for the lease: cut, and the worker may have been answered until a moment ago.
-  if (trace?.master === master && k.now < trace.saidAt + k.settings.leaseTtlMs)
-    k.seenByPeerAt = Math.max(k.seenByPeerAt, k.now);
+  if (trace?.master !== master) return;
+  const endsAt = trace.saidAt + k.settings.leaseTtlMs;
+  // Ended in silence, as a look showed before; else cut, and the worker may have been answered until a moment ago.
+  if (k.now >= endsAt && trace.seenAt >= lastWordAt(k, trace.saidAt)) return;
+  k.seenByPeerAt = Math.max(k.seenByPeerAt, Math.min(k.now, endsAt));
+}
+
+/** A worker that has said nothing for so long takes its vote for lost, and never says anything in that session again. */
+function lastWordAt({ settings }: Keeper, saidAt: number): number {
+  return saidAt + settings.leaseTtlMs - leaseMarginMs(settings);
+}
+
+/**
+ * When to look once more at a voter where the master's session is silent: after the last possible word, and before the session ends
+ * by itself. Without that look nothing would tell how it ended, and T would be counted from then. Null = there is no need.
+ */
+export function lastLookAt(k: Keeper, { trace }: Link): number | null {
+  // Of a master before nothing is noted any more.
+  if (trace === null || trace.master !== k.registry?.master) return null;
+  const at = lastWordAt(k, trace.saidAt);
+  return trace.seenAt < at ? at : null;
 }

@@ -132,11 +132,10 @@ export function unfinishedOf(obs: Observation): Origin | null {
  * What a new ballot on that server must go on to tell. A candidate that was asked to promote tells of the timeline that it is
  * about to make, since it may do so at any time, whatever it is pointed at by then.
  */
-export function originToKeep(obs: Observation): Origin | null {
-  const unfinished = unfinishedOf(obs);
-  if (unfinished !== null) return unfinished;
+export function originsToKeep(obs: Observation): readonly Origin[] {
   const promised = toldOrigin(obs.primaryConninfo, obs.timeline + 1);
-  return promised !== null && promised.epoch > (obs.registry?.epoch ?? 0) ? promised : null;
+  const mayCome = promised !== null && promised.epoch > (obs.registry?.epoch ?? 0) ? promised : null;
+  return [unfinishedOf(obs), mayCome].filter((origin) => origin !== null);
 }
 
 /** Only its own worker can bring it back: by a rewind, or by a copy of `target`. */

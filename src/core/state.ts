@@ -59,7 +59,7 @@ export interface Link {
   releasing: boolean;
   /** When a vote held before was last renewed, kept after its loss: the fresh-birth exception asks for it. */
   lastHeldAt: number;
-  /** The ballot that this worker wrote there last; 0 = none. */
+  /** The ballot that this worker wrote there last, as the answer says; 0 = none. */
   foughtFor: number;
   /** The last try was refused, and when. */
   refusedAt: number;
@@ -70,8 +70,8 @@ export interface Link {
   obsDoneAt: number;
   /** Until then this worker did not see who says what to that voter: no look for long before. */
   missedUntil: number;
-  /** The master's worker as last seen there, and when it last said something to it. */
-  trace: { readonly master: string; readonly saidAt: number } | null;
+  /** The master's worker as last seen there, when it last said something to it, and when that look was asked for. */
+  trace: { readonly master: string; readonly saidAt: number; readonly seenAt: number } | null;
   /** What was told last of another server that answers in its place: told again when that changes. */
   saidForeign: string | null;
   /** Since when that voter answers nothing but "starting up" or "shutting down". */

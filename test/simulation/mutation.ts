@@ -58,7 +58,7 @@ export const noGuard = one('worker/worker.js', 'this.#ports.guard?.tell(guardOrd
  */
 export const noTrace: readonly Replacement[] = [
   ...one('core/lease-trace.js', 'k.seenByPeerAt = Math.max(k.seenByPeerAt, saidAt);', ''),
-  ...one('core/lease-trace.js', 'k.seenByPeerAt = Math.max(k.seenByPeerAt, k.now);', '{}'),
+  ...one('core/lease-trace.js', 'k.seenByPeerAt = Math.max(k.seenByPeerAt, Math.min(k.now, endsAt));', '{}'),
 ];
 
 export const cuts: readonly FaultKind[] = [

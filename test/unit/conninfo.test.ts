@@ -113,16 +113,23 @@ test('a re-pointed standby keeps its own credentials and carries the ballot', ()
 });
 
 test('a ballot tells of which promotion a timeline without a row is', () => {
-  const marked = `host=/x fallback_application_name=${ballotText(7, { timeline: 2, epoch: 5 })}`;
+  const marked = `host=/x fallback_application_name=${ballotText(7, [{ timeline: 2, epoch: 5 }])}`;
   assert.deepEqual([ballotOf(marked), originOf(marked, 2), originOf(marked, 3)], [7, 5, 7]);
   const plain = `host=n3 fallback_application_name=${ballotText(7)}`;
   assert.deepEqual([ballotOf(plain), originOf(plain, 2), originOf('host=n3', 2)], [7, 7, 0]);
   assert.equal(ballotOf(fencedConninfo(marked)), 7);
   assert.equal(originOf(fencedConninfo(marked), 2), 5);
-  const promised = `host=/x fallback_application_name=${ballotText(7, { timeline: 2, epoch: 7 })}`;
+  const promised = `host=/x fallback_application_name=${ballotText(7, [{ timeline: 2, epoch: 7 }])}`;
   assert.equal(toldOrigin(promised, 2)?.epoch, 7);
   assert.equal(toldOrigin(fencedConninfo(promised), 2), null, 'it makes no timeline any more');
   assert.equal(originOf(fencedConninfo(promised), 2), 7, 'and of one that it made all is told');
+  const both = `host=/x fallback_application_name=${ballotText(7, [
+    { timeline: 2, epoch: 5 },
+    { timeline: 3, epoch: 7 },
+  ])}`;
+  assert.deepEqual([originOf(both, 2), toldOrigin(both, 3)?.epoch], [5, 7]);
+  assert.deepEqual([ballotOf(fencedConninfo(both)), originOf(fencedConninfo(both), 2)], [7, 5]);
+  assert.equal(toldOrigin(fencedConninfo(both), 3), null, 'only what it has is told of a dead one');
   assert.equal(fencedConninfo('host=n3 user=u'), 'host=/pgkeeper-no-server user=u');
   assert.equal(fencedConninfo(''), '');
 });

@@ -2,11 +2,11 @@
 
 import { linkOf, observe, ownLink, seenSince, voterNamed, votersOf } from '../links.js';
 import { formatLsn } from '../lsn.js';
-import { compareWal, isOtherHistory, isRowless, isSettled, logEndOf, originToKeep } from '../ranking.js';
+import { compareWal, isOtherHistory, isRowless, isSettled, logEndOf, originsToKeep } from '../ranking.js';
 import type { Election, Keeper, Link } from '../state.js';
 import { due, note, randomBetween, send, type Turn } from '../turn.js';
 import { ballotText } from '../votes/ballot.js';
-import { followConninfo } from '../watch/following.js';
+import { followConninfo, mustStopFirst } from '../watch/following.js';
 import { abandon, enterPhase, failClaim } from './election-round.js';
 import { followersStopped } from './stopping.js';
 
@@ -42,7 +42,8 @@ export function walkCatchUp(k: Keeper, turn: Turn, e: Election): void {
   if (source === undefined || self === undefined || !sourceObs || own.obs === null)
     return abandon(k, turn, e, randomBetween(k, 200, 500));
   if (!e.sent.has('follow')) {
-    if (isRowless(sourceObs) && !followersStopped(k, turn, e)) return;
+    const mayGetMore = isRowless(sourceObs) || mustStopFirst(sourceObs, e.epoch);
+    if (mayGetMore && !followersStopped(k, turn, e)) return;
     if (
       send(k, turn, own, {
         kind: 'follow',
@@ -50,7 +51,7 @@ export function walkCatchUp(k: Keeper, turn: Turn, e: Election): void {
           self,
           own.obs.primaryConninfo,
           source,
-          ballotText(e.epoch, originToKeep(sourceObs)),
+          ballotText(e.epoch, originsToKeep(sourceObs)),
           sourceObs.primaryConninfo,
         ),
         slots: sourceObs.slots ?? [],

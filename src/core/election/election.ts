@@ -13,12 +13,14 @@ import { isLeftAlone } from '../pause.js';
 import type { Arrived, Election, Keeper, Link } from '../state.js';
 import { due, note, type Turn } from '../turn.js';
 import { releaseVotes } from '../votes/lease.js';
+import { watchVoter } from '../watch/looking.js';
 import { walkGather } from './candidacy.js';
 import { walkCatchUp } from './catch-up.js';
 import { failClaim, holdMeanwhile, isUndecided } from './election-round.js';
 import { ingestFreeze, walkFreeze } from './freeze.js';
 import { newPausedMaster } from './new-master.js';
 import { ingestPromotion, walkPromotion } from './promotion.js';
+import { ingestBallot } from './rivals.js';
 import { walkVote } from './voting.js';
 
 /** Phases follow one another within one step as far as they need no answer; more than this many would be a loop. */
@@ -52,7 +54,7 @@ export function decideElection(k: Keeper, turn: Turn, e: Election): void {
  */
 function watchOthers(k: Keeper, turn: Turn, e: Election): void {
   if (e.phase !== 'freeze' && e.phase !== 'catch-up' && e.phase !== 'fencing-command') return;
-  for (const link of k.links.values()) observe(k, turn, link, heartbeatMs(k));
+  for (const link of k.links.values()) watchVoter(k, turn, link);
 }
 
 function walkPhase(k: Keeper, turn: Turn, e: Election): void {
@@ -127,5 +129,6 @@ export function ingestElection(
   arrived: Arrived | null,
 ): void {
   if (arrived !== null && e.phase === 'freeze') ingestFreeze(e, arrived);
+  if (arrived !== null) ingestBallot(k, e, arrived);
   ingestPromotion(k, turn, e, event, arrived);
 }

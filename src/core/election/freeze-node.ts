@@ -4,11 +4,11 @@
  */
 
 import { linkOf, observe, ownLink } from '../links.js';
-import { isOtherHistory, isSettled, originToKeep, unfinishedOf } from '../ranking.js';
+import { isOtherHistory, isSettled, originsToKeep, unfinishedOf } from '../ranking.js';
 import type { Election, Keeper, Link } from '../state.js';
 import { send, type Turn } from '../turn.js';
 import { holdNames, type Observation, type Voter } from '../types.js';
-import { ballotText } from '../votes/ballot.js';
+import { ballotText, type Origin } from '../votes/ballot.js';
 import { followConninfo, mustStopFirst, nowhereConninfo } from '../watch/following.js';
 import { addressOf } from '../watch/suspicion.js';
 import { isFrozen } from './election-round.js';
@@ -41,6 +41,13 @@ export function freezeOne(
   observe(k, turn, link, 3, address === null ? undefined : { kind: 'streaming', ...address });
 }
 
+/** What it has or may make itself; else what it is about to get from here. */
+function originsOfFollower(obs: Observation, own: Observation): readonly Origin[] {
+  const kept = originsToKeep(obs);
+  const unfinished = unfinishedOf(own);
+  return kept.length > 0 || unfinished === null ? kept : [unfinished];
+}
+
 /** Another history gets the ballot alone: it must not stream from here, and later elections must see this one. */
 function pointAtSelf(
   k: Keeper,
@@ -58,16 +65,15 @@ function pointAtSelf(
     return;
   }
   const conninfo = other
-    ? nowhereConninfo(voter, obs.primaryConninfo, ballotText(e.epoch, originToKeep(obs)))
+    ? nowhereConninfo(voter, obs.primaryConninfo, ballotText(e.epoch, originsToKeep(obs)))
     : followConninfo(
         voter,
         obs.primaryConninfo,
         self,
-        ballotText(e.epoch, originToKeep(obs) ?? unfinishedOf(own)),
+        ballotText(e.epoch, originsOfFollower(obs, own)),
         own.primaryConninfo,
       );
   if (!send(k, turn, link, { kind: 'follow', conninfo, slots: own.slots ?? [] })) return;
-  link.foughtFor = e.epoch;
   e.sent.add(voter.name);
 }
 

@@ -124,7 +124,7 @@ function walkPromote(k: Keeper, turn: Turn, e: Election): void {
   const conninfo = nowhereConninfo(
     { name: k.settings.name },
     own.obs?.primaryConninfo ?? '',
-    ballotText(e.epoch, originOfPromotion(e, own.obs)),
+    ballotText(e.epoch, originsOfPromotion(e, own.obs)),
   );
   if (!send(k, turn, own, { kind: 'promote', conninfo })) return;
   e.sent.add('promote');
@@ -133,10 +133,13 @@ function walkPromote(k: Keeper, turn: Turn, e: Election): void {
 
 /**
  * Somebody may point this server elsewhere, under a ballot of theirs, before it has left recovery: then this tells whose
- * timeline it makes. What it has already without a row must be told instead; the epoch alone tells of the rest.
+ * timeline it makes, beside what it has already without a row.
  */
-function originOfPromotion(e: Election, obs: Observation | null): Origin | null {
-  return obs === null ? null : (unfinishedOf(obs) ?? { timeline: obs.timeline + 1, epoch: e.epoch });
+function originsOfPromotion(e: Election, obs: Observation | null): readonly Origin[] {
+  if (obs === null) return [];
+  const promised = { timeline: obs.timeline + 1, epoch: e.epoch };
+  const unfinished = unfinishedOf(obs);
+  return unfinished === null ? [promised] : [unfinished, promised];
 }
 
 /** The wish read, commits held, sessions ended that could block replay: one command after the other. */

@@ -5,9 +5,10 @@
  */
 
 import { heartbeatMs, linkOf, observe, votersOf } from '../links.js';
-import type { Election, Keeper } from '../state.js';
+import type { Arrived, Election, Keeper } from '../state.js';
 import { due, note, type Turn } from '../turn.js';
 import { failoverTimeMs, type Registry, type Voter } from '../types.js';
+import { ballotOf } from '../votes/ballot.js';
 import { heldVoters, isGivenUpBy, missedUntil } from '../votes/lease.js';
 import { enterPhase, holdMeanwhile, isFresh } from './election-round.js';
 
@@ -42,6 +43,17 @@ function isWaiting(k: Keeper, turn: Turn, e: Election, until: number): boolean {
   if (e.cause === 'claim') holdMeanwhile(k, turn);
   for (const link of k.links.values()) observe(k, turn, link, heartbeatMs(k));
   return !due(k, turn, until);
+}
+
+/**
+ * The ballot of this election is on that voter. One that was sent and not answered may have got lost: then what is seen there later is
+ * of somebody who fought for the same epoch.
+ */
+export function ingestBallot(k: Keeper, e: Election, { voter, command, answer }: Arrived): void {
+  const link = linkOf(k, voter);
+  if (link === undefined || answer.kind === 'busy' || e.epoch === 0) return;
+  const isPointed = command.kind === 'follow' && ballotOf(command.conninfo) === e.epoch;
+  if (isPointed || (command.kind === 'write-witness' && command.ballot === e.epoch)) link.foughtFor = e.epoch;
 }
 
 /** A held voter shows a ballot above every row that is not this worker's own: somebody fought for that epoch. */

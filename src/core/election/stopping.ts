@@ -3,7 +3,7 @@
  * in between it would pass off as of the new election, and so would whoever follows it.
  */
 
-import { linkOf, observe, ownLink } from '../links.js';
+import { linkOf, observe, ownLink, seenSince } from '../links.js';
 import type { Election, Keeper, Link } from '../state.js';
 import { due, note, randomBetween, send, type Turn } from '../turn.js';
 import type { Observation, Voter } from '../types.js';
@@ -59,8 +59,11 @@ export function followersStopped(k: Keeper, turn: Turn, e: Election): boolean {
   for (const voter of heldVoters(k)) {
     const link = linkOf(k, voter.name);
     if (voter.kind !== 'node' || voter.name === k.settings.name || !link?.obs?.inRecovery) continue;
-    if (isStopped(link.obs)) continue;
-    stopFirst(k, turn, e, link, link.obs, voter);
+    // A look from before may be older than what points it at this one.
+    const isNew = seenSince(link, e.phaseAt);
+    if (isNew && isStopped(link.obs)) continue;
+    if (isNew) stopFirst(k, turn, e, link, link.obs, voter);
+    else observe(k, turn, link, 0);
     stopped = false;
   }
   return stopped || due(k, turn, e.phaseAt + othersBoundMs);

@@ -10,12 +10,13 @@ import {
   ingestHandoverStop,
   isHandingOver,
 } from '../handover/handover-stop.js';
-import { endSession, heartbeatMs, livingMaster, observe, ownLink, votersOf } from '../links.js';
+import { endSession, livingMaster, ownLink, votersOf } from '../links.js';
 import { isLeftAlone } from '../pause.js';
 import type { Keeper, Role } from '../state.js';
 import { due, note, type Turn } from '../turn.js';
 import { failoverTimeMs, holdNames, pollDeadlineMs } from '../types.js';
 import { hasLease, heldVoters, neededVotes, releaseVotes } from '../votes/lease.js';
+import { watchVoter } from '../watch/looking.js';
 import { leaveAlone, whyNotStarted } from './left-alone.js';
 import { enterRejoin, growingPauseMs, lookAnew } from './rejoin.js';
 
@@ -76,7 +77,7 @@ function back(k: Keeper, turn: Turn, wasMaster: boolean): void {
 export function decideDown(k: Keeper, turn: Turn, role: Down): void {
   const link = ownLink(k);
   // The others are looked at all the while: who is master may have changed when this server comes back.
-  for (const other of k.links.values()) if (other !== link) observe(k, turn, other, heartbeatMs(k));
+  for (const other of k.links.values()) if (other !== link) watchVoter(k, turn, other);
   if (role.server === 'retiring' || role.server === 'starting') return;
   if (isHandingOver(role)) return afterHandover(k, turn, decideHandoverStop(k, turn, role));
   if (role.server === 'retire-again') {

@@ -2,7 +2,7 @@
 
 import { linkOf, observe, ownLink, seenSince, votersOf } from '../links.js';
 import { enterRejoin } from '../own-server/rejoin.js';
-import { isOtherHistory, isRowless, isSettled, unfinishedOf } from '../ranking.js';
+import { isOtherHistory, isRowless, isSettled, originsToKeep } from '../ranking.js';
 import type { Keeper, Link, Role } from '../state.js';
 import { due, note, send, type Turn } from '../turn.js';
 import type { Observation, Voter } from '../types.js';
@@ -49,7 +49,7 @@ export function leaveDeadEnd(k: Keeper, turn: Turn, ours: Observation): void {
   if (self === undefined || !mayLeave(k, turn)) return;
   // Until the vote was in hand an election could be fought here: its ballot must not be overwritten by an older one.
   if (!seenSince(own, own.vote?.grantedAt ?? own.openedAt)) return observe(k, turn, own, 0);
-  const conninfo = nowhereConninfo(self, ours.primaryConninfo, ballotText(ours.ballot, unfinishedOf(ours)));
+  const conninfo = nowhereConninfo(self, ours.primaryConninfo, ballotText(ours.ballot, originsToKeep(ours)));
   if (send(k, turn, own, { kind: 'follow', conninfo })) own.obsAt = Number.NEGATIVE_INFINITY;
 }
 

@@ -2,16 +2,7 @@
 
 import { startElection } from '../election/election-round.js';
 import { heedOperator } from '../election/operator-word.js';
-import {
-  heartbeatMs,
-  linkOf,
-  livingMaster,
-  masterLink,
-  observe,
-  ownLink,
-  seenSince,
-  votersOf,
-} from '../links.js';
+import { linkOf, livingMaster, masterLink, ownLink, seenSince, votersOf } from '../links.js';
 import { enterDown } from '../own-server/own-server.js';
 import { isInMaintenance, priorityOf } from '../plan.js';
 import type { Keeper, Role } from '../state.js';
@@ -20,6 +11,7 @@ import { failoverTimeMs, holdNames, type Observation } from '../types.js';
 import { releaseVotes } from '../votes/lease.js';
 import { isTwoNodeAuto } from '../votes/two-nodes.js';
 import { followsNobody } from '../watch/following.js';
+import { watchVoter } from '../watch/looking.js';
 import { isMyTurn, isOutOfTurn, yieldsUntil } from '../watch/succession.js';
 import { judgeSuspicion, watchMaster } from '../watch/suspicion.js';
 import { comeBack, endWrongReceiver, followsDeadEnd, leaveDeadEnd } from './coming-back.js';
@@ -33,8 +25,7 @@ export function decideStandby(k: Keeper, turn: Turn, role: Standby): void {
       return enterDown(k, turn, false);
     return;
   }
-  const everyMs = heartbeatMs(k);
-  for (const link of k.links.values()) observe(k, turn, link, everyMs);
+  for (const link of k.links.values()) watchVoter(k, turn, link);
   const { obs } = own;
   if (obs === null || !seenSince(own, Number.NEGATIVE_INFINITY)) return;
   if (!obs.inRecovery) return startElection(k, turn, 'claim', k.now, k.now);

@@ -1,7 +1,7 @@
 /** Keeping nodes behind the master: whose vote is held is pointed here, or kept away where its history is another one. */
 
 import { observe, ownLink, voterNamed } from '../links.js';
-import { isOtherHistory, isSettled, originToKeep } from '../ranking.js';
+import { isOtherHistory, isSettled, originsToKeep } from '../ranking.js';
 import type { Keeper, Link } from '../state.js';
 import { due, isIdle, note, send, type Turn } from '../turn.js';
 import { holdNames, type Observation, type Voter } from '../types.js';
@@ -89,7 +89,7 @@ function pointNowhere(
   epoch: number,
 ): void {
   if (mustStopFirst(obs, epoch)) return stopFirst(k, turn, link, obs, voter);
-  const conninfo = nowhereConninfo(voter, obs.primaryConninfo, ballotText(epoch, originToKeep(obs)));
+  const conninfo = nowhereConninfo(voter, obs.primaryConninfo, ballotText(epoch, originsToKeep(obs)));
   obsStale(link, send(k, turn, link, { kind: 'follow', conninfo }));
 }
 
@@ -107,7 +107,7 @@ function pointHere(
   if (registry === null) return;
   if (mustStopFirst(obs, registry.epoch)) return stopFirst(k, turn, link, obs, voter);
   if (isOtherHistory(obs, ours)) return keepAway(k, turn, link, obs, voter, registry.epoch);
-  const ballot = ballotText(registry.epoch, originToKeep(obs));
+  const ballot = ballotText(registry.epoch, originsToKeep(obs));
   const conninfo = followConninfo(voter, obs.primaryConninfo, self, ballot, ours.primaryConninfo);
   if (!send(k, turn, link, { kind: 'follow', conninfo, slots: ours.slots ?? [] })) return;
   note(k, turn, 'node-following', { voter: voter.name });

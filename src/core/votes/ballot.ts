@@ -4,6 +4,7 @@
  *
  *   pgkeeper:7        counted in the election for epoch 7; what it receives from there on is of that promotion
  *   pgkeeper:7@2:5    the same, and what it has on timeline 2 already is of the promotion that was fought for as epoch 5
+ *   pgkeeper:7@2:5@3:6  and it may be about to make timeline 3, by a promotion that was fought for as epoch 6
  */
 import { keywordOf } from '../conninfo.js';
 import { remembering } from '../recent.js';
@@ -16,14 +17,14 @@ export interface Origin {
 
 interface Ballot {
   readonly epoch: number;
-  readonly origin: Origin | null;
+  readonly origins: readonly Origin[];
 }
 
-const none: Ballot = { epoch: 0, origin: null };
-const pattern = /^pgkeeper:([1-9]\d*)(?:@(\d+):(\d+))?$/;
+const none: Ballot = { epoch: 0, origins: [] };
+const pattern = /^pgkeeper:([1-9]\d*)((?:@\d+:\d+)*)$/;
 
-export function ballotText(epoch: number, origin: Origin | null = null): string {
-  return `pgkeeper:${epoch}${origin === null ? '' : `@${origin.timeline}:${origin.epoch}`}`;
+export function ballotText(epoch: number, origins: readonly Origin[] = []): string {
+  return `pgkeeper:${epoch}${origins.map((origin) => `@${origin.timeline}:${origin.epoch}`).join('')}`;
 }
 
 /** As it stands there; null = none. */
@@ -37,15 +38,22 @@ export function ballotTextOf(conninfo: string): string | null {
  * election of its ballot needs no telling, so only the promise goes.
  */
 export function ballotTextOfDead(conninfo: string): string | null {
-  const { epoch, origin } = read(conninfo);
-  return origin?.epoch === epoch ? ballotText(epoch) : ballotTextOf(conninfo);
+  const { epoch, origins } = read(conninfo);
+  if (epoch === 0) return null;
+  return ballotText(
+    epoch,
+    origins.filter((origin) => origin.epoch !== epoch),
+  );
 }
 
 const read = remembering((conninfo: string): Ballot => {
-  const [, epoch, timeline, origin] = pattern.exec(ballotTextOf(conninfo) ?? '') ?? [];
+  const [, epoch, told = ''] = pattern.exec(ballotTextOf(conninfo) ?? '') ?? [];
   if (epoch === undefined || !Number.isSafeInteger(Number(epoch))) return none;
-  const told = timeline === undefined ? null : { timeline: Number(timeline), epoch: Number(origin) };
-  return { epoch: Number(epoch), origin: told };
+  const origins = [...told.matchAll(/@(\d+):(\d+)/g)].map(([, timeline, origin]) => ({
+    timeline: Number(timeline),
+    epoch: Number(origin),
+  }));
+  return { epoch: Number(epoch), origins };
 });
 
 /** 0 = none. */
@@ -60,6 +68,5 @@ export function originOf(conninfo: string, timeline: number): number {
 
 /** What the ballot says of that timeline itself; null = nothing. */
 export function toldOrigin(conninfo: string, timeline: number): Origin | null {
-  const { origin } = read(conninfo);
-  return origin?.timeline === timeline ? origin : null;
+  return read(conninfo).origins.find((origin) => origin.timeline === timeline) ?? null;
 }

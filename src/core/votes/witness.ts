@@ -47,8 +47,7 @@ export function ballotWitnesses(k: Keeper, turn: Turn, epoch: number): readonly 
   const shown: string[] = [];
   for (const link of heldWitnesses(k)) {
     if (link.obs?.ballot === epoch) shown.push(link.voter);
-    else if (isIdle(link) && send(k, turn, link, { kind: 'write-witness', registry: null, ballot: epoch }))
-      link.foughtFor = epoch;
+    else if (isIdle(link)) send(k, turn, link, { kind: 'write-witness', registry: null, ballot: epoch });
   }
   return shown;
 }

@@ -1,6 +1,7 @@
 /** With sync off a former master is known to have given up its lease, or its lease is waited for (I21): who may pass for the first. */
 import { expectDead, resetVotes, takesNobody } from './circumstances.js';
 import { one, type Scenario } from './scenario.js';
+import type { Stage } from './stage.js';
 import { pausesReplay, stopsStreaming, takesNoStandby } from './streams.js';
 import { silenceIsSilence } from './unseen.js';
 
@@ -9,6 +10,20 @@ const anySession = one(
   'return failoverTimeMs(k.settings) + leaseMarginMs(k.settings);',
   'return 0;',
 );
+
+/** The session of that candidate ends, and what it has asked for on it is not done any more. */
+function losesItsBallot(stage: Stage, name: string, candidate: string, andThen: () => void): void {
+  const server = stage.server(name);
+  const alterSystem = server.alterSystem.bind(server);
+  server.alterSystem = (change) => {
+    if (change.primaryConninfo === undefined) return alterSystem(change);
+    server.alterSystem = alterSystem;
+    stage.cluster.world.after(0, () => {
+      andThen();
+      resetVotes(stage, candidate, [name]);
+    });
+  };
+}
 
 export const givenUp: readonly Scenario[] = [
   {
@@ -172,6 +187,34 @@ export const givenUp: readonly Scenario[] = [
       rule: 'what a worker did not hear while it was frozen is no silence of the master',
       replacements: one('core/election/voting.js', 'k.seenByPeerAt, missedUntil(k)', 'k.seenByPeerAt'),
       shows: /^S[13]: |n1 is dead/,
+    },
+  },
+  {
+    name: 'I21 the ballots of a candidate get lost on the way, and another one fights for the same epoch',
+    why: 'what stands there then is not its own ballot: who wrote it may have been promoted and has the votes until now',
+    setting: { nodes: 5, names: '', neverMaster: ['n4', 'n5'] },
+    play(stage) {
+      const others = ['n3', 'n4', 'n5'];
+      stage.powerOff('n1');
+      stage.writeAll();
+      for (const name of others) losesItsBallot(stage, name, 'n2', () => stage.isolate('n2'));
+      stage.at('n3', 'promoting', () => {
+        stage.isolate('n3');
+        resetVotes(stage, 'n3', ['n4', 'n5']);
+        stage.heal('n2', ['n4', 'n5']);
+      });
+      stage.untilDecision('n3', 'promoted');
+      expectDead(stage, 'n3', 'promoting');
+      stage.run(20_000);
+    },
+    without: {
+      rule: 'a ballot is its own where the answer says so',
+      replacements: one(
+        'core/election/freeze-node.js',
+        'e.sent.add(voter.name);',
+        'e.sent.add(voter.name), (link.foughtFor = e.epoch);',
+      ),
+      shows: /^S[13]: |n3 is dead/,
     },
   },
 ];

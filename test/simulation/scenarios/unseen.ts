@@ -2,12 +2,20 @@
 import { expectDead, resetVotes } from './circumstances.js';
 import { one, type Scenario } from './scenario.js';
 
+/** A session that is gone after lease_ttl passes for one that ended by its silence. */
+const anyEnd = one('core/lease-trace.js', '&& trace.seenAt >= lastWordAt(k, trace.saidAt)', '');
+
 /** What was said on a voter while a worker could not look there counts as not said. */
-export const silenceIsSilence = one(
-  'core/votes/lease.js',
-  ', ...links.map((link) => (link === undefined ? k.now : missedOn(k, link)))',
-  '',
-);
+export const silenceIsSilence = [
+  ...one(
+    'core/votes/lease.js',
+    ', ...links.map((link) => (link === undefined ? k.now : missedOn(k, link)))',
+    '',
+  ),
+  ...anyEnd,
+];
+
+const noLastLook = one('core/lease-trace.js', 'return trace.seenAt < at ? at : null;', 'return null;');
 
 export const unseen: readonly Scenario[] = [
   {
@@ -80,6 +88,7 @@ export const unseen: readonly Scenario[] = [
       rule: 'no lease fits between two looks at a voter',
       replacements: [
         ...silenceIsSilence,
+        ...noLastLook,
         ...one('core/links.js', 'Math.min(leaseTtlMs * 0.4, ', 'Math.max(0 * leaseTtlMs, '),
       ],
       shows: /^S[13]: |n1 is dead/,
@@ -101,6 +110,48 @@ export const unseen: readonly Scenario[] = [
     without: {
       rule: 'voters are looked at while an election takes long',
       replacements: one('core/election/election.js', 'watchOthers(k, turn, e);', ''),
+      shows: /n2 is master/,
+    },
+  },
+  {
+    name: 'I21 the worker of a silent master says something late, and its vote is reset before the next look',
+    why: 'the look before was older than that, and the session may pass for one that ended by its silence',
+    setting: { nodes: 3, names: '' },
+    play(stage) {
+      stage.cut('n1', 'n2');
+      const session = [...stage.server('n3').sessions].find(({ owner }) => owner === 'n1');
+      stage.until('n1 renews its vote on n3', () => (session?.idleSince ?? 0) > stage.now - 1.5);
+      stage.run(20);
+      stage.host('n1').stallWorker();
+      stage.run(8500);
+      stage.host('n1').resumeWorker();
+      stage.run(50);
+      stage.cut('n1', 'n3');
+      resetVotes(stage, 'n1', ['n3']);
+      stage.writeAll();
+      expectDead(stage, 'n1', 'promoting');
+      stage.untilAnyMaster(['n2', 'n3']);
+      stage.run(2000);
+    },
+    without: {
+      rule: 'a session that was seen while its worker could still say something has not ended by its silence',
+      // The last look before that end would find out by itself, if it came in time.
+      replacements: [...anyEnd, ...noLastLook],
+      shows: /^S[13]: |n1 is dead/,
+    },
+  },
+  {
+    name: 'I21 a master falls silent for good, and its sessions end by their silence',
+    why: 'a last look at each of them has shown that nothing was said, so T is counted from the last word',
+    setting: { nodes: 3, names: '', neverMaster: ['n3'] },
+    play(stage) {
+      stage.run(3000);
+      stage.isolate('n1');
+      stage.untilMaster('n2', 17_000);
+    },
+    without: {
+      rule: 'a voter is looked at once more before the session of a silent master there ends',
+      replacements: noLastLook,
       shows: /n2 is master/,
     },
   },

@@ -209,7 +209,11 @@ export const votes: readonly Scenario[] = [
         ),
         // The trace of its votes alone would do.
         ...one('core/lease-trace.js', 'k.seenByPeerAt = Math.max(k.seenByPeerAt, saidAt);', ''),
-        ...one('core/lease-trace.js', 'k.seenByPeerAt = Math.max(k.seenByPeerAt, k.now);', '{}'),
+        ...one(
+          'core/lease-trace.js',
+          'k.seenByPeerAt = Math.max(k.seenByPeerAt, Math.min(k.now, endsAt));',
+          '{}',
+        ),
       ],
       shows: /^S1: |n1 is dead/,
     },
@@ -237,7 +241,11 @@ export const votes: readonly Scenario[] = [
         ),
         // Without the trace of its votes nobody would wait either.
         ...one('core/lease-trace.js', 'k.seenByPeerAt = Math.max(k.seenByPeerAt, saidAt);', ''),
-        ...one('core/lease-trace.js', 'k.seenByPeerAt = Math.max(k.seenByPeerAt, k.now);', '{}'),
+        ...one(
+          'core/lease-trace.js',
+          'k.seenByPeerAt = Math.max(k.seenByPeerAt, Math.min(k.now, endsAt));',
+          '{}',
+        ),
       ],
       shows: /^S1: |n1 is dead/,
     },
