@@ -203,9 +203,11 @@ class LocalServerControl implements ServerControl {
 
   async stop(mode: 'fast' | 'immediate', boundMs: number): Promise<void> {
     if (serverProcesses(this.#data).length === 0) return;
-    const seconds = String(Math.ceil(boundMs / 1000));
-    const args = ['stop', '-D', this.#data, '-m', mode, '-w', '-t', seconds, '-s'];
-    const result = await this.#run(this.#options.stopCommand(), 'pg_ctl', args, boundMs + 5000);
+    const args = ['stop', '-D', this.#data, '-m', mode, '-w', '-t', `${Math.ceil(boundMs / 1000)}`, '-s'];
+    let result = await this.#run(this.#options.stopCommand(), 'pg_ctl', args, boundMs + 5000);
+    // `systemctl stop` returns 0 and stops nothing when the server runs outside its unit, as one that the worker started before.
+    if (result.ok && serverProcesses(this.#data).length > 0)
+      result = await this.#run('', 'pg_ctl', args, boundMs + 5000);
     if (!result.ok && serverProcesses(this.#data).length > 0)
       throw new Error(describeFailure('stopping the server', result, boundMs));
   }

@@ -111,7 +111,7 @@ test('everything that package.json ships is there', () => {
 
 test('the unit for systemd and its environment are named where the README copies them from', () => {
   const readme = text('README.md');
-  for (const [, path = ''] of readme.matchAll(/pgkeeper\/(deploy\/[\w.]+)/g))
+  for (const [, path = ''] of readme.matchAll(/pgkeeper\/(deploy\/[\w.@-]+)/g))
     assert.ok(existsSync(join(root, path)), path);
   assert.match(readme, /deploy\/pgkeeper\.service/);
 });
