@@ -7,13 +7,13 @@
  */
 
 import type { KeeperEvent } from '../events.js';
-import { heartbeatMs, observe, ownLink } from '../links.js';
+import { ownLink } from '../links.js';
 import { retire } from '../own-server/own-server.js';
 import { isLeftAlone } from '../pause.js';
 import type { Arrived, Election, Keeper, Link } from '../state.js';
 import { due, note, type Turn } from '../turn.js';
 import { releaseVotes } from '../votes/lease.js';
-import { watchVoter } from '../watch/looking.js';
+import { watchVoters } from '../watch/looking.js';
 import { walkGather } from './candidacy.js';
 import { walkCatchUp } from './catch-up.js';
 import { failClaim, holdMeanwhile, isUndecided } from './election-round.js';
@@ -54,7 +54,7 @@ export function decideElection(k: Keeper, turn: Turn, e: Election): void {
  */
 function watchOthers(k: Keeper, turn: Turn, e: Election): void {
   if (e.phase !== 'freeze' && e.phase !== 'catch-up' && e.phase !== 'fencing-command') return;
-  for (const link of k.links.values()) watchVoter(k, turn, link);
+  watchVoters(k, turn);
 }
 
 function walkPhase(k: Keeper, turn: Turn, e: Election): void {
@@ -77,7 +77,7 @@ function walkPhase(k: Keeper, turn: Turn, e: Election): void {
  * acknowledges beside that one until then. So the others are looked at all the while, also between two rounds.
  */
 function isHopeless(k: Keeper, turn: Turn): boolean {
-  for (const link of k.links.values()) observe(k, turn, link, heartbeatMs(k));
+  watchVoters(k, turn);
   const { registry } = k;
   if (registry === null || registry.master === k.settings.name) return false;
   failClaim(k, turn, `${registry.master ?? 'nobody'} is master of epoch ${registry.epoch}`);

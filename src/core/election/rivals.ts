@@ -4,12 +4,13 @@
  * master's. With sync wished it acknowledges nothing before its row is on a majority, and that row is seen.
  */
 
-import { heartbeatMs, linkOf, observe, votersOf } from '../links.js';
+import { linkOf, votersOf } from '../links.js';
 import type { Arrived, Election, Keeper } from '../state.js';
 import { due, note, type Turn } from '../turn.js';
 import { failoverTimeMs, type Registry, type Voter } from '../types.js';
 import { ballotOf } from '../votes/ballot.js';
 import { heldVoters, isGivenUpBy, missedUntil } from '../votes/lease.js';
+import { watchVoters } from '../watch/looking.js';
 import { enterPhase, holdMeanwhile, isFresh } from './election-round.js';
 
 /** The votes are kept meanwhile: who believed in them before was renewed there for the last time before they were granted. */
@@ -41,7 +42,7 @@ export function awaitLateRivals(k: Keeper, turn: Turn, e: Election, row: Registr
 /** Everybody is looked at meanwhile, and the votes are kept. */
 function isWaiting(k: Keeper, turn: Turn, e: Election, until: number): boolean {
   if (e.cause === 'claim') holdMeanwhile(k, turn);
-  for (const link of k.links.values()) observe(k, turn, link, heartbeatMs(k));
+  watchVoters(k, turn);
   return !due(k, turn, until);
 }
 

@@ -14,8 +14,8 @@ import { abandon } from './election-round.js';
 /** Replay that blocks the switch of the stream is helped along after that. */
 export const resumeAfterMs = 300;
 const ownStopBoundMs = 3000;
-/** Those that go on for longer are left as they are: a cluster must not wait for them. */
-const othersBoundMs = 1500;
+/** Those that go on for longer are left as they are: a cluster must not wait for them. Before freezeBound, or nobody pointed then could follow in time. */
+const othersBoundMs = 1000;
 
 /**
  * This node may itself still receive the promotion of an election before, and pass it on to whoever follows it, under the ballot of

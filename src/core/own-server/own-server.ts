@@ -16,7 +16,7 @@ import type { Keeper, Role } from '../state.js';
 import { due, note, type Turn } from '../turn.js';
 import { failoverTimeMs, holdNames, pollDeadlineMs } from '../types.js';
 import { hasLease, heldVoters, neededVotes, releaseVotes } from '../votes/lease.js';
-import { watchVoter } from '../watch/looking.js';
+import { watchVoters } from '../watch/looking.js';
 import { leaveAlone, whyNotStarted } from './left-alone.js';
 import { enterRejoin, growingPauseMs, lookAnew } from './rejoin.js';
 
@@ -77,7 +77,7 @@ function back(k: Keeper, turn: Turn, wasMaster: boolean): void {
 export function decideDown(k: Keeper, turn: Turn, role: Down): void {
   const link = ownLink(k);
   // The others are looked at all the while: who is master may have changed when this server comes back.
-  for (const other of k.links.values()) if (other !== link) watchVoter(k, turn, other);
+  watchVoters(k, turn, link);
   if (role.server === 'retiring' || role.server === 'starting') return;
   if (isHandingOver(role)) return afterHandover(k, turn, decideHandoverStop(k, turn, role));
   if (role.server === 'retire-again') {

@@ -11,7 +11,7 @@ import { failoverTimeMs, holdNames, type Observation } from '../types.js';
 import { releaseVotes } from '../votes/lease.js';
 import { isTwoNodeAuto } from '../votes/two-nodes.js';
 import { followsNobody } from '../watch/following.js';
-import { watchVoter } from '../watch/looking.js';
+import { watchVoters } from '../watch/looking.js';
 import { isMyTurn, isOutOfTurn, yieldsUntil } from '../watch/succession.js';
 import { judgeSuspicion, watchMaster } from '../watch/suspicion.js';
 import { comeBack, endWrongReceiver, followsDeadEnd, leaveDeadEnd } from './coming-back.js';
@@ -25,7 +25,7 @@ export function decideStandby(k: Keeper, turn: Turn, role: Standby): void {
       return enterDown(k, turn, false);
     return;
   }
-  for (const link of k.links.values()) watchVoter(k, turn, link);
+  watchVoters(k, turn);
   const { obs } = own;
   if (obs === null || !seenSince(own, Number.NEGATIVE_INFINITY)) return;
   if (!obs.inRecovery) return startElection(k, turn, 'claim', k.now, k.now);

@@ -5,8 +5,13 @@ import { heartbeatMs, observe } from '../links.js';
 import type { Keeper, Link } from '../state.js';
 import { due, type Turn } from '../turn.js';
 
-export function watchVoter(k: Keeper, turn: Turn, link: Link): void {
-  observe(k, turn, link, heartbeatMs(k));
-  const lastLook = lastLookAt(k, link);
-  if (lastLook !== null && due(k, turn, lastLook)) observe(k, turn, link, 0);
+/** `except`: the own link of a worker whose server is down. */
+export function watchVoters(k: Keeper, turn: Turn, except: Link | null = null): void {
+  const everyMs = heartbeatMs(k);
+  for (const link of k.links.values()) {
+    if (link === except) continue;
+    observe(k, turn, link, everyMs);
+    const lastLook = lastLookAt(k, link);
+    if (lastLook !== null && due(k, turn, lastLook)) observe(k, turn, link, 0);
+  }
 }
