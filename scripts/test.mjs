@@ -1,5 +1,6 @@
-// `npm test [-- PATTERN]`: installs what is missing, checks style and types, then runs every test: the quick ones side by side,
-// those with real servers one after the other, on the system's PostgreSQL, and what depends on the version on 18 from npm too.
+// `npm test [-- PATTERN]`: installs what is missing, checks style and types, then runs every test: the quick ones and those with
+// single servers two at a time, those with whole clusters one after the other, whose times would suffer from neighbours. On the
+// system's PostgreSQL, and what depends on the version on 18 from npm too.
 import { spawnSync } from 'node:child_process';
 import { join, resolve } from 'node:path';
 import { readArguments } from './arguments.mjs';
@@ -29,6 +30,9 @@ const [pattern = ''] = positionals;
 const given = values.bin === undefined ? null : resolve(values.bin);
 /** SQL, views and functions, recovery and its files: what differs from one major version to the next. */
 const dependsOnVersion = /(registry-.*|look|schema-drift|vote-sessions|failover|rejoin)\.test\.js$/;
+/** Single servers, in folders and on ports of their own: no times of a cluster are looked at. */
+const isLight =
+  /(registry-.*|look|schema-drift|vote-sessions|commands-refused|copy-inside|copy-source)\.test\.js$/;
 
 function foundServers() {
   return [
@@ -68,11 +72,17 @@ if (!quick) {
     const files = filesIn('integration', pattern);
     const chosen =
       i === 0 || all || pattern !== '' ? files : files.filter((file) => dependsOnVersion.test(file));
-    await round(`real servers: ${title}`, chosen, {
-      concurrency: 1,
-      environment: { PGKEEPER_TEST_BIN: folder },
-      timeoutMs: 10 * minute,
-    });
+    const environment = { PGKEEPER_TEST_BIN: folder };
+    await round(
+      `real servers: ${title}`,
+      chosen.filter((file) => isLight.test(file)),
+      { concurrency: 2, environment, timeoutMs: 10 * minute },
+    );
+    await round(
+      `real clusters: ${title}`,
+      chosen.filter((file) => !isLight.test(file)),
+      { concurrency: 1, environment, timeoutMs: 10 * minute },
+    );
   }
   const [first] = servers;
   if (first !== undefined) {

@@ -11,6 +11,7 @@ import type { PostgresInstallation } from './find-postgres.js';
 import { freePort } from './free-port.js';
 import { grantsFor } from './grants.js';
 import { endEverythingIn, releaseMemory } from './leftovers.js';
+import { freshFolder } from './owned-folder.js';
 import { TestServer, until } from './server.js';
 import { TestWorker } from './worker-process.js';
 
@@ -40,6 +41,10 @@ export interface ClusterOptions {
   };
   /** Further environment of a node's server and worker. */
   readonly environmentOf?: (name: string) => Readonly<Record<string, string>>;
+  /** Further words of every conninfo that leads to a node. */
+  readonly keywordsOf?: (name: string) => Readonly<Record<string, string>>;
+  /** A tablespace of that name, which every server has in a folder of its own. */
+  readonly tablespace?: string;
   /** The workers' role is superuser. Default: only on PostgreSQL 14. */
   readonly superuser?: boolean;
   readonly progress?: (step: string) => void;
@@ -110,10 +115,14 @@ export class TestCluster {
     await master.server.start();
     progress('installing the registry');
     await this.#installRegistry(master.server);
+    const { tablespace } = this.options;
+    const there = tablespace === undefined ? '' : freshFolder(master.server.folder, tablespace);
+    if (there !== '') await master.server.query(`create tablespace ${tablespace} location '${there}'`);
     for (const name of names.slice(1)) {
       progress(`copying it to ${name}`);
       const node = await this.addServer(name);
-      await node.server.copyOf(master.server, keeperRole);
+      const here = tablespace === undefined ? '' : freshFolder(node.server.folder, tablespace);
+      await node.server.copyOf(master.server, keeperRole, there === '' ? [] : [`${there}=${here}`]);
       await node.server.start();
     }
     progress('registering the nodes and starting their workers');
@@ -144,6 +153,7 @@ export class TestCluster {
       installation: options.installation,
       settings,
       environment: options.environmentOf?.(name) ?? {},
+      keywords: options.keywordsOf?.(name) ?? {},
     });
     const worker = new TestWorker({
       program: options.program,

@@ -2,7 +2,7 @@
  * One real PostgreSQL server of a testbed: made, started, killed, frozen, thawed, removed. Runs as an ordinary user
  * when this process is root, since PostgreSQL refuses root.
  */
-import { chownSync, existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { appendFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -14,6 +14,7 @@ import { endAllProcesses, serverProcesses } from '../process/processes.js';
 import { describeFailure, runProgram } from '../process/run-command.js';
 import type { PostgresInstallation } from './find-postgres.js';
 import { releaseMemory } from './leftovers.js';
+import { freshFolder } from './owned-folder.js';
 
 export interface ServerOptions {
   readonly name: string;
@@ -28,6 +29,8 @@ export interface ServerOptions {
   readonly settings: Readonly<Record<string, string>>;
   /** Of its programs and its worker. */
   readonly environment?: Readonly<Record<string, string>>;
+  /** Further words of every conninfo that leads here. */
+  readonly keywords?: Readonly<Record<string, string>>;
 }
 
 const commandBoundMs = 60_000;
@@ -41,6 +44,7 @@ export class TestServer {
   readonly installation: PostgresInstallation;
   readonly namespace: string | null;
   readonly environment: Readonly<Record<string, string>>;
+  readonly #keywords: Readonly<Record<string, string>>;
   #settings: Readonly<Record<string, string>>;
   #removed = false;
 
@@ -54,32 +58,19 @@ export class TestServer {
     this.dataDirectory = join(this.folder, 'data');
     this.#settings = options.settings;
     this.environment = options.environment ?? {};
-    if (!existsSync(this.folder)) {
-      mkdirSync(this.folder, { mode: 0o755 });
-      const owner = statSync(options.folder);
-      if (process.getuid?.() === 0) chownSync(this.folder, owner.uid, owner.gid);
-    }
+    this.#keywords = options.keywords ?? {};
+    if (!existsSync(this.folder)) freshFolder(options.folder, options.name);
   }
 
   /** Superuser over TCP; the testbed's servers trust the loopback. */
   conninfo(user = 'postgres', database = 'postgres'): string {
-    return `host=${this.host} port=${this.port} user=${user} dbname=${database}`;
+    const words = `host=${this.host} port=${this.port} user=${user} dbname=${database}`;
+    return withKeywords(words, this.#keywords);
   }
 
   async initialise(): Promise<void> {
-    const args = [
-      '-D',
-      this.dataDirectory,
-      '-U',
-      'postgres',
-      '-A',
-      'trust',
-      '--no-sync',
-      '-E',
-      'UTF8',
-      '--locale=C',
-    ];
-    await this.#command('initdb', args);
+    const more = '-U postgres -A trust --no-sync -E UTF8 --locale=C'.split(' ');
+    await this.#command('initdb', ['-D', this.dataDirectory, ...more]);
     await appendFile(
       join(this.dataDirectory, 'pg_hba.conf'),
       'host all all all trust\nhost replication all all trust\n',
@@ -111,12 +102,13 @@ export class TestServer {
     if (this.isRunning()) await this.query('select pg_reload_conf()');
   }
 
-  /** A standby of `source`, streaming under this server's name; not started yet. */
-  async copyOf(source: TestServer, user: string): Promise<void> {
+  /** A standby of `source`, streaming under this server's name; not started yet. Tablespaces: OLD=NEW. */
+  async copyOf(source: TestServer, user: string, tablespaces: readonly string[] = []): Promise<void> {
     await copyFrom({
       source: source.conninfo(user),
       dataDirectory: this.dataDirectory,
       binDirectory: this.installation.binDirectory,
+      tablespaces,
     });
     await this.writeSettings();
     changeConfiguration(join(this.dataDirectory, 'postgresql.auto.conf'), {
@@ -130,6 +122,7 @@ export class TestServer {
   /** What a standby needs to stream from here under a name, which may hold anything. */
   #conninfoFor(applicationName: string, user: string): string {
     return withKeywords(`host=${this.host} port=${this.port} user=${user}`, {
+      ...this.#keywords,
       application_name: applicationName,
     });
   }

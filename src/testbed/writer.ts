@@ -51,6 +51,7 @@ interface Session {
 export class Writer {
   readonly acknowledged: Acknowledged[] = [];
   readonly #options: Required<WriterOptions>;
+  readonly #servers: WriteTarget[];
   #next: number;
   #stopped = false;
   #sessions = new Set<pg.Client>();
@@ -58,11 +59,17 @@ export class Writer {
 
   constructor(options: WriterOptions) {
     this.#options = { ...defaults, ...options };
+    this.#servers = [...options.servers];
     this.#next = options.number * idsPerWriter;
   }
 
   start(): void {
     this.#done ??= this.#run();
+  }
+
+  /** From the next search for the master on it is asked, too. */
+  add(server: WriteTarget): void {
+    this.#servers.push(server);
   }
 
   async stop(): Promise<void> {
@@ -105,7 +112,7 @@ export class Writer {
 
   /** One loop a server, all at once; the first that finds itself writable wins. */
   #findMaster(): Promise<Session | null> {
-    const { servers } = this.#options;
+    const servers = [...this.#servers];
     return new Promise((resolve) => {
       let left = servers.length;
       let found = false;

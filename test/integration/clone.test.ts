@@ -5,10 +5,11 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { serverProcesses } from '../../src/process/processes.js';
 import { keeperRole } from '../../src/testbed/cluster.js';
+import { freshFolder } from '../../src/testbed/owned-folder.js';
 import { until } from '../../src/testbed/server.js';
 import { pgkeeper, start } from '../support/command-line.js';
 import { FailoverCluster, installation, stepsOn } from '../support/failover-cluster.js';
-import { freshFolder, giveAway } from '../support/owned-files.js';
+import { giveAway } from '../support/owned-files.js';
 import { skipLoudly } from '../support/skip.js';
 
 const hasBaseBackup = existsSync(join(installation.binDirectory, 'pg_basebackup'));

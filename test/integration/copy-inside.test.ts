@@ -8,9 +8,9 @@ import { readUnfinished } from '../../src/process/copy/unfinished-data.js';
 import { makeTestFolder } from '../../src/testbed/cluster.js';
 import { findPostgres } from '../../src/testbed/find-postgres.js';
 import { freePort } from '../../src/testbed/free-port.js';
+import { freshFolder } from '../../src/testbed/owned-folder.js';
 import { TestServer, until } from '../../src/testbed/server.js';
 import { pgkeeper, start } from '../support/command-line.js';
-import { freshFolder } from '../support/owned-files.js';
 import { skipLoudly } from '../support/skip.js';
 
 const installation = findPostgres(process.env['PGKEEPER_TEST_BIN'] ?? null);

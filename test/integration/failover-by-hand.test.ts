@@ -1,7 +1,8 @@
-/** Two of three are gone for good: nothing happens by itself, and one command of an operator makes the last one master. */
+/** Two of three are gone for good: nothing happens by itself, and one command of an operator makes the last one master. New servers make it three again. */
 import assert from 'node:assert/strict';
 import { after, before, describe } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { keeperRole } from '../../src/testbed/cluster.js';
 import { until } from '../../src/testbed/server.js';
 import { pgkeeper } from '../support/command-line.js';
 import { FailoverCluster, failoverTimeMs, registryOf, stepsOn } from '../support/failover-cluster.js';
@@ -105,5 +106,39 @@ describe('failover by hand', { concurrency: false }, () => {
     assert.equal(pinned.acknowledged.length, 0);
     await three.untilWriting();
     assert.equal((await registryOf(three.node('n3'))).master, 'n3');
+  });
+
+  step('new servers are cloned from it, registered and vote: it is a cluster of three again', async () => {
+    const { server } = three.node('n3');
+    for (const name of ['n4', 'n5']) {
+      const { server: own, worker } = await three.cluster.addServer(name);
+      three.writer.add(own);
+      const settings = [`port=${own.port}`, `unix_socket_directories=${own.folder}`, `cluster_name=${name}`];
+      const cloned = await pgkeeper([
+        ...['clone', '--from', server.conninfo(keeperRole), '-D', own.dataDirectory, '--name', name],
+        ...['--bin-directory', own.installation.binDirectory, '--register'],
+        ...settings.flatMap((one) => ['--set', one]),
+      ]);
+      assert.equal(cloned.code, 0, cloned.err);
+      worker.start();
+    }
+    for (const name of ['n4', 'n5', 'n3'])
+      await three.node(name).server.changeSettings({ synchronous_standby_names: 'ANY 1 (n3, n4, n5)' });
+    await three.untilAllVote('n3');
+    const checked = await pgkeeper(['check', ...onLast()]);
+    assert.equal(checked.code, 0, checked.out);
+  });
+
+  step('and the loss of its master is no matter of hands any more', async () => {
+    const old = three.node('n3');
+    const since = performance.now();
+    old.worker.killNow();
+    old.server.kill();
+    const next = await three.untilTakenOver(old, since);
+    assert.ok(['n4', 'n5'].includes(next.name), next.name);
+    old.worker.start();
+    await three.cluster.untilSettled(next.name);
+    await three.assertNothingLost(next);
+    three.assertNoOverlap(since);
   });
 });

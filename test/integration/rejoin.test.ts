@@ -18,9 +18,8 @@ import { markUnfinished, readUnfinished } from '../../src/process/copy/unfinishe
 import { keeperRole, type TestNode } from '../../src/testbed/cluster.js';
 import { until } from '../../src/testbed/server.js';
 import { pgkeeper } from '../support/command-line.js';
+import { deposedMaster } from '../support/deposed-master.js';
 import { FailoverCluster, installation, stepsOn } from '../support/failover-cluster.js';
-import { guardsOf } from '../support/guards.js';
-import { startKilled } from '../support/start-killed.js';
 
 const hasRewind = existsSync(join(installation.binDirectory, 'pg_rewind'));
 const counts = existsSync(join(installation.binDirectory, 'pg_waldump'));
@@ -45,35 +44,14 @@ describe('coming back', { concurrency: false }, () => {
   const step = stepsOn(() => two);
   const keptBy = (node: TestNode) => join(node.server.folder, 'pgkeeper_lost_wal');
 
-  /** An old master, stopped, with `rows` commits that nobody else has; the others have another master. */
-  async function deposed(rows: number): Promise<{ old: TestNode; next: TestNode }> {
-    const old = await two.master();
-    await two.untilAllVote(old.name);
-    assert.notEqual(await old.worker.kill(), 1);
-    const since = performance.now();
-    old.server.kill();
-    const next = await two.untilTakenOver(old, since);
-    await until('nobody but the old one is away', async () => {
-      const status = await pgkeeper(['status', '--json', '-d', next.server.conninfo()]);
-      return (JSON.parse(status.out) as { master: string }).master === next.name;
-    });
-    if (rows > 0) {
-      // Its guard would end the server that is started now.
-      for (const pid of guardsOf(old)) process.kill(pid, 'SIGKILL');
-      rmSync(join(old.server.dataDirectory, 'standby.signal'), { force: true });
-      await startKilled(old.server);
-      const client = await old.server.connect();
-      await client.query('set synchronous_commit = local');
+  /** An old master, stopped, with `rows` commits that nobody else has. */
+  const deposed = (rows: number) =>
+    deposedMaster(two, async (client) => {
       await client.query('create table only_here (g int)');
       // More than a page each, so that it shows without pg_waldump too.
       const insert = 'insert into only_here select generate_series(1, 500)';
       for (let i = 0; i < rows; i++) await client.query(insert);
-      await client.end().catch(() => undefined);
-      old.server.kill();
-      await until('it is dead', () => !old.server.isRunning());
-    }
-    return { old, next };
-  }
+    });
 
   async function backInCluster(node: TestNode, masterName: string): Promise<void> {
     if (!node.worker.isRunning()) node.worker.start();

@@ -1,11 +1,13 @@
 /** What every failover test needs: a settled cluster, a client that follows the master, clients pinned to one server, the audit. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
+import { lookAtCluster } from '../../src/cli/cluster-look.js';
+import { statusOf } from '../../src/cli/status.js';
 import { type ClusterOptions, keeperRole, TestCluster, type TestNode } from '../../src/testbed/cluster.js';
 import { findPostgres } from '../../src/testbed/find-postgres.js';
-import { until } from '../../src/testbed/server.js';
+import { type TestServer, until } from '../../src/testbed/server.js';
 import { auditWrites, createWritesTable, overlapOf, Writer } from '../../src/testbed/writer.js';
-import { pgkeeper, program } from './command-line.js';
+import { program } from './command-line.js';
 
 export const installation = findPostgres(process.env['PGKEEPER_TEST_BIN'] ?? null);
 /** Three servers, what is promised and what is not: the end of a title, and synchronous_standby_names. */
@@ -37,6 +39,8 @@ export class FailoverCluster {
       keepaliveTime: '1s',
       keepaliveCount: 3,
       ...options,
+      // Killed processes leave their writes to the system: only a crash of the whole machine would need fsync, and starts take longer by it.
+      settings: { fsync: 'off', ...options.settings },
     });
     try {
       await cluster.create();
@@ -148,14 +152,31 @@ export class FailoverCluster {
 /** A server that came back votes only once it is older than the lease; until then a second failure would find too few. */
 export async function untilAllVote(cluster: TestCluster, masterName: string): Promise<void> {
   await cluster.untilSettled(masterName);
+  const { server } = cluster.node(masterName);
   let looks = 0;
-  await until('every vote is held by the master', async () => {
-    const status = await pgkeeper(['status', '--json', '-d', cluster.node(masterName).server.conninfo()]);
-    const { quorum } = JSON.parse(status.out) as { quorum: { voters: number; held: number } };
-    // Twice: a vote that is tried for, and given back since its server is too young, shows as held for a moment.
-    looks = status.code === 0 && quorum.held === quorum.voters ? looks + 1 : 0;
-    return looks >= 2;
-  });
+  await until(
+    'every vote is held by the master',
+    async () => {
+      const { held, voters } = await votesOf(server);
+      // Twice: a vote that is tried for, and given back since its server is too young, shows as held for a moment.
+      looks = held === voters ? looks + 1 : 0;
+      return looks >= 2;
+    },
+    30_000,
+    150,
+  );
+}
+
+/** As the command `status` counts them; a process for every look would cost more than the servers themselves. */
+async function votesOf(server: TestServer): Promise<{ readonly held: number; readonly voters: number }> {
+  const client = await server.connect();
+  try {
+    const look = await lookAtCluster({ client, conninfo: server.conninfo() });
+    if (look === null) throw new Error('no node is registered');
+    return statusOf(look).quorum;
+  } finally {
+    await client.end().catch(() => undefined);
+  }
 }
 
 /** Does that server receive WAL? */

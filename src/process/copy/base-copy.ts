@@ -3,8 +3,18 @@
  * only when it is whole; where that is impossible (a mount point, no right on the parent, tablespaces) it is made in
  * a folder inside, after everything but the configuration was removed.
  */
-import { accessSync, constants, existsSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import {
+  accessSync,
+  constants,
+  existsSync,
+  lstatSync,
+  readdirSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { openClient, targetOf } from '../../postgres/connect.js';
 import { replaceFile } from '../configuration-change.js';
 import { type FillOptions, fillCopy } from './fill-copy.js';
@@ -43,14 +53,16 @@ const spared: readonly string[] = ['PG_VERSION', 'pg_tblspc', 'pgkeeper.unfinish
 /** The server must be stopped. On failure the old data directory is as it was, unless the copy had to be made inside. */
 export async function copyFrom(request: CopyRequest): Promise<CopyOutcome> {
   const { dataDirectory } = request;
-  await askSource(request);
+  const places = await askSource(request);
   for (const folder of [copyFolderOf(dataDirectory), join(dataDirectory, insideCopy)]) endOrphans(folder);
   finishSwap(dataDirectory);
   const kept =
     request.keepConfiguration !== false && existsSync(dataDirectory)
       ? saveConfiguration(dataDirectory)
       : new Map<string, Buffer>();
-  return canReplace(dataDirectory) ? copyBeside(request, kept) : copyInside(request, kept);
+  if (canReplace(dataDirectory)) return copyBeside(request, kept);
+  const tablespaces = [...(request.tablespaces ?? []), ...ownPlaces(request, places)];
+  return copyInside({ ...request, tablespaces }, kept);
 }
 
 async function copyBeside(request: CopyRequest, kept: KeptFiles): Promise<CopyOutcome> {
@@ -110,8 +122,8 @@ async function copyInside(request: CopyRequest, kept: KeptFiles): Promise<CopyOu
   return { how, old: null };
 }
 
-/** Nothing is taken away for a source that does not even answer, or has no right to be copied. */
-async function askSource({ source }: CopyRequest): Promise<void> {
+/** Nothing is taken away for a source that does not even answer, or has no right to be copied. Resolves with where its tablespaces are, by oid. */
+async function askSource({ source }: CopyRequest): Promise<ReadonlyMap<string, string>> {
   const client = await openClient(source, {
     applicationName: 'pgkeeper copy',
     connectTimeoutMs: connectBoundMs,
@@ -121,6 +133,10 @@ async function askSource({ source }: CopyRequest): Promise<void> {
       'select rolreplication or rolsuper as may from pg_roles where rolname = current_user',
     );
     if (rows[0]?.may !== true) throw new Error('the role may not copy the master: it needs REPLICATION');
+    const spaces = await client.query<{ oid: string; place: string }>(
+      'select oid::text, pg_tablespace_location(oid) as place from pg_tablespace',
+    );
+    return new Map(spaces.rows.map(({ oid, place }) => [oid, place]));
   } finally {
     await client.end().catch(() => undefined);
   }
@@ -150,6 +166,19 @@ export function canReplace(dataDirectory: string): boolean {
   } catch {
     return false;
   }
+}
+
+/** A tablespace stays where this server has it, which need not be where the source has it: OLD=NEW. */
+function ownPlaces(request: CopyRequest, places: ReadonlyMap<string, string>): readonly string[] {
+  const given = request.tablespaces ?? [];
+  const escaped = (path: string) => path.replaceAll('=', '\\=');
+  return tablespacesOf(request.dataDirectory).flatMap((link) => {
+    const there = places.get(basename(link)) ?? '';
+    const here = lstatSync(link).isSymbolicLink() ? readlinkSync(link) : '';
+    const isMapped = given.some((mapping) => mapping.startsWith(`${escaped(there)}=/`));
+    if (!there.startsWith('/') || !here.startsWith('/') || here === there || isMapped) return [];
+    return [`${escaped(there)}=${escaped(here)}`];
+  });
 }
 
 /** Places of tablespaces that have nothing in them but what this copy puts there. */
