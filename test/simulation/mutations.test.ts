@@ -14,7 +14,7 @@ import { verdictOf } from './scenarios/scenario.js';
 const searched = 150;
 
 /** Small delays may save a core without its rule, but not every time. */
-const performances = 12;
+const performances = 40;
 
 test('SPEC.md names every mutation at the invariant it shows to be needed, and no other', () => {
   const spec = readFileSync(new URL('../../../src/core/SPEC.md', import.meta.url), 'utf8');
