@@ -80,7 +80,7 @@ function heardText(node: NodeStatus, registry: Registry): string {
   const master = registry.master === node.name ? 'any master' : `its master ${registry.master}`;
   return node.heard_of_master === null
     ? `${node.name} has heard nothing of ${master} since it was started`
-    : `${node.name} last heard of ${master} ${ageOf(node.heard_of_master)} ago`;
+    : `the newest that ${node.name} has of ${master} is ${ageOf(node.heard_of_master)} old`;
 }
 
 /** '3 min', '2 h': how long ago. */
