@@ -79,6 +79,8 @@ export interface Link {
 }
 
 export interface Suspicion {
+  /** Of the master of that epoch. */
+  readonly epoch: number;
   readonly round: number;
   readonly since: number;
   readonly fast: boolean;

@@ -73,6 +73,9 @@ function peersToAsk(k: Keeper, link: Link): readonly Voter[] {
 /** Starts asking when the evidence is there: at once after a crash, else so that the answers are in at T. */
 export function watchMaster(k: Keeper, turn: Turn, role: Standby): void {
   const link = masterLink(k);
+  const epoch = k.registry?.epoch ?? 0;
+  // What was found out about another master says nothing of this one, which was a standby then.
+  if (role.suspicion?.epoch !== epoch) role.suspicion = null;
   if (link === undefined || role.suspicion !== null) return;
   if (
     link.session === 'open' &&
@@ -89,6 +92,7 @@ export function watchMaster(k: Keeper, turn: Turn, role: Standby): void {
   const peers = peersToAsk(k, link);
   role.suspicion = {
     round: k.nextId++,
+    epoch,
     since: k.now,
     fast,
     deadline: fast ? k.now + askMs : Math.max(silentAt, k.now + askMs / 2),

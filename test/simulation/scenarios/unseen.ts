@@ -1,6 +1,7 @@
 /** With sync off a master that was not seen for long may have been at work all the same: who cannot look sees nothing (I21). */
-import { expectDead, resetVotes } from './circumstances.js';
+import { expectDead, resetVotes, takesNobody } from './circumstances.js';
 import { one, type Scenario } from './scenario.js';
+import { stopsStreaming } from './streams.js';
 
 /** A session that is gone after lease_ttl passes for one that ended by its silence. */
 const anyEnd = one('core/lease-trace.js', '&& trace.seenAt >= lastWordAt(k, trace.saidAt)', '');
@@ -65,6 +66,27 @@ export const unseen: readonly Scenario[] = [
       rule: 'what was said on a voter while a worker could not look there is no silence',
       replacements: silenceIsSilence,
       shows: /^S[13]: |n2 is dead/,
+    },
+  },
+  {
+    name: 'I21 a standby suspects a master that it cannot reach, and who is elected meanwhile is cut off',
+    why: 'it has looked at that one since, and saw a standby; the silence was of the master before',
+    setting: { nodes: 5, names: 'ANY 1 (n1, n2, n3, n4, n5)', neverMaster: ['n4', 'n5'] },
+    play(stage) {
+      stopsStreaming(stage, 'n3');
+      takesNobody(stage, 'n1', ['n2', 'n4', 'n5']);
+      stage.untilDecision('n3', 'master-suspected');
+      stage.server('n1').crash('killed');
+      stage.until('n3 knows that n2 is master', () => stage.row('n3').master === 'n2');
+      stage.isolate('n2');
+      resetVotes(stage, 'n2', ['n3', 'n4', 'n5']);
+      stage.neverMaster(['n3'], 12_000);
+      stage.untilMaster('n3', 8000);
+    },
+    without: {
+      rule: 'a suspicion ends with the epoch of the master that it is of',
+      replacements: one('core/watch/suspicion.js', 'if (role.suspicion?.epoch !== epoch)', 'if (false)'),
+      shows: /one of n3 becomes master/,
     },
   },
   {
