@@ -27,7 +27,7 @@ describe('pgkeeper clone', { concurrency: false }, () => {
 
   before(async () => {
     two = await FailoverCluster.create({ nodes: 2, syncNames: 'ANY 1 (n1, n2)' });
-    await two.cluster.addServer('n3');
+    await two.addServer('n3');
     await two
       .node('n1')
       .server.query(

@@ -111,8 +111,7 @@ describe('failover by hand', { concurrency: false }, () => {
   step('new servers are cloned from it, registered and vote: it is a cluster of three again', async () => {
     const { server } = three.node('n3');
     for (const name of ['n4', 'n5']) {
-      const { server: own, worker } = await three.cluster.addServer(name);
-      three.writer.add(own);
+      const { server: own, worker } = await three.addServer(name);
       const settings = [`port=${own.port}`, `unix_socket_directories=${own.folder}`, `cluster_name=${name}`];
       const cloned = await pgkeeper([
         ...['clone', '--from', server.conninfo(keeperRole), '-D', own.dataDirectory, '--name', name],

@@ -90,7 +90,7 @@ describe('standbys of a synchronous cluster', { concurrency: false }, () => {
 
   step('add_node in psql is seen by the workers at once, not at the next heartbeat only', async () => {
     const master = await three.master();
-    const added = await three.cluster.addServer('n4');
+    const added = await three.addServer('n4');
     await added.server.copyOf(master.server, keeperRole);
     await added.server.start();
     added.worker.start();

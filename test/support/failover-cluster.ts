@@ -64,6 +64,13 @@ export class FailoverCluster {
     return until('there is a master', () => this.cluster.master());
   }
 
+  /** The client writes to it, too, once it is master. */
+  async addServer(name: string): Promise<TestNode> {
+    const node = await this.cluster.addServer(name);
+    this.writer.add(node.server);
+    return node;
+  }
+
   /** A client that only ever talks to one server. */
   pin(node: TestNode): Writer {
     this.#writers += 1;
