@@ -1,5 +1,5 @@
-/** What unit tests of the core start from: the default settings of a worker, and a look at a server in which nothing is unusual. */
-import type { CoreSettings, Observation } from '../../src/core/types.js';
+/** What unit tests of the core start from: the default settings of a worker, a row, and a look at a server in which nothing is unusual. */
+import type { CoreSettings, Observation, Registry } from '../../src/core/types.js';
 
 export const defaultSettings: Omit<CoreSettings, 'name' | 'seed'> = {
   keepaliveTimeMs: 5000,
@@ -14,6 +14,31 @@ export const defaultSettings: Omit<CoreSettings, 'name' | 'seed'> = {
 };
 
 export const settingsOfN1: CoreSettings = { ...defaultSettings, name: 'n1', seed: 1 };
+
+/** The row of two nodes, n1 and n2, without synchronous replication. */
+export function rowOf(epoch: number, master: string): Registry {
+  const voters = ['n1', 'n2'].map((name, seqno) => ({
+    name,
+    kind: 'node' as const,
+    conninfo: `host=${name}`,
+    database: 'd',
+    seqno,
+  }));
+  return {
+    epoch,
+    version: 9,
+    promotionId: `p${epoch}`,
+    promotions: [],
+    systemIdentifier: '7',
+    master,
+    syncWish: '',
+    syncMembers: [],
+    syncNeeded: 0,
+    syncWished: 0,
+    voters,
+    nodes: voters,
+  };
+}
 
 /** An old server on timeline 2 which streams from nobody and to nobody. */
 export function look(

@@ -6,30 +6,10 @@ import { parseLsn } from '../../src/core/lsn.js';
 import { newKeeper, newLink } from '../../src/core/new-keeper.js';
 import { sentence } from '../../src/core/reasons.js';
 import { newTurn } from '../../src/core/turn.js';
-import type { Observation, Registry } from '../../src/core/types.js';
-import { look, settingsOfN1 } from '../support/core-state.js';
+import type { Observation } from '../../src/core/types.js';
+import { look, rowOf, settingsOfN1 } from '../support/core-state.js';
 
-const voters = ['n1', 'n2'].map((name, seqno) => ({
-  name,
-  kind: 'node' as const,
-  conninfo: `host=${name}`,
-  database: 'd',
-  seqno,
-}));
-const registry: Registry = {
-  epoch: 3,
-  version: 9,
-  promotionId: 'p',
-  promotions: [],
-  systemIdentifier: '7',
-  master: 'n1',
-  syncWish: '',
-  syncMembers: [],
-  syncNeeded: 0,
-  syncWished: 0,
-  voters,
-  nodes: voters,
-};
+const registry = rowOf(3, 'n1');
 
 /** What is told when n2's conninfo shows these servers, one look after the other. */
 function toldOf(...shown: readonly Partial<Observation>[]): readonly string[] {

@@ -8,31 +8,7 @@ import { decideMaster } from '../../src/core/roles/master.js';
 import { step } from '../../src/core/step.js';
 import { newTurn } from '../../src/core/turn.js';
 import type { Registry } from '../../src/core/types.js';
-import { look, settingsOfN1 } from '../support/core-state.js';
-
-function rowOf(epoch: number, master: string): Registry {
-  const voters = ['n1', 'n2'].map((name, seqno) => ({
-    name,
-    kind: 'node' as const,
-    conninfo: `host=${name}`,
-    database: 'd',
-    seqno,
-  }));
-  return {
-    epoch,
-    version: 9,
-    promotionId: `p${epoch}`,
-    promotions: [],
-    systemIdentifier: '7',
-    master,
-    syncWish: '',
-    syncMembers: [],
-    syncNeeded: 0,
-    syncWished: 0,
-    voters,
-    nodes: voters,
-  } as unknown as Registry;
-}
+import { look, rowOf, settingsOfN1 } from '../support/core-state.js';
 
 /** A master of epoch 3 with its own vote, beside whom `newest` is the newest row that it has seen anywhere. */
 function decideBeside(newest: Registry): readonly string[] {
