@@ -3,7 +3,7 @@
  * directory, since PostgreSQL's programs refuse root.
  */
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
-import { statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { messageOf } from '../core/error-text.js';
 
 export interface CommandResult {
@@ -35,10 +35,37 @@ function identityOf(path: string | undefined): { uid?: number; gid?: number } {
   return uid === 0 ? {} : { uid, gid };
 }
 
-function environmentFor(options: CommandOptions, switched: boolean): NodeJS.ProcessEnv {
+const setpriv = '/usr/bin/setpriv';
+
+function hasAccount(uid: number): boolean {
+  try {
+    return readFileSync('/etc/passwd', 'utf8')
+      .split('\n')
+      .some((line) => line.split(':')[2] === String(uid));
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * spawn takes all other groups away from a child that it gives another user. A server needs them: on Debian its TLS key is
+ * readable for the group ssl-cert. setpriv (util-linux) keeps them; where it cannot, spawn does it without.
+ */
+function switched(
+  program: string,
+  args: readonly string[],
+  { uid, gid }: { readonly uid?: number; readonly gid?: number },
+): { program: string; args: readonly string[]; identity: { uid?: number; gid?: number } } {
+  if (uid === undefined || gid === undefined) return { program, args, identity: {} };
+  if (!existsSync(setpriv) || !hasAccount(uid)) return { program, args, identity: { uid, gid } };
+  const user = [`--reuid=${uid}`, `--regid=${gid}`, '--init-groups', '--'];
+  return { program: setpriv, args: [...user, program, ...args], identity: {} };
+}
+
+function environmentFor(options: CommandOptions, otherUser: boolean): NodeJS.ProcessEnv {
   const environment: NodeJS.ProcessEnv = { ...process.env, ...options.environment };
   // libpq looks for .pgpass in HOME first; without it, in the home of the user it runs as.
-  if (switched) delete environment['HOME'];
+  if (otherUser) delete environment['HOME'];
   return environment;
 }
 
@@ -58,11 +85,12 @@ export function runProgram(
   options: CommandOptions,
 ): Promise<CommandResult> {
   const identity = identityOf(options.asOwnerOf);
+  const call = switched(program, args, identity);
   return new Promise((resolve) => {
     let output = '';
     let timedOut = false;
-    const child = started(program, args, {
-      ...identity,
+    const child = started(call.program, call.args, {
+      ...call.identity,
       cwd: '/',
       env: environmentFor(options, identity.uid !== undefined),
       stdio: ['ignore', 'pipe', 'pipe'],
