@@ -18,7 +18,7 @@ import {
 const usage = `npm test [-- [PATTERN] [options]]
   PATTERN     the test files whose path contains it (default: all, and style)
   --quick     without real servers
-  --all       every file on the system's PostgreSQL and on that from npm
+  --all       every file, also the longest, on the system's PostgreSQL and on that from npm
   --bin DIR   every file on PostgreSQL's programs in DIR alone`;
 const { values, positionals } = readArguments({
   usage,
@@ -33,6 +33,8 @@ const dependsOnVersion = /(registry-.*|look|schema-drift|vote-sessions|failover|
 /** Single servers, in folders and on ports of their own: no times of a cluster are looked at. */
 const isLight =
   /(registry-.*|look|schema-drift|vote-sessions|commands-refused|copy-inside|copy-source)\.test\.js$/;
+/** Long, and seldom touched by a change: with --all, or asked for. */
+const isRare = /(long-history|tablespaces)\.test\.js$/;
 
 function foundServers() {
   return [
@@ -71,7 +73,9 @@ if (!quick) {
   for (const [i, [title, folder]] of servers.entries()) {
     const files = filesIn('integration', pattern);
     const chosen =
-      i === 0 || all || pattern !== '' ? files : files.filter((file) => dependsOnVersion.test(file));
+      all || given !== null || pattern !== ''
+        ? files
+        : files.filter((file) => !isRare.test(file) && (i === 0 || dependsOnVersion.test(file)));
     const environment = { PGKEEPER_TEST_BIN: folder };
     await round(
       `real servers: ${title}`,

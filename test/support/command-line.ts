@@ -2,8 +2,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
-/** The compiled command beside the compiled tests. */
-export const program = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url));
+/** As users run it: the bundle, which starts in half the time of the compiled files. */
+export const program = fileURLToPath(new URL('../../../dist/pgkeeper.js', import.meta.url));
 
 export interface Outcome {
   readonly code: number | null;

@@ -1,4 +1,4 @@
-/** A copy of the compiled command line that can be taken away under running workers, as an uninstallation does. */
+/** A copy of the built program that can be taken away under running workers, as an uninstallation does. */
 import { cpSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -17,15 +17,15 @@ export class RemovableProgram {
   }
 
   get path(): string {
-    return join(this.#folder, 'build', 'src', 'cli', 'main.js');
+    return join(this.#folder, 'dist', 'pgkeeper.js');
   }
 
   bring(): void {
-    cpSync(join(root, 'build', 'src'), join(this.#folder, 'build', 'src'), { recursive: true });
+    cpSync(join(root, 'dist'), join(this.#folder, 'dist'), { recursive: true });
   }
 
   remove(): void {
-    rmSync(join(this.#folder, 'build'), { recursive: true, force: true });
+    rmSync(join(this.#folder, 'dist'), { recursive: true, force: true });
   }
 
   end(): void {

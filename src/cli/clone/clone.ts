@@ -28,10 +28,13 @@ export async function runClone(options: CloneOptions): Promise<ExitCode> {
       `copying ${host}:${port} (${formatBytes(source.bytes) ?? 'size unknown'}) to ${target.dataDirectory}`,
     );
     const outcome = await copy(source, target, { ...plan, name, binDirectory }, display);
+    // The copy is whole: whether its server starts is another matter, and then this has been said.
+    const old = keepOrRemove(outcome.old, options.removeOld === true);
+    if (old !== null) say(`what was there before is in ${old}; remove it when you do not need it any more`);
     const registered = options.register
       ? await registerClone({ client, source, target, name, binDirectory, options })
       : null;
-    return finish(options, target, name, outcome, registered, display);
+    return finish(options, target, name, { ...outcome, old }, registered, display);
   } finally {
     await client.end().catch(() => undefined);
   }
@@ -171,14 +174,15 @@ function finish(
   display: CopyDisplay,
 ): ExitCode {
   const { dataDirectory, configFile } = target;
-  const old = keepOrRemove(outcome.old, options.removeOld === true);
+  const { old } = outcome;
   say(
     `${dataDirectory} is a standby named ${name} now, by ${outcome.how}, in ${Math.round(display.tookMs / 1000)} s`,
   );
-  if (old !== null) say(`what was there before is in ${old}; remove it when you do not need it any more`);
   if (registered === null) {
     const place = configFile === null ? `-D ${dataDirectory}` : `its service (configuration: ${configFile})`;
-    say(`next: start the server (${place}) and its worker, then pgkeeper add-node ${name} on the master`);
+    say(
+      `next: start the server (${place}) and its worker, then pgkeeper add-node ${name} on the master, if it is not registered already`,
+    );
   } else say(registered.sentence);
   if (options.json === true)
     printJson({
