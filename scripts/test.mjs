@@ -33,8 +33,8 @@ const dependsOnVersion = /(registry-.*|look|schema-drift|vote-sessions|failover|
 /** Single servers, in folders and on ports of their own: no times of a cluster are looked at. */
 const isLight =
   /(registry-.*|look|schema-drift|vote-sessions|commands-refused|copy-inside|copy-source)\.test\.js$/;
-/** Long, and seldom touched by a change: with --all, or asked for. */
-const isRare = /(long-history|tablespaces)\.test\.js$/;
+/** Long, and seldom touched by a change, or cut as the faults below do it: with --all, or asked for. */
+const isRare = /(long-history|tablespaces|partitions)\.test\.js$/;
 
 function foundServers() {
   return [
