@@ -259,6 +259,42 @@ begin
 end
 $$;
 
+create or replace function pgkeeper.check_streaming(node_name text) returns void
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  deadline timestamptz := clock_timestamp() + interval '7 s';
+  streams  bigint;
+  present  text;
+begin
+  loop
+    perform pg_stat_clear_snapshot(); -- else every look in this transaction shows the same
+    select count(*) filter (where r.state = 'streaming'),
+           string_agg(distinct coalesce(r.state, 'state hidden from this role'), ', ')
+      into streams, present
+      from pg_stat_replication r where r.application_name = node_name;
+    exit when streams > 0 or clock_timestamp() >= deadline;
+    perform pg_sleep(0.05);
+  end loop;
+  if streams = 1 then
+    return;
+  elsif streams > 1 then
+    raise exception '% servers stream from this server as "%"', streams, node_name
+      using errcode = 'object_not_in_prerequisite_state', hint = 'Give each standby an application_name of its own in primary_conninfo.';
+  elsif not pg_has_role('pg_read_all_stats', 'usage') then
+    raise exception 'this role may not see who streams from this server'
+      using errcode = 'insufficient_privilege', hint = 'Grant it pg_monitor.';
+  elsif present is not null then
+    raise exception 'node "%" is connected to this server but does not stream yet (%)', node_name, present
+      using errcode = 'object_not_in_prerequisite_state', hint = 'Wait until pg_stat_replication shows state = streaming, then try again.';
+  end if;
+  raise exception 'no standby streams from this server as "%"', node_name
+    using errcode = 'object_not_in_prerequisite_state',
+          hint = format('On the standby: ALTER SYSTEM SET primary_conninfo = ''... application_name=%s''; SELECT pg_reload_conf(); it must stream from this server directly.', node_name);
+end
+$$;
+
 create or replace function pgkeeper.add_node(node_name text, conninfo text) returns boolean
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
@@ -272,6 +308,7 @@ declare
   promotion uuid := gen_random_uuid();
   logged    text := pgkeeper.hide_statement();
   by_hand   text := coalesce(current_setting('pg_keeper.edit_node_info', true), '');
+  patience  timestamptz := clock_timestamp() + interval '7 s';
 begin
   perform pgkeeper.refuse_on_standby('add_node');
   if conninfo is null or btrim(conninfo) = '' then
@@ -300,6 +337,11 @@ begin
   end if;
 
   facts := pgkeeper.server_facts(conninfo);
+  -- One that was just started, or lost its stream, tries again after wal_retrieve_retry_interval: 5 s unless somebody set it.
+  while not first and (facts ->> 'in_recovery')::boolean and facts -> 'receiver' = 'null' and clock_timestamp() < patience loop
+    perform pg_sleep(0.2);
+    facts := pgkeeper.server_facts(conninfo);
+  end loop;
   if first then
     perform pgkeeper.check_first_node(facts);
   else
@@ -1122,6 +1164,42 @@ begin
             hint = 'Check the conninfo with psql from the host of this server; it must be reachable from every node.';
   end if;
   return (answer ->> 'answer')::jsonb;
+end
+$$;
+
+create or replace function pgkeeper.check_streaming(node_name text) returns void
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  deadline timestamptz := clock_timestamp() + interval '2 s';
+  streams  bigint;
+  present  text;
+begin
+  loop
+    perform pg_stat_clear_snapshot(); -- else every look in this transaction shows the same
+    select count(*) filter (where r.state = 'streaming'),
+           string_agg(distinct coalesce(r.state, 'state hidden from this role'), ', ')
+      into streams, present
+      from pg_stat_replication r where r.application_name = node_name;
+    exit when streams > 0 or clock_timestamp() >= deadline;
+    perform pg_sleep(0.05);
+  end loop;
+  if streams = 1 then
+    return;
+  elsif streams > 1 then
+    raise exception '% servers stream from this server as "%"', streams, node_name
+      using errcode = 'object_not_in_prerequisite_state', hint = 'Give each standby an application_name of its own in primary_conninfo.';
+  elsif not pg_has_role('pg_read_all_stats', 'usage') then
+    raise exception 'this role may not see who streams from this server'
+      using errcode = 'insufficient_privilege', hint = 'Grant it pg_monitor.';
+  elsif present is not null then
+    raise exception 'node "%" is connected to this server but does not stream yet (%)', node_name, present
+      using errcode = 'object_not_in_prerequisite_state', hint = 'Wait until pg_stat_replication shows state = streaming, then try again.';
+  end if;
+  raise exception 'no standby streams from this server as "%"', node_name
+    using errcode = 'object_not_in_prerequisite_state',
+          hint = format('On the standby: ALTER SYSTEM SET primary_conninfo = ''... application_name=%s''; SELECT pg_reload_conf(); it must stream from this server directly.', node_name);
 end
 $$;
 

@@ -1,18 +1,25 @@
 // The text of docs/faults.md, made from the records of a run of the fault suite.
 import { cpus, totalmem } from 'node:os';
 
+const usualFailoverTimeMs = 3000;
+
 /** `all`: what test/support/fault-record.ts keeps, in the order of the page. */
 export function pageOf(all, { began, minutes, failed }) {
   const [{ cluster } = { cluster: {} }] = all;
   const measured = all.filter((record) => record.measured !== null).map((record) => record.measured);
   const sum = (of) => of.reduce((so, far) => so + far, 0);
   const on = measured.filter(({ sync }) => sync);
+  const stretch = cluster.failoverTimeMs / usualFailoverTimeMs;
+  const stretched =
+    stretch === 1
+      ? ''
+      : `\nOn a machine as slow as this one T is longer; what the names of the cases tell in seconds was ${stretch.toFixed(1)} times as long.`;
   const machine = `${cpus().length} x ${cpus()[0]?.model.trim() ?? '?'}, ${Math.round(totalmem() / 2 ** 30)} GiB`;
   return `# Faults on real hosts
 
 Made by \`npm run faults\` on ${new Date(began).toISOString().slice(0, 10)}, in ${minutes} minutes: PostgreSQL ${cluster.postgres}, Node.js ${process.version}, ${machine},
 keepalive_time x keepalive_count = T = ${cluster.failoverTimeMs} ms, lease_ttl = ${cluster.leaseTtlMs} ms. ${measured.length} cases ran, ${failed} failed, ${all.length - measured.length} could not run here.
-Rows acknowledged to a client in these cases: ${sum(measured.map(({ acknowledged }) => acknowledged))}; of those acknowledged with synchronous replication on (${sum(on.map(({ acknowledged }) => acknowledged))}), lost: ${sum(on.map(({ lost }) => lost))}.
+Rows acknowledged to a client in these cases: ${sum(measured.map(({ acknowledged }) => acknowledged))}; of those acknowledged with synchronous replication on (${sum(on.map(({ acknowledged }) => acknowledged))}), lost: ${sum(on.map(({ lost }) => lost))}.${stretched}
 
 Every host is a network namespace with an address of its own; in it run a PostgreSQL server, its worker (and guard), and a client that
 writes to the server beside it whenever that takes writes, over two sessions, one row a transaction. So a master that is cut

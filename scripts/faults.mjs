@@ -5,8 +5,17 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { readArguments } from './arguments.mjs';
 import { pageOf } from './fault-page.mjs';
+import { setPace } from './pace.mjs';
 import { filesIn, finish, minute, round, total } from './rounds.mjs';
-import { compile, installDependencies, installNpmServer, npmServer, root, systemServer } from './setup.mjs';
+import {
+  build,
+  compile,
+  installDependencies,
+  installNpmServer,
+  npmServer,
+  root,
+  systemServer,
+} from './setup.mjs';
 
 const usage = `npm run faults [-- [PATTERN] [options]]   (root only)
   PATTERN          the files of test/faults whose path contains it (default: all, and docs/faults.md is written)
@@ -22,6 +31,8 @@ const [pattern = ''] = positionals;
 installDependencies();
 if (values.bin === undefined && systemServer() === null) installNpmServer();
 compile();
+build();
+setPace();
 
 /** As a reader wants them: one link, many links, one process, what runs out, several things at once. */
 const order = 'cuts five-hosts links freezes workers standbys clocks resources double-faults sync-off'.split(

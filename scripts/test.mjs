@@ -4,6 +4,7 @@
 import { spawnSync } from 'node:child_process';
 import { join, resolve } from 'node:path';
 import { readArguments } from './arguments.mjs';
+import { setPace } from './pace.mjs';
 import { filesIn, finish, minute, round, total } from './rounds.mjs';
 import {
   build,
@@ -55,6 +56,7 @@ if (pattern === '') {
 }
 compile();
 build();
+setPace();
 
 await round('core, settings, command line', filesIn('unit', pattern), {
   concurrency: 2,

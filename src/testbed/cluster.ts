@@ -48,6 +48,8 @@ export interface ClusterOptions {
   /** The workers' role is superuser. Default: only on PostgreSQL 14. */
   readonly superuser?: boolean;
   readonly progress?: (step: string) => void;
+  /** How the servers come to be, the registry on them and running, the first of `names` as master. Default: `makeServers`. */
+  readonly makeServers?: (cluster: TestCluster, names: readonly string[]) => Promise<void>;
 }
 
 export interface TestNode {
@@ -82,6 +84,27 @@ export function makeTestFolder(): string {
   return folder;
 }
 
+/** As a DBA does it: initdb, the registry, a base copy for each standby. */
+async function makeServers(cluster: TestCluster, names: readonly string[]): Promise<void> {
+  const [first = '', ...others] = names;
+  const { tablespace, progress = () => undefined } = cluster.options;
+  progress('creating the first server');
+  const master = await cluster.addServer(first);
+  await master.server.initialise();
+  await master.server.start();
+  progress('installing the registry');
+  await cluster.installRegistry(master.server);
+  const there = tablespace === undefined ? '' : freshFolder(master.server.folder, tablespace);
+  if (there !== '') await master.server.query(`create tablespace ${tablespace} location '${there}'`);
+  for (const name of others) {
+    progress(`copying it to ${name}`);
+    const node = await cluster.addServer(name);
+    const here = tablespace === undefined ? '' : freshFolder(node.server.folder, tablespace);
+    await node.server.copyOf(master.server, keeperRole, there === '' ? [] : [`${there}=${here}`]);
+    await node.server.start();
+  }
+}
+
 export class TestCluster {
   readonly folder: string;
   readonly options: ClusterOptions;
@@ -109,26 +132,12 @@ export class TestCluster {
     const names = Array.from({ length: this.options.nodes }, (_, i) => `n${i + 1}`);
     const [first] = names;
     if (first === undefined) throw new Error('a cluster needs a node');
-    progress('creating the first server');
-    const master = await this.addServer(first);
-    await master.server.initialise();
-    await master.server.start();
-    progress('installing the registry');
-    await this.#installRegistry(master.server);
-    const { tablespace } = this.options;
-    const there = tablespace === undefined ? '' : freshFolder(master.server.folder, tablespace);
-    if (there !== '') await master.server.query(`create tablespace ${tablespace} location '${there}'`);
-    for (const name of names.slice(1)) {
-      progress(`copying it to ${name}`);
-      const node = await this.addServer(name);
-      const here = tablespace === undefined ? '' : freshFolder(node.server.folder, tablespace);
-      await node.server.copyOf(master.server, keeperRole, there === '' ? [] : [`${there}=${here}`]);
-      await node.server.start();
-    }
+    await (this.options.makeServers ?? makeServers)(this, names);
     progress('registering the nodes and starting their workers');
-    await this.register(first, master.server);
+    const { server: master } = this.node(first);
+    await this.register(first, master);
     for (const node of this.nodes) node.worker.start();
-    for (const name of names.slice(1)) await this.register(name, master.server);
+    for (const name of names.slice(1)) await this.register(name, master);
     // Only now: a server that waits for standbys it does not have yet acknowledges nothing.
     const wish = this.options.syncNames ?? '';
     if (wish !== '')
@@ -172,7 +181,7 @@ export class TestCluster {
   }
 
   /** Role, grants, objects: the way the README leads a DBA. */
-  async #installRegistry(server: TestServer): Promise<void> {
+  async installRegistry(server: TestServer): Promise<void> {
     const superuser = this.options.superuser ?? server.installation.major < 15;
     const connection = { host: server.host, port: server.port, user: 'postgres', database: 'postgres' };
     await server.query('create extension if not exists dblink');
@@ -209,7 +218,7 @@ export class TestCluster {
     await until(
       `the cluster of ${masterName} is settled`,
       async () => {
-        const [row] = await server.query<{ settled: boolean }>(
+        const [row] = await server.look<{ settled: boolean }>(
           `select jsonb_array_length(c.voters) = jsonb_array_length(c.nodes)
              and (select count(*) from pg_stat_replication where state = 'streaming') >= (select count(*) from pgkeeper.node_info) - 1
              and c.sync_needed = c.sync_wished and (not $1 or c.sync_wished > 0)
@@ -230,7 +239,7 @@ export class TestCluster {
   async master(): Promise<TestNode | null> {
     for (const node of this.nodes) {
       try {
-        const [row] = await node.server.query<{ ok: boolean }>(
+        const [row] = await node.server.look<{ ok: boolean }>(
           `select not pg_is_in_recovery() and c.master = $1 as ok from pgkeeper.cluster_state c`,
           [node.name],
         );

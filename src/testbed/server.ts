@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { withKeywords } from '../core/conninfo.js';
+import { discardClient } from '../postgres/connect.js';
 import { changeConfiguration, replaceFile } from '../process/configuration-change.js';
 import { copyFrom } from '../process/copy/base-copy.js';
 import { endAllProcesses, serverProcesses } from '../process/processes.js';
@@ -34,6 +35,9 @@ export interface ServerOptions {
 }
 
 const commandBoundMs = 60_000;
+const queryBoundMs = 30_000;
+/** A frozen server accepts and never answers. */
+const answerBoundMs = 5000;
 
 export class TestServer {
   readonly name: string;
@@ -46,6 +50,7 @@ export class TestServer {
   readonly environment: Readonly<Record<string, string>>;
   readonly #keywords: Readonly<Record<string, string>>;
   #settings: Readonly<Record<string, string>>;
+  #watching: Promise<pg.Client> | null = null;
   #removed = false;
 
   constructor(options: ServerOptions) {
@@ -110,6 +115,11 @@ export class TestServer {
       binDirectory: this.installation.binDirectory,
       tablespaces,
     });
+    await this.becomeStandbyOf(source, user);
+  }
+
+  /** The data directory holds a copy of `source`; not started yet. */
+  async becomeStandbyOf(source: TestServer, user: string): Promise<void> {
     await this.writeSettings();
     changeConfiguration(join(this.dataDirectory, 'postgresql.auto.conf'), {
       primary_conninfo: source.#conninfoFor(this.name, user),
@@ -185,14 +195,18 @@ export class TestServer {
   }
 
   /** A session of the caller, who ends it. */
-  async connect(user = 'postgres', database = 'postgres'): Promise<pg.Client> {
+  async connect(
+    user = 'postgres',
+    database = 'postgres',
+    boundMs: number = queryBoundMs,
+  ): Promise<pg.Client> {
     const client = new pg.Client({
       host: this.host,
       port: this.port,
       user,
       database,
-      connectionTimeoutMillis: 5000,
-      query_timeout: 30_000,
+      connectionTimeoutMillis: answerBoundMs,
+      query_timeout: boundMs,
     });
     client.on('error', () => undefined);
     await client.connect();
@@ -213,10 +227,24 @@ export class TestServer {
     }
   }
 
+  /** For what is asked again and again: on a session that is kept, since each new one is a new process of the server. */
+  async look<Row extends pg.QueryResultRow>(text: string, values: readonly unknown[] = []): Promise<Row[]> {
+    this.#watching ??= this.connect('postgres', 'postgres', answerBoundMs);
+    const watching = this.#watching;
+    try {
+      return (await (await watching).query<Row>(text, [...values])).rows;
+    } catch (error) {
+      if (this.#watching === watching) this.#watching = null;
+      endSession(watching);
+      throw error;
+    }
+  }
+
   /** Idempotent. Also ends a server that a worker started again meanwhile. */
   async remove(): Promise<void> {
     if (this.#removed) return;
     this.#removed = true;
+    if (this.#watching !== null) endSession(this.#watching);
     if (!existsSync(this.dataDirectory)) return;
     this.thaw();
     await endAllProcesses(this.dataDirectory, 10_000);
@@ -253,6 +281,11 @@ export class TestServer {
   }
 }
 
+/** Without a wait: its server may be frozen or gone. */
+function endSession(session: Promise<pg.Client>): void {
+  session.then(discardClient).catch(() => undefined);
+}
+
 /** Small servers; what failover needs is on. */
 const baseSettings: Readonly<Record<string, string>> = {
   wal_level: 'replica',
@@ -276,7 +309,7 @@ export async function until<T>(
   what: string,
   look: () => T | null | undefined | false | Promise<T | null | undefined | false>,
   boundMs = 30_000,
-  everyMs = 20,
+  everyMs = 50,
 ): Promise<T> {
   const end = performance.now() + boundMs;
   let last = '';

@@ -5,6 +5,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
+import { discardClient } from '../postgres/connect.js';
 import type { TestServer } from './server.js';
 
 export interface Acknowledged {
@@ -74,7 +75,7 @@ export class Writer {
 
   async stop(): Promise<void> {
     this.#stopped = true;
-    for (const client of this.#sessions) discard(client);
+    for (const client of this.#sessions) discardClient(client);
     await this.#done;
   }
 
@@ -170,13 +171,8 @@ export class Writer {
 
   #close(client: pg.Client): void {
     this.#sessions.delete(client);
-    discard(client);
+    discardClient(client);
   }
-}
-
-/** Ends the socket at once: a frozen server would never answer a polite end. */
-function discard(client: pg.Client): void {
-  (client as unknown as { connection: { stream: { destroy(): void } } }).connection.stream.destroy();
 }
 
 async function withBound<T>(promise: Promise<T>, boundMs: number): Promise<T> {

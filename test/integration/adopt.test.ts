@@ -82,7 +82,7 @@ describe('an existing replication on Debian', { concurrency: false, skip: why ??
       await server.query('select pg_reload_conf()');
     }
     begun = debian.fingerprint();
-    writer = new Writer({ servers: cluster.nodes.map(({ server }) => server), number: 1, pauseMs: 3 });
+    writer = new Writer({ servers: cluster.nodes.map(({ server }) => server), number: 1, pauseMs: 10 });
     writer.start();
     await until('the client writes', () => writer.acknowledged.length > 10);
   });

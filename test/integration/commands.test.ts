@@ -7,6 +7,7 @@ import { findPostgres } from '../../src/testbed/find-postgres.js';
 import { until } from '../../src/testbed/server.js';
 import { pgkeeper, program, start } from '../support/command-line.js';
 import { failed, parsed } from '../support/outcomes.js';
+import { preparedServers } from '../support/prepared-servers.js';
 
 const installation = findPostgres(process.env['PGKEEPER_TEST_BIN'] ?? null);
 
@@ -33,6 +34,7 @@ describe('commands on a cluster of three', { concurrency: false }, () => {
     installation,
     program,
     keepaliveTime: '1s',
+    ...preparedServers(),
     syncNames: 'n2, n3',
   });
   const server = (name: string) => cluster.node(name).server;

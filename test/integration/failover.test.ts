@@ -102,7 +102,7 @@ describe('failover of three servers with synchronous replication', { concurrency
     await until(
       'a standby is in the middle of a record, and of a file',
       async () => {
-        const [row] = await standby.server.query<{ behind: string; place: string }>(
+        const [row] = await standby.server.look<{ behind: string; place: string }>(
           `select received - pg_last_wal_replay_lsn() as behind, (received - '0/0') % (16 * 1024 * 1024) as place
            from pg_last_wal_receive_lsn() as received`,
         );

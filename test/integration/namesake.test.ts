@@ -9,9 +9,16 @@ import { TestWorker } from '../../src/testbed/worker-process.js';
 import { pgkeeper, program } from '../support/command-line.js';
 import { installation } from '../support/failover-cluster.js';
 import { failed } from '../support/outcomes.js';
+import { preparedServers } from '../support/prepared-servers.js';
 
 describe('a copy of a node', { concurrency: false }, () => {
-  const cluster = new TestCluster({ nodes: 2, installation, program, keepaliveTime: '1s' });
+  const cluster = new TestCluster({
+    nodes: 2,
+    installation,
+    program,
+    keepaliveTime: '1s',
+    ...preparedServers(),
+  });
   const folder = makeTestFolder();
   let copy: TestServer;
 

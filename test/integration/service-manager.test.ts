@@ -6,7 +6,7 @@ import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { serverProcesses } from '../../src/process/processes.js';
 import { until } from '../../src/testbed/server.js';
-import { FailoverCluster, stepsOn } from '../support/failover-cluster.js';
+import { FailoverCluster, keepaliveMs, stepsOn } from '../support/failover-cluster.js';
 import { guardsOf } from '../support/guards.js';
 import { NotifySocket, whyNoNotifySocket } from '../support/notify-socket.js';
 import { skipLoudly } from '../support/skip.js';
@@ -28,7 +28,7 @@ describe('the worker under a service manager', { concurrency: false, skip: why ?
     three = await FailoverCluster.create({
       nodes: 3,
       syncNames: 'ANY 1 (n1, n2, n3)',
-      keepaliveTime: '2s',
+      keepaliveTime: `${2 * keepaliveMs}ms`,
     });
     socket = new NotifySocket(join(three.cluster.folder, 'notify'));
     await socket.untilSaid('LISTENING');

@@ -17,8 +17,8 @@ const writers = Array.from(
     new Writer({
       servers: [{ name, host, port: Number(port) }],
       number: Number(number) + lane,
-      pauseMs: 5,
-      pollMs: 10,
+      pauseMs: 10,
+      pollMs: 20,
       patienceMs,
     }),
 );

@@ -1,5 +1,6 @@
 /** Runs the command line as a child process, without the caller's PostgreSQL settings, and gives back what came out. */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { after } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 /** As users run it: the bundle, which starts in half the time of the compiled files. */
@@ -45,7 +46,7 @@ export function pgkeeper(
   });
 }
 
-/** A command that runs on, with what it has printed so far. */
+/** A command that runs on, at most as long as the test that started it, with what it has printed so far. */
 export interface Running {
   readonly child: ChildProcess;
   readonly out: () => string;
@@ -57,6 +58,7 @@ export function start(args: readonly string[], extra: Readonly<Record<string, st
     env: environment(extra),
     stdio: ['ignore', 'pipe', 'pipe'],
   });
+  after(() => child.kill('SIGKILL'));
   let out = '';
   for (const stream of [child.stdout, child.stderr])
     stream.on('data', (chunk: Buffer) => {

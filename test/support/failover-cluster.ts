@@ -8,6 +8,7 @@ import { findPostgres } from '../../src/testbed/find-postgres.js';
 import { type TestServer, until } from '../../src/testbed/server.js';
 import { auditWrites, createWritesTable, overlapOf, Writer } from '../../src/testbed/writer.js';
 import { program } from './command-line.js';
+import { preparedServers } from './prepared-servers.js';
 
 export const installation = findPostgres(process.env['PGKEEPER_TEST_BIN'] ?? null);
 /** Three servers, what is promised and what is not: the end of a title, and synchronous_standby_names. */
@@ -15,9 +16,12 @@ export const syncModes = [
   ['with synchronous replication', 'ANY 1 (n1, n2, n3)'],
   ['without synchronous replication', ''],
 ] as const;
-export const keepaliveMs = 1000;
-export const failoverTimeMs = 3000;
-export const leaseTtlMs = 2000;
+/** Longer on a slow machine (scripts/pace.mjs), where processes would not start within a lease. */
+export const keepaliveMs = Number(process.env['PGKEEPER_TEST_KEEPALIVE_MS'] ?? 1000);
+export const failoverTimeMs = 3 * keepaliveMs;
+export const leaseTtlMs = 2 * keepaliveMs;
+/** Of clients: often enough to see what happens, and the servers and workers get the machine. */
+export const pace = { pauseMs: 10, pollMs: 10 };
 
 export class FailoverCluster {
   readonly cluster: TestCluster;
@@ -27,7 +31,7 @@ export class FailoverCluster {
 
   private constructor(cluster: TestCluster) {
     this.cluster = cluster;
-    this.writer = new Writer({ servers: cluster.nodes.map(({ server }) => server), number: 1, pauseMs: 3 });
+    this.writer = new Writer({ servers: cluster.nodes.map(({ server }) => server), number: 1, ...pace });
   }
 
   static async create(
@@ -36,8 +40,9 @@ export class FailoverCluster {
     const cluster = new TestCluster({
       installation,
       program,
-      keepaliveTime: '1s',
-      keepaliveCount: 3,
+      keepaliveTime: `${keepaliveMs}ms`,
+      keepaliveCount: failoverTimeMs / keepaliveMs,
+      ...preparedServers(options),
       ...options,
       // Killed processes leave their writes to the system: only a crash of the whole machine would need fsync, and starts take longer by it.
       settings: { fsync: 'off', ...options.settings },
@@ -74,7 +79,7 @@ export class FailoverCluster {
   /** A client that only ever talks to one server. */
   pin(node: TestNode): Writer {
     this.#writers += 1;
-    const pinned = new Writer({ servers: [node.server], number: this.#writers, pauseMs: 5 });
+    const pinned = new Writer({ servers: [node.server], number: this.#writers, ...pace });
     pinned.start();
     this.#pinned.push(pinned);
     return pinned;
@@ -164,23 +169,39 @@ export async function untilAllVote(cluster: TestCluster, masterName: string): Pr
   await until(
     'every vote is held by the master',
     async () => {
-      const { held, voters } = await votesOf(server);
+      const isHeld = (await doNodesVoteFor(cluster, masterName)) && (await areAllHeld(server));
       // Twice: a vote that is tried for, and given back since its server is too young, shows as held for a moment.
-      looks = held === voters ? looks + 1 : 0;
+      looks = isHeld ? looks + 1 : 0;
       return looks >= 2;
     },
-    30_000,
+    10 * failoverTimeMs,
     150,
   );
 }
 
-/** As the command `status` counts them; a process for every look would cost more than the servers themselves. */
-async function votesOf(server: TestServer): Promise<{ readonly held: number; readonly voters: number }> {
+/** As the servers of those voters have it that are nodes. */
+async function doNodesVoteFor(cluster: TestCluster, masterName: string): Promise<boolean> {
+  const [row] = await cluster
+    .node(masterName)
+    .server.look<{ voters: string[] }>(
+      `select array(select v ->> 'name' from jsonb_array_elements(voters) v) as voters from pgkeeper.cluster_state`,
+    );
+  const nodes = cluster.nodes.filter(({ name }) => row?.voters.includes(name));
+  const holders = nodes.map(async ({ server }) => {
+    const [vote] = await server.look<{ holder: string }>('select pgkeeper.vote_holder() as holder');
+    return vote?.holder;
+  });
+  return (await Promise.all(holders)).every((holder) => holder === masterName);
+}
+
+/** As the command `status` counts them, witnesses too; it opens a session to each voter, which costs more than all else here. */
+async function areAllHeld(server: TestServer): Promise<boolean> {
   const client = await server.connect();
   try {
     const look = await lookAtCluster({ client, conninfo: server.conninfo() });
     if (look === null) throw new Error('no node is registered');
-    return statusOf(look).quorum;
+    const { held, voters } = statusOf(look).quorum;
+    return held === voters;
   } finally {
     await client.end().catch(() => undefined);
   }

@@ -15,6 +15,7 @@ import { failoverTimeMs, installation, keepaliveMs, leaseTtlMs, untilAllVote } f
 import { type ClusterFacts, type ToldEvent, toldBy } from './fault-record.js';
 import { guardsOf } from './guards.js';
 import { Hosts } from './hosts.js';
+import { preparedServers } from './prepared-servers.js';
 
 export const facts: ClusterFacts = { postgres: installation.version, failoverTimeMs, leaseTtlMs };
 
@@ -54,6 +55,7 @@ export class FaultScene {
       keepaliveTime: `${keepaliveMs}ms`,
       keepaliveCount: failoverTimeMs / keepaliveMs,
       placeOf: (name) => this.hosts.placeOf(name),
+      ...preparedServers(options),
       ...options,
       settings: { ...sceneSettings, ...options.settings },
     });
@@ -173,8 +175,9 @@ export class FaultScene {
     await node.worker.kill();
   }
 
+  /** `ms` at the usual T of 3 s, longer where that is. */
   lasting(ms: number): Promise<void> {
-    return delay(ms);
+    return delay((ms * keepaliveMs) / 1000);
   }
 
   /** A row sent after now and acknowledged by anybody, or by that node. */

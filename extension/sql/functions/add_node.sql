@@ -16,6 +16,7 @@ declare
   promotion uuid := gen_random_uuid();
   logged    text := pgkeeper.hide_statement();
   by_hand   text := coalesce(current_setting('pg_keeper.edit_node_info', true), '');
+  patience  timestamptz := clock_timestamp() + interval '7 s';
 begin
   perform pgkeeper.refuse_on_standby('add_node');
   if conninfo is null or btrim(conninfo) = '' then
@@ -44,6 +45,11 @@ begin
   end if;
 
   facts := pgkeeper.server_facts(conninfo);
+  -- One that was just started, or lost its stream, tries again after wal_retrieve_retry_interval: 5 s unless somebody set it.
+  while not first and (facts ->> 'in_recovery')::boolean and facts -> 'receiver' = 'null' and clock_timestamp() < patience loop
+    perform pg_sleep(0.2);
+    facts := pgkeeper.server_facts(conninfo);
+  end loop;
   if first then
     perform pgkeeper.check_first_node(facts);
   else

@@ -1,12 +1,12 @@
--- Waits up to 2 s until a standby streams from this server under the given name: one that was just started or reconnects
--- must not be refused for it.
+-- Waits up to 7 s until a standby streams from this server under the given name: one that was just started or reconnects
+-- (after wal_retrieve_retry_interval, 5 s unless set) must not be refused for it.
 
 create function pgkeeper.check_streaming(node_name text) returns void
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  deadline timestamptz := clock_timestamp() + interval '2 s';
+  deadline timestamptz := clock_timestamp() + interval '7 s';
   streams  bigint;
   present  text;
 begin

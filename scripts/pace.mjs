@@ -1,0 +1,26 @@
+// How slow this machine is: test clusters get a T in which their processes can start here.
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import { root } from './setup.mjs';
+
+/** A start of the program takes so long, ms, where keepalive_time = 1 s is enough. */
+const usualMs = 125;
+
+function startMs() {
+  const began = performance.now();
+  const { status, stderr } = spawnSync(process.execPath, [join(root, 'dist', 'pgkeeper.js'), '--version']);
+  if (status !== 0) throw new Error(`dist/pgkeeper.js --version: exit code ${status}: ${stderr}`);
+  return performance.now() - began;
+}
+
+/** Sets PGKEEPER_TEST_KEEPALIVE_MS for all tests of this run, unless somebody did, and says so where it is not the usual one. */
+export function setPace() {
+  const known = process.env.PGKEEPER_TEST_KEEPALIVE_MS;
+  const ms = Math.min(startMs(), startMs(), startMs());
+  const keepaliveMs = known ?? Math.min(2500, Math.max(1000, Math.round((10 * ms) / usualMs) * 100));
+  process.env.PGKEEPER_TEST_KEEPALIVE_MS = String(keepaliveMs);
+  if (Number(keepaliveMs) !== 1000)
+    console.log(
+      `\nThe program takes ${Math.round(ms)} ms to start here: test clusters run with keepalive_time = ${keepaliveMs} ms instead of 1000.`,
+    );
+}
