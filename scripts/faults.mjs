@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { readArguments } from './arguments.mjs';
 import { pageOf } from './fault-page.mjs';
-import { setPace } from './pace.mjs';
+import { measurePace } from './pace.mjs';
 import { filesIn, finish, minute, round, total } from './rounds.mjs';
 import {
   build,
@@ -32,7 +32,7 @@ installDependencies();
 if (values.bin === undefined && systemServer() === null) installNpmServer();
 compile();
 build();
-setPace();
+const paceOf = measurePace();
 
 /** As a reader wants them: one link, many links, one process, what runs out, several things at once. */
 const order = 'cuts five-hosts links freezes workers standbys clocks resources double-faults sync-off'.split(
@@ -51,6 +51,7 @@ for (const file of files) {
     environment: {
       PGKEEPER_TEST_BIN: values.bin ?? systemServer() ?? npmServer(),
       PGKEEPER_FAULT_RECORDS: recordsPath,
+      ...paceOf(1),
     },
     timeoutMs: 20 * minute,
   });

@@ -10,7 +10,7 @@ import { messageOf } from '../core/error-text.js';
 import { TestCluster } from '../testbed/cluster.js';
 import { type Failover, failOver } from '../testbed/failover.js';
 import { findPostgres, type PostgresInstallation } from '../testbed/find-postgres.js';
-import { until } from '../testbed/server.js';
+import { until } from '../testbed/until.js';
 import { auditWrites, createWritesTable, Writer, writesTable } from '../testbed/writer.js';
 import { CommandFailure, type ExitCode, exitCodes } from './exit-codes.js';
 import { print, say, tableLines } from './output.js';

@@ -169,9 +169,20 @@ export function discardClient(client: pg.Client): void {
 /** Nothing that others may have put into a schema of the user's search_path is ever called, operators included. */
 const ownSearchPath = 'set search_path = pg_catalog, pg_temp';
 
+/** A server that has no TLS is asked for it again after so long, ms. */
+const tlsAgainMs = 60_000;
+/** Until when, by place. `pg` cannot go on without TLS on the connection that asked for it: each time a second one, and a process there. */
+const withoutTls = new Map<string, number>();
+
 /** A connected client. Its late errors never become uncaught; after a timeout its socket is gone. */
 export async function openClient(conninfo: string, options: OpenOptions): Promise<pg.Client> {
-  const choices = tlsChoices(keywordsOf(conninfo), targetOf(conninfo).host);
+  const { host, port } = targetOf(conninfo);
+  const place = `${host}:${port}`;
+  const wished = tlsChoices(keywordsOf(conninfo), host);
+  const isKnown = (withoutTls.get(place) ?? 0) > performance.now();
+  const choices = isKnown
+    ? wished.toSorted((a, b) => Number(a.kind === 'tls') - Number(b.kind === 'tls'))
+    : wished;
   let last: unknown;
   for (const choice of choices) {
     const client = new pg.Client(configFor(conninfo, options, choice));
@@ -183,6 +194,8 @@ export async function openClient(conninfo: string, options: OpenOptions): Promis
     } catch (error) {
       discardClient(client);
       last = error;
+      if (error instanceof Error && /does not support SSL/.test(error.message))
+        withoutTls.set(place, performance.now() + tlsAgainMs);
       // Only a refusal of TLS itself makes the other choice worth a try.
       if (!(error instanceof Error && /SSL|TLS|no pg_hba.conf entry/i.test(error.message))) throw error;
     }

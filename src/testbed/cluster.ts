@@ -12,7 +12,8 @@ import { freePort } from './free-port.js';
 import { grantsFor } from './grants.js';
 import { endEverythingIn, releaseMemory } from './leftovers.js';
 import { freshFolder } from './owned-folder.js';
-import { TestServer, until } from './server.js';
+import { TestServer } from './server.js';
+import { until } from './until.js';
 import { TestWorker } from './worker-process.js';
 
 export interface ClusterOptions {
@@ -85,7 +86,7 @@ export function makeTestFolder(): string {
 }
 
 /** As a DBA does it: initdb, the registry, a base copy for each standby. */
-async function makeServers(cluster: TestCluster, names: readonly string[]): Promise<void> {
+export async function makeServers(cluster: TestCluster, names: readonly string[]): Promise<void> {
   const [first = '', ...others] = names;
   const { tablespace, progress = () => undefined } = cluster.options;
   progress('creating the first server');

@@ -1,6 +1,6 @@
 /** One failover of a testbed as its clients and its workers saw it: used by the demo and the benchmark. */
 import type { TestCluster, TestNode } from './cluster.js';
-import { until } from './server.js';
+import { until } from './until.js';
 import type { Acknowledged, Writer } from './writer.js';
 
 export interface FailoverStep {

@@ -5,7 +5,6 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { appendFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { withKeywords } from '../core/conninfo.js';
 import { discardClient } from '../postgres/connect.js';
@@ -16,6 +15,8 @@ import { describeFailure, runProgram } from '../process/run-command.js';
 import type { PostgresInstallation } from './find-postgres.js';
 import { releaseMemory } from './leftovers.js';
 import { freshFolder } from './owned-folder.js';
+import { baseSettings } from './server-settings.js';
+import { until } from './until.js';
 
 export interface ServerOptions {
   readonly name: string;
@@ -284,43 +285,4 @@ export class TestServer {
 /** Without a wait: its server may be frozen or gone. */
 function endSession(session: Promise<pg.Client>): void {
   session.then(discardClient).catch(() => undefined);
-}
-
-/** Small servers; what failover needs is on. */
-const baseSettings: Readonly<Record<string, string>> = {
-  wal_level: 'replica',
-  hot_standby: 'on',
-  wal_log_hints: 'on',
-  max_wal_senders: '10',
-  max_connections: '60',
-  wal_keep_size: '256MB',
-  max_slot_wal_keep_size: '2GB',
-  shared_buffers: '16MB',
-  // Within the data directory, and first within the server's own memory: killed, a server leaves nothing in /dev/shm.
-  dynamic_shared_memory_type: 'mmap',
-  min_dynamic_shared_memory: '2MB',
-  max_wal_size: '1GB',
-  log_line_prefix: '%m [%p] %a ',
-  log_min_messages: 'warning',
-};
-
-/** Waits until `look` gives a value; its last error or `what` is in the failure. */
-export async function until<T>(
-  what: string,
-  look: () => T | null | undefined | false | Promise<T | null | undefined | false>,
-  boundMs = 30_000,
-  everyMs = 50,
-): Promise<T> {
-  const end = performance.now() + boundMs;
-  let last = '';
-  for (;;) {
-    try {
-      const value = await look();
-      if (value !== null && value !== undefined && value !== false) return value;
-    } catch (error) {
-      last = error instanceof Error ? `: ${error.message}` : '';
-    }
-    if (performance.now() > end) throw new Error(`waited ${boundMs} ms in vain until ${what}${last}`);
-    await delay(everyMs);
-  }
 }

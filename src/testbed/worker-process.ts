@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestServer } from './server.js';
-import { until } from './server.js';
+import { until } from './until.js';
 
 /** One logged decision. */
 export interface Decision {

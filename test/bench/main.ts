@@ -7,7 +7,7 @@ import { TestCluster } from '../../src/testbed/cluster.js';
 import { type Failover, type Fault, failOver } from '../../src/testbed/failover.js';
 import { findPostgres } from '../../src/testbed/find-postgres.js';
 import { costOf } from '../../src/testbed/process-cost.js';
-import { until } from '../../src/testbed/server.js';
+import { until } from '../../src/testbed/until.js';
 import { auditWrites, createWritesTable, Writer } from '../../src/testbed/writer.js';
 import { program } from '../support/command-line.js';
 

@@ -1,5 +1,5 @@
 /** Two things go wrong at once. */
-import { until } from '../../src/testbed/server.js';
+import { until } from '../../src/testbed/until.js';
 import { faultSuite, takenOver } from '../support/fault-suite.js';
 
 faultSuite('two faults at once', { nodes: 3, syncNames: 'ANY 1 (n1, n2, n3)' }, (step) => {

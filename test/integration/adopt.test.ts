@@ -11,11 +11,11 @@ import { changeConfiguration } from '../../src/process/configuration-change.js';
 import { copyFrom } from '../../src/process/copy/base-copy.js';
 import { keeperRole, TestCluster, type TestNode } from '../../src/testbed/cluster.js';
 import { grantsFor } from '../../src/testbed/grants.js';
-import { until } from '../../src/testbed/server.js';
+import { until } from '../../src/testbed/until.js';
 import { auditWrites, createWritesTable, Writer } from '../../src/testbed/writer.js';
 import { pgkeeper, program } from '../support/command-line.js';
 import { DebianLayout, whyNoDebian } from '../support/debian-layout.js';
-import { installation, untilAllVote } from '../support/failover-cluster.js';
+import { installation, keepaliveMs, untilAllVote } from '../support/failover-cluster.js';
 import { skipLoudly } from '../support/skip.js';
 
 const why = whyNoDebian(installation);
@@ -38,7 +38,7 @@ describe('an existing replication on Debian', { concurrency: false, skip: why ??
       }),
     );
   const startWorker = ({ name, server, worker }: TestNode) => {
-    const settings = ['--node-name', name, '--keepalive-time', '1s', '--keepalive-count', '3'];
+    const settings = ['--node-name', name, '--keepalive-time', `${keepaliveMs}ms`, '--keepalive-count', '3'];
     const commands = [
       '--start-command',
       debian.command(server, 'start'),

@@ -6,7 +6,7 @@ import { after, before, describe, test } from 'node:test';
 import { serverProcesses } from '../../src/process/processes.js';
 import { keeperRole } from '../../src/testbed/cluster.js';
 import { freshFolder } from '../../src/testbed/owned-folder.js';
-import { until } from '../../src/testbed/server.js';
+import { until } from '../../src/testbed/until.js';
 import { pgkeeper, start } from '../support/command-line.js';
 import { FailoverCluster, installation, stepsOn } from '../support/failover-cluster.js';
 import { giveAway } from '../support/owned-files.js';

@@ -2,14 +2,13 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
+import { formatDuration } from '../../src/core/duration.js';
 import { keeperRole, TestCluster } from '../../src/testbed/cluster.js';
-import { findPostgres } from '../../src/testbed/find-postgres.js';
-import { until } from '../../src/testbed/server.js';
+import { until } from '../../src/testbed/until.js';
 import { pgkeeper, program, start } from '../support/command-line.js';
+import { installation, keepaliveMs } from '../support/failover-cluster.js';
 import { failed, parsed } from '../support/outcomes.js';
 import { preparedServers } from '../support/prepared-servers.js';
-
-const installation = findPostgres(process.env['PGKEEPER_TEST_BIN'] ?? null);
 
 interface StatusJson {
   readonly epoch: number;
@@ -33,7 +32,7 @@ describe('commands on a cluster of three', { concurrency: false }, () => {
     nodes: 3,
     installation,
     program,
-    keepaliveTime: '1s',
+    keepaliveTime: formatDuration(keepaliveMs),
     ...preparedServers(),
     syncNames: 'n2, n3',
   });
@@ -102,7 +101,7 @@ describe('commands on a cluster of three', { concurrency: false }, () => {
       [],
     );
     const keepalive = report.settings.find((setting) => setting.name === 'pg_keeper.keepalive_time');
-    assert.equal(keepalive?.value, '1s');
+    assert.equal(keepalive?.value, formatDuration(keepaliveMs));
     assert.match(keepalive?.source ?? '', /testbed\.conf line \d+$/);
   });
 
@@ -144,7 +143,7 @@ describe('commands on a cluster of three', { concurrency: false }, () => {
       /Master of epoch 1 is n1\. If it failed now, n2 would be promoted: both have the same data/,
     );
     assert.match(out, /Votes: 2 of 3 would be there, 2 are needed/);
-    assert.match(out, /T = 3s/);
+    assert.ok(out.includes(`T = ${formatDuration(3 * keepaliveMs)}`), out);
     assert.doesNotMatch(out, /[Bb]locked|is off\b/);
   });
 

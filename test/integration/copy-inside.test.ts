@@ -9,7 +9,8 @@ import { makeTestFolder } from '../../src/testbed/cluster.js';
 import { findPostgres } from '../../src/testbed/find-postgres.js';
 import { freePort } from '../../src/testbed/free-port.js';
 import { freshFolder } from '../../src/testbed/owned-folder.js';
-import { TestServer, until } from '../../src/testbed/server.js';
+import { TestServer } from '../../src/testbed/server.js';
+import { until } from '../../src/testbed/until.js';
 import { pgkeeper, start } from '../support/command-line.js';
 import { skipLoudly } from '../support/skip.js';
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { until } from '../../src/testbed/server.js';
+import { until } from '../../src/testbed/until.js';
 import { pgkeeper, start } from '../support/command-line.js';
 import { installation } from '../support/registry-servers.js';
 

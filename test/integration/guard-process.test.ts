@@ -11,7 +11,7 @@ import { afterEach, beforeEach, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { encodeOrder, guardMeeting } from '../../src/process/guard/guard-protocol.js';
 import { serverProcesses } from '../../src/process/processes.js';
-import { until } from '../../src/testbed/server.js';
+import { until } from '../../src/testbed/until.js';
 import { environment, program } from '../support/command-line.js';
 
 describe('the guard process', {

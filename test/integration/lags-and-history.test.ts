@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { ClusterStatus } from '../../src/cli/status.js';
 import { eventBatch, lookAfter, withUpkeepSession } from '../../src/postgres/upkeep.js';
 import { keeperRole, type TestNode } from '../../src/testbed/cluster.js';
-import { until } from '../../src/testbed/server.js';
+import { until } from '../../src/testbed/until.js';
 import { byHand } from '../support/by-hand.js';
 import { pgkeeper } from '../support/command-line.js';
 import { FailoverCluster, stepsOn } from '../support/failover-cluster.js';

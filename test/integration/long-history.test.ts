@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { until } from '../../src/testbed/server.js';
+import { until } from '../../src/testbed/until.js';
 import { pgkeeper } from '../support/command-line.js';
 import { FailoverCluster, registryOf } from '../support/failover-cluster.js';
 

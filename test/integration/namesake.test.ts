@@ -7,7 +7,7 @@ import { freePort } from '../../src/testbed/free-port.js';
 import { TestServer } from '../../src/testbed/server.js';
 import { TestWorker } from '../../src/testbed/worker-process.js';
 import { pgkeeper, program } from '../support/command-line.js';
-import { installation } from '../support/failover-cluster.js';
+import { installation, keepaliveMs } from '../support/failover-cluster.js';
 import { failed } from '../support/outcomes.js';
 import { preparedServers } from '../support/prepared-servers.js';
 
@@ -16,7 +16,7 @@ describe('a copy of a node', { concurrency: false }, () => {
     nodes: 2,
     installation,
     program,
-    keepaliveTime: '1s',
+    keepaliveTime: `${keepaliveMs}ms`,
     ...preparedServers(),
   });
   const folder = makeTestFolder();
@@ -25,7 +25,7 @@ describe('a copy of a node', { concurrency: false }, () => {
   before(async () => {
     await cluster.create();
     const host = '127.0.0.1';
-    const settings = { 'pg_keeper.node_name': 'n2', 'pg_keeper.keepalive_time': '1s' };
+    const settings = { 'pg_keeper.node_name': 'n2', 'pg_keeper.keepalive_time': `${keepaliveMs}ms` };
     copy = new TestServer({ name: 'n2', folder, host, port: await freePort(host), installation, settings });
     await copy.copyOf(cluster.node('n1').server, keeperRole);
     await copy.start();

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { until } from '../../src/testbed/server.js';
+import { until } from '../../src/testbed/until.js';
 import { FailoverCluster, failoverTimeMs, stepsOn } from '../support/failover-cluster.js';
 import { Hosts, whyNoHosts } from '../support/hosts.js';
 

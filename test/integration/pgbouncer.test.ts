@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { TestNode } from '../../src/testbed/cluster.js';
-import { until } from '../../src/testbed/server.js';
+import { until } from '../../src/testbed/until.js';
 import { writesTable } from '../../src/testbed/writer.js';
 import { pgkeeper } from '../support/command-line.js';
 import { FailoverCluster, stepsOn } from '../support/failover-cluster.js';

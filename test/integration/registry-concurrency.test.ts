@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, type TestContext, test } from 'node:test';
 import type pg from 'pg';
 import { writeFlags, writeSync } from '../../src/postgres/registry.js';
-import { until } from '../../src/testbed/server.js';
+import { until } from '../../src/testbed/until.js';
 import { BrokenServer } from '../support/broken-servers.js';
 import { byHand } from '../support/by-hand.js';
 import { refusal } from '../support/refusal.js';

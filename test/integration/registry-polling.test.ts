@@ -8,7 +8,7 @@ import type pg from 'pg';
 import { withKeywords } from '../../src/core/conninfo.js';
 import { keeperRole } from '../../src/testbed/cluster.js';
 import { grantsFor } from '../../src/testbed/grants.js';
-import { until } from '../../src/testbed/server.js';
+import { until } from '../../src/testbed/until.js';
 import { BrokenServer, breakages } from '../support/broken-servers.js';
 import { byHand } from '../support/by-hand.js';
 import { refusal } from '../support/refusal.js';

@@ -10,7 +10,7 @@ import { after, before, describe, type TestContext, test } from 'node:test';
 import pg from 'pg';
 import { keeperRole } from '../../src/testbed/cluster.js';
 import { grantsFile, grantsFor } from '../../src/testbed/grants.js';
-import { until } from '../../src/testbed/server.js';
+import { until } from '../../src/testbed/until.js';
 import { byHand } from '../support/by-hand.js';
 import { refusal } from '../support/refusal.js';
 import { installation, password, RegistryServers } from '../support/registry-servers.js';

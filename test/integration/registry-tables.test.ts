@@ -9,7 +9,7 @@ import { parseDuration } from '../../src/core/duration.js';
 import type { ReasonCode } from '../../src/core/reasons.js';
 import { report, writeFlags } from '../../src/postgres/registry.js';
 import type { SessionContext } from '../../src/postgres/session-context.js';
-import { until } from '../../src/testbed/server.js';
+import { until } from '../../src/testbed/until.js';
 import { byHand } from '../support/by-hand.js';
 import { refusal } from '../support/refusal.js';
 import { RegistryServers } from '../support/registry-servers.js';

@@ -16,7 +16,7 @@ import { join } from 'node:path';
 import { after, before, describe } from 'node:test';
 import { markUnfinished, readUnfinished } from '../../src/process/copy/unfinished-data.js';
 import { keeperRole, type TestNode } from '../../src/testbed/cluster.js';
-import { until } from '../../src/testbed/server.js';
+import { until } from '../../src/testbed/until.js';
 import { pgkeeper } from '../support/command-line.js';
 import { deposedMaster } from '../support/deposed-master.js';
 import { FailoverCluster, installation, stepsOn } from '../support/failover-cluster.js';

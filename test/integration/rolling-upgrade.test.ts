@@ -8,7 +8,7 @@ import { after, before, describe, test } from 'node:test';
 import { programVersion } from '../../src/cli/version.js';
 import { migrateUp } from '../../src/postgres/migrations.js';
 import type { TestNode } from '../../src/testbed/cluster.js';
-import { until } from '../../src/testbed/server.js';
+import { until } from '../../src/testbed/until.js';
 import { pgkeeper, program } from '../support/command-line.js';
 import { FailoverCluster, stepsOn } from '../support/failover-cluster.js';
 import { ReleasedProgram } from '../support/released-program.js';

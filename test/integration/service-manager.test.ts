@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { serverProcesses } from '../../src/process/processes.js';
-import { until } from '../../src/testbed/server.js';
+import { until } from '../../src/testbed/until.js';
 import { FailoverCluster, keepaliveMs, stepsOn } from '../support/failover-cluster.js';
 import { guardsOf } from '../support/guards.js';
 import { NotifySocket, whyNoNotifySocket } from '../support/notify-socket.js';

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { after, before, describe } from 'node:test';
 import { slotNameOf } from '../../src/core/slots/slot-names.js';
 import type { TestNode } from '../../src/testbed/cluster.js';
-import { until } from '../../src/testbed/server.js';
+import { until } from '../../src/testbed/until.js';
 import { pgkeeper } from '../support/command-line.js';
 import { FailoverCluster, registryOf, stepsOn } from '../support/failover-cluster.js';
 import { guardsOf } from '../support/guards.js';

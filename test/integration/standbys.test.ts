@@ -6,7 +6,7 @@ import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { keeperRole } from '../../src/testbed/cluster.js';
-import { until } from '../../src/testbed/server.js';
+import { until } from '../../src/testbed/until.js';
 import { FailoverCluster, leaseTtlMs, registryOf, stepsOn } from '../support/failover-cluster.js';
 
 describe('standbys of a synchronous cluster', { concurrency: false }, () => {

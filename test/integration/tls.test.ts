@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { withKeywords } from '../../src/core/conninfo.js';
 import { keeperRole, makeTestFolder, type TestNode } from '../../src/testbed/cluster.js';
-import { until } from '../../src/testbed/server.js';
+import { until } from '../../src/testbed/until.js';
 import { FailoverCluster, installation, stepsOn } from '../support/failover-cluster.js';
 import { skipLoudly } from '../support/skip.js';
 

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, before, describe } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { TestNode } from '../../src/testbed/cluster.js';
-import { until } from '../../src/testbed/server.js';
+import { until } from '../../src/testbed/until.js';
 import { pgkeeper } from '../support/command-line.js';
 import { FailoverCluster, failoverTimeMs, registryOf, stepsOn } from '../support/failover-cluster.js';
 import { guardsOf } from '../support/guards.js';
@@ -202,7 +202,7 @@ describe('two nodes, quorum = strict', { concurrency: false }, () => {
       const [wall, since] = [Date.now(), performance.now()];
       await lose(old);
       await standby.worker.untilDecision('no-majority', wall, 60_000);
-      await delay(3 * failoverTimeMs);
+      await delay(2 * failoverTimeMs);
       assert.ok(!reasonsOf(standby, wall).includes('promoting'));
       assert.equal(await inRecovery(standby), true);
       const explained = await pgkeeper(['explain', '-d', standby.server.conninfo()]);
@@ -271,7 +271,7 @@ describe('three nodes, two of them gone', { concurrency: false }, () => {
     );
     const since = performance.now();
     const { epoch } = await registryOf(left);
-    await delay(4 * failoverTimeMs);
+    await delay(2 * failoverTimeMs);
     assert.equal(await inRecovery(left), true, 'it stays read-only');
     assert.equal(three.writer.firstSince(since), null, 'nobody took a write');
     assert.equal((await registryOf(left)).epoch, epoch);

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
 import type pg from 'pg';
-import { until } from '../../src/testbed/server.js';
+import { until } from '../../src/testbed/until.js';
 import { RegistryServers } from '../support/registry-servers.js';
 import { VoteSession } from '../support/vote-session.js';
 

@@ -1,7 +1,8 @@
 /** Two nodes and a witness: all rules strict. The witness is an ordinary server that may serve other clusters as well. */
 import assert from 'node:assert/strict';
 import { after, before, describe } from 'node:test';
-import { until } from '../../src/testbed/server.js';
+import { makeServers } from '../../src/testbed/cluster.js';
+import { until } from '../../src/testbed/until.js';
 import { pgkeeper } from '../support/command-line.js';
 import { FailoverCluster, registryOf, stepsOn } from '../support/failover-cluster.js';
 import { Witness, witnessRole } from '../support/witness.js';
@@ -170,7 +171,8 @@ describe('two nodes and a witness', { concurrency: false }, () => {
 
   step('one witness serves two clusters, and each has its own vote there', async () => {
     const master = await two.master();
-    const second = await FailoverCluster.create({ nodes: 2, syncNames: 'ANY 1 (n1, n2)' });
+    // Made anew: a vote goes by the system identifier.
+    const second = await FailoverCluster.create({ nodes: 2, syncNames: 'ANY 1 (n1, n2)', makeServers });
     try {
       const { server } = second.node('n1');
       const added = await pgkeeper([

@@ -5,12 +5,15 @@ import { lookAtCluster } from '../../src/cli/cluster-look.js';
 import { statusOf } from '../../src/cli/status.js';
 import { type ClusterOptions, keeperRole, TestCluster, type TestNode } from '../../src/testbed/cluster.js';
 import { findPostgres } from '../../src/testbed/find-postgres.js';
-import { type TestServer, until } from '../../src/testbed/server.js';
+import type { TestServer } from '../../src/testbed/server.js';
+import { until } from '../../src/testbed/until.js';
 import { auditWrites, createWritesTable, overlapOf, Writer } from '../../src/testbed/writer.js';
 import { program } from './command-line.js';
 import { preparedServers } from './prepared-servers.js';
 
 export const installation = findPostgres(process.env['PGKEEPER_TEST_BIN'] ?? null);
+/** Not within `npm test` as it is usually run: the longest steps. */
+export const everything = process.env['PGKEEPER_TEST_PART'] !== 'usual';
 /** Three servers, what is promised and what is not: the end of a title, and synchronous_standby_names. */
 export const syncModes = [
   ['with synchronous replication', 'ANY 1 (n1, n2, n3)'],

@@ -7,7 +7,7 @@ import { basename, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type ClusterOptions, TestCluster, type TestNode } from '../../src/testbed/cluster.js';
 import { endEverythingIn } from '../../src/testbed/leftovers.js';
-import { until } from '../../src/testbed/server.js';
+import { until } from '../../src/testbed/until.js';
 import { type Acknowledged, auditRows, createWritesTable } from '../../src/testbed/writer.js';
 import { ClientBeside } from './client-beside.js';
 import { program } from './command-line.js';

@@ -7,7 +7,7 @@ import { after, before, describe, test } from 'node:test';
 import type { ReasonCode } from '../../src/core/reasons.js';
 import { isRecurring } from '../../src/core/turn.js';
 import type { TestNode } from '../../src/testbed/cluster.js';
-import { until } from '../../src/testbed/server.js';
+import { until } from '../../src/testbed/until.js';
 import {
   keepRecord,
   longestSilence,

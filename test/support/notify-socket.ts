@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { createInterface } from 'node:readline';
-import { until } from '../../src/testbed/server.js';
+import { until } from '../../src/testbed/until.js';
 
 /** A message a line, its assignments apart by tabs. */
 const listener = `

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { makeTestFolder } from '../../src/testbed/cluster.js';
 import { freePort } from '../../src/testbed/free-port.js';
-import { until } from '../../src/testbed/server.js';
+import { until } from '../../src/testbed/until.js';
 import { writesTable } from '../../src/testbed/writer.js';
 
 const host = '127.0.0.1';

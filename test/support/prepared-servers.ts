@@ -16,10 +16,15 @@ import type { TestServer } from '../../src/testbed/server.js';
 /** Beside the compiled tests, for the next run too. */
 const kept = fileURLToPath(new URL('../../prepared', import.meta.url));
 
+/** A standby may not have less of these than the server that its data come from. */
+const isBound =
+  /^max_(connections|wal_senders|worker_processes|prepared_transactions|locks_per_transaction)$/;
+
 /** Option of a cluster; none where the servers have to be made one by one. */
 export function preparedServers(options: Partial<ClusterOptions> = {}): Pick<ClusterOptions, 'makeServers'> {
-  const { release, tablespace, superuser } = options;
-  return release === undefined && tablespace === undefined && superuser === undefined ? { makeServers } : {};
+  const { release, tablespace, superuser, settings = {} } = options;
+  const isPlain = release === undefined && tablespace === undefined && superuser === undefined;
+  return isPlain && !Object.keys(settings).some((name) => isBound.test(name)) ? { makeServers } : {};
 }
 
 async function makeServers(cluster: TestCluster, names: readonly string[]): Promise<void> {
@@ -72,5 +77,5 @@ function fingerprint({ binDirectory }: PostgresInstallation): string {
 
 /** With owners, which Node.js would not copy. */
 function copyFolder(from: string, to: string): void {
-  execFileSync('cp', ['-a', from, to]);
+  execFileSync('cp', ['-a', `${from}/.`, to]);
 }

@@ -11,7 +11,8 @@ import { migrateUp } from '../../src/postgres/migrations.js';
 import { makeTestFolder } from '../../src/testbed/cluster.js';
 import { findPostgres } from '../../src/testbed/find-postgres.js';
 import { freePort } from '../../src/testbed/free-port.js';
-import { TestServer, until } from '../../src/testbed/server.js';
+import { TestServer } from '../../src/testbed/server.js';
+import { until } from '../../src/testbed/until.js';
 import { type Refusal, refusal } from './refusal.js';
 
 const host = '127.0.0.1';

@@ -1,6 +1,6 @@
 /** The table pgkeeper.requests as tests read it. */
 import type { TestNode } from '../../src/testbed/cluster.js';
-import { until } from '../../src/testbed/server.js';
+import { until } from '../../src/testbed/until.js';
 
 export interface Request {
   readonly state: string;

@@ -2,7 +2,7 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestServer } from '../../src/testbed/server.js';
-import { until } from '../../src/testbed/server.js';
+import { until } from '../../src/testbed/until.js';
 
 export async function startKilled(server: TestServer): Promise<void> {
   await until('it is dead', () => !server.isRunning());

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { GuardLink } from '../../src/process/guard/guard-link.js';
-import { until } from '../../src/testbed/server.js';
+import { until } from '../../src/testbed/until.js';
 
 test('a guard that nobody has met yet is told to stand down', {
   skip: process.platform !== 'linux',
