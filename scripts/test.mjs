@@ -30,7 +30,7 @@ const { quick = false, all = false } = values;
 const [pattern = ''] = positionals;
 const given = values.bin === undefined ? null : resolve(values.bin);
 /** What differs from one major version to the next: SQL, views and functions, votes, and one failover. */
-const dependsOnVersion = /(registry-.*|look|schema-drift|vote-sessions|five-nodes)\.test\.js$/;
+const dependsOnVersion = /(registry-(?!concurrency).*|look|schema-drift|vote-sessions|five-nodes)\.test\.js$/;
 /** Single servers, in folders and on ports of their own: no times of a cluster are looked at. */
 const isLight =
   /(registry-.*|look|schema-drift|vote-sessions|commands-refused|copy-inside|copy-source)\.test\.js$/;
