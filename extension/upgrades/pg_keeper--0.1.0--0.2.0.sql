@@ -309,6 +309,7 @@ declare
   logged    text := pgkeeper.hide_statement();
   by_hand   text := coalesce(current_setting('pg_keeper.edit_node_info', true), '');
   patience  timestamptz := clock_timestamp() + interval '7 s';
+  told      boolean := false;
 begin
   perform pgkeeper.refuse_on_standby('add_node');
   if conninfo is null or btrim(conninfo) = '' then
@@ -339,6 +340,10 @@ begin
   facts := pgkeeper.server_facts(conninfo);
   -- One that was just started, or lost its stream, tries again after wal_retrieve_retry_interval: 5 s unless somebody set it.
   while not first and (facts ->> 'in_recovery')::boolean and facts -> 'receiver' = 'null' and clock_timestamp() < patience loop
+    if not told then
+      raise notice 'the server receives no WAL yet; waiting up to 7 s for it';
+      told := true;
+    end if;
     perform pg_sleep(0.2);
     facts := pgkeeper.server_facts(conninfo);
   end loop;

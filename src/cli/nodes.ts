@@ -45,6 +45,8 @@ export async function runAdd(
     );
   const timeoutMs = timeoutOf(options);
   return withSession(conninfoOf(options), async ({ client }) => {
+    // It says so when it has to wait.
+    client.on('notice', ({ message }) => say(message ?? ''));
     await call(client, `select pgkeeper.add_${kind}($1, $2) as done`, [name, conninfo]);
     const waited = options.wait ? await waitForVote(client, name, true, timeoutMs) : 'not-waited';
     return finish({ node: name, registered: true, voting: waited === 'done' }, waited, options);

@@ -162,7 +162,12 @@ describe('a later node', { concurrency: false }, () => {
 
   test('is registered as a standby, has no vote until the worker gives it, and is there once only', async () => {
     await servers.untilStreaming('n2');
-    await servers.add('n2', `postgresql://postgres@127.0.0.1:${servers.get('n2').port}/postgres`);
+    const n2 = servers.get('n2');
+    await n2.follow(null);
+    // It connects again while it is registered: that is waited for.
+    const adding = servers.add('n2', `postgresql://postgres@127.0.0.1:${n2.port}/postgres`);
+    await n2.follow(servers.master);
+    await adding;
     assert.deepEqual(await servers.nodes(), [
       { seqno: 1, name: 'n1', is_master: true, is_nextmaster: false, is_sync: false },
       { seqno: 2, name: 'n2', is_master: false, is_nextmaster: true, is_sync: false },
