@@ -2,12 +2,14 @@
  * The worker's upkeep, every 10 s: has the server reloaded its files, which objects are installed, are there old events, are the
  * replication slots right? Tells the log what changed. Decides nothing, and nothing waits for it.
  */
+import type pg from 'pg';
 import { messageOf } from '../core/error-text.js';
 import type { SlotAction } from '../core/slots/slot-plan.js';
 import type { Logger } from '../logging.js';
+import { KeptSession } from '../postgres/kept-session.js';
 import { type InstalledSchema, judgeSchema } from '../postgres/schema-version.js';
 import { describeAction, type SlotReport, tendSlots } from '../postgres/slots.js';
-import { eventBatch, lookAfter, withUpkeepSession } from '../postgres/upkeep.js';
+import { eventBatch, lookAfter } from '../postgres/upkeep.js';
 import type { Settings } from '../settings/settings.js';
 import type { WorkerView } from '../worker/worker.js';
 import { programVersion } from './version.js';
@@ -31,6 +33,8 @@ export interface WorkerUpkeepOptions {
 
 export class WorkerUpkeep {
   readonly #options: WorkerUpkeepOptions;
+  readonly #session = new KeptSession('pgkeeper upkeep');
+  readonly #sessionOnMaster = new KeptSession('pgkeeper upkeep');
   #view: WorkerView = { state: '', nodes: 0, hasRole: false };
   #timer: NodeJS.Timeout | null = null;
   #soon: NodeJS.Timeout | null = null;
@@ -53,6 +57,12 @@ export class WorkerUpkeep {
     if (this.#timer !== null) clearInterval(this.#timer);
     if (this.#soon !== null) clearTimeout(this.#soon);
     this.#timer = null;
+    this.#endSessions();
+  }
+
+  #endSessions(): void {
+    this.#session.end();
+    this.#sessionOnMaster.end();
   }
 
   /**
@@ -77,7 +87,7 @@ export class WorkerUpkeep {
     if (this.#timer === null) return;
     if (this.#polling) return this.soon();
     this.#polling = true;
-    withUpkeepSession(this.#options.settings().ownConninfo, deadlineMs, async (client) => {
+    const work = async (client: pg.Client) => {
       const { eventRetentionMs, nodeName, manageSlots } = this.#options.settings();
       const isMaster = this.#view.hasRole && this.#view.state.startsWith('master:');
       const tidies = isMaster && eventRetentionMs > 0 && performance.now() >= this.#retentionAt;
@@ -90,11 +100,15 @@ export class WorkerUpkeep {
       if (!isCalm(this.#view)) return;
       const isEverywhere = this.#options.slotIsEverywhere();
       const node = { name: nodeName, manages: manageSlots, isEverywhere };
-      this.#saySlots(await tendSlots(client, node, deadlineMs).catch(failed));
-    })
+      this.#saySlots(await tendSlots(client, this.#sessionOnMaster, node, deadlineMs).catch(failed));
+    };
+    this.#session
+      .run(this.#options.settings().ownConninfo, deadlineMs, work)
       .catch(() => undefined)
       .finally(() => {
         this.#polling = false;
+        // Opened while it was stopped.
+        if (this.#timer === null) this.#endSessions();
       });
   }
 

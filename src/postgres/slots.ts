@@ -15,9 +15,9 @@ import {
   takesPart,
 } from '../core/slots/slot-plan.js';
 import { queryWithDeadline } from './connect.js';
+import type { KeptSession } from './kept-session.js';
 import { wholeConninfo } from './node-address.js';
 import { lostSlot } from './observation.js';
-import { withUpkeepSession } from './upkeep.js';
 
 export interface SlotReport {
   readonly done: readonly SlotAction[];
@@ -58,8 +58,16 @@ interface NodeRow {
   readonly is_master: boolean;
 }
 
-/** `client`: the upkeep's session on the own server. Throws when that cannot be looked at; then nothing was changed. */
-export async function tendSlots(client: pg.Client, node: SlotNode, deadlineMs: number): Promise<SlotReport> {
+/**
+ * `client`: the upkeep's session on the own server, `toMaster`: a standby's, on the master. Throws when the own server cannot be
+ * looked at; then nothing was changed.
+ */
+export async function tendSlots(
+  client: pg.Client,
+  toMaster: KeptSession,
+  node: SlotNode,
+  deadlineMs: number,
+): Promise<SlotReport> {
   const row = await lookRow(client, deadlineMs);
   const nodes = row.installed ? await registeredNodes(client, deadlineMs) : [];
   const own: OwnSlotLook = {
@@ -73,8 +81,9 @@ export async function tendSlots(client: pg.Client, node: SlotNode, deadlineMs: n
   const failures: string[] = [];
   const master = nodes.find(({ name, is_master }) => is_master && name !== node.name);
   let look: SlotLook | null = null;
-  if (own.inRecovery && takesPart(own.nodes, node) && master !== undefined)
-    look = await slotsOf(wholeConninfo(master.conninfo), deadlineMs).catch((error: unknown) => {
+  if (!own.inRecovery) toMaster.end();
+  else if (takesPart(own.nodes, node) && master !== undefined)
+    look = await slotsOf(toMaster, wholeConninfo(master.conninfo), deadlineMs).catch((error: unknown) => {
       failures.push(`the slots of ${master.name} could not be looked at: ${messageOf(error)}`);
       return null;
     });
@@ -132,10 +141,8 @@ function slotLookOf(row: LookRow): SlotLook {
   };
 }
 
-function slotsOf(conninfo: string, deadlineMs: number): Promise<SlotLook> {
-  return withUpkeepSession(conninfo, deadlineMs, async (client) =>
-    slotLookOf(await lookRow(client, deadlineMs)),
-  );
+function slotsOf(session: KeptSession, conninfo: string, deadlineMs: number): Promise<SlotLook> {
+  return session.run(conninfo, deadlineMs, async (client) => slotLookOf(await lookRow(client, deadlineMs)));
 }
 
 /** False where things have changed since the look, so that it was left undone. */

@@ -3,7 +3,7 @@
  * are there events too old to keep? On a session of its own, so that no vote ever waits for it. Failures change nothing.
  */
 import type pg from 'pg';
-import { openClient, queryWithDeadline } from './connect.js';
+import { queryWithDeadline } from './connect.js';
 import { type InstalledSchema, installedSchema } from './schema-version.js';
 
 export interface Upkeep {
@@ -22,23 +22,6 @@ const deleteSql = `delete from pgkeeper.events e using (
     select f.id, f.at from (select id, at from pgkeeper.events order by id limit ${eventBatch}) f
     where f.at < clock_timestamp() - $1::double precision * interval '1 millisecond' offset 0) old
   where e.id = old.id`;
-
-/** A short session on a server, for the upkeep alone. Throws when it cannot be opened, and what `work` throws. */
-export async function withUpkeepSession<T>(
-  conninfo: string,
-  deadlineMs: number,
-  work: (client: pg.Client) => Promise<T>,
-): Promise<T> {
-  const client = await openClient(conninfo, {
-    applicationName: 'pgkeeper upkeep',
-    connectTimeoutMs: deadlineMs,
-  });
-  try {
-    return await work(client);
-  } finally {
-    client.end().catch(() => undefined);
-  }
-}
 
 /** `retentionMs`: events that are older are deleted, a batch at most; null = nothing is deleted. */
 export async function lookAfter(

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { after, before, describe } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ClusterStatus } from '../../src/cli/status.js';
-import { eventBatch, lookAfter, withUpkeepSession } from '../../src/postgres/upkeep.js';
+import { KeptSession } from '../../src/postgres/kept-session.js';
+import { eventBatch, lookAfter } from '../../src/postgres/upkeep.js';
 import { keeperRole, type TestNode } from '../../src/testbed/cluster.js';
 import { until } from '../../src/testbed/until.js';
 import { byHand } from '../support/by-hand.js';
@@ -108,9 +109,10 @@ describe('lags and history', { concurrency: false }, () => {
     await master.server.query(`insert into pgkeeper.events (at, epoch, node, code, sentence)
       select now() - (case when n % 2 = 0 then 31 else 29 end) * interval '1 day', 1, 'n1', 'made-up', 'old' from generate_series(1, 1600) n`);
     assert.equal(await oldEvents(30), 800);
-    const deletes = async (node: TestNode, retentionMs: number | null) =>
-      withUpkeepSession(
-        node.server.conninfo(keeperRole),
+    const session = new KeptSession('upkeep');
+    const deletes = ({ server }: TestNode, retentionMs: number | null) =>
+      session.run(
+        server.conninfo(keeperRole),
         3000,
         async (client) => (await lookAfter(client, retentionMs, 3000)).deletedEvents,
       );
@@ -125,6 +127,7 @@ describe('lags and history', { concurrency: false }, () => {
       assert.equal(await deletes(master, 86_400_000), 0, 'it does not wait for a lock');
     } finally {
       await blocker.end();
+      session.end();
     }
     master.worker.start();
     await until('its worker deletes some', async () => (await oldEvents(30)) < 800 - first, 30_000, 200);
@@ -132,6 +135,34 @@ describe('lags and history', { concurrency: false }, () => {
       `select count(*)::int as count from pgkeeper.events where code = 'made-up' and at > now() - interval '30 days'`,
     );
     assert.equal(young?.count, 800);
+  });
+
+  step('the session of the upkeep is kept, and opened anew where the server has ended it', async () => {
+    const { server } = two.node('n1');
+    const session = new KeptSession('upkeep');
+    const pid = (conninfo = server.conninfo(keeperRole)) =>
+      session.run(conninfo, 3000, async (client) => {
+        const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid');
+        return rows[0]?.pid;
+      });
+    const first = await pid();
+    try {
+      assert.equal(await pid(), first);
+      await server.query('select pg_terminate_backend($1)', [first]);
+      await until('the session is over', async () => {
+        const rows = await server.query('select from pg_stat_activity where pid = $1', [first]);
+        return rows.length === 0;
+      });
+      const second = await pid();
+      assert.notEqual(second, first);
+      assert.notEqual(await pid(two.node('n2').server.conninfo(keeperRole)), second);
+    } finally {
+      session.end();
+    }
+    await until('none is left', async () => {
+      const rows = await server.query(`select from pg_stat_activity where application_name = 'upkeep'`);
+      return rows.length === 0;
+    });
   });
 
   step('a standby whose master is gone tells what it knows, and since when', async () => {

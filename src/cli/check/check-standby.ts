@@ -44,8 +44,8 @@ export function standbyFindings(facts: ServerFacts, context: ServerContext): rea
   return found;
 }
 
-/** Sessions of each worker on a server: the kept one, LISTEN, and short ones for probes. */
-const sessionsPerWorker = 3;
+/** Sessions of each worker on a master: the kept one, LISTEN, upkeep, and short ones for probes. */
+const sessionsPerWorker = 4;
 
 export function connectionFindings(facts: ServerFacts, context: ServerContext): readonly Finding[] {
   const wanted = sessionsPerWorker * (context.others.length + 1);
