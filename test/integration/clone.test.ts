@@ -64,9 +64,7 @@ describe('pgkeeper clone', { concurrency: false }, () => {
   step('it takes part in a failover', async () => {
     const old = await two.master();
     await two.untilAllVote(old.name);
-    const since = performance.now();
-    old.server.kill();
-    const next = await two.untilTakenOver(old, since);
+    const next = await two.crash(old);
     await two.cluster.untilSettled(next.name);
     await two.assertNothingLost(next);
   });

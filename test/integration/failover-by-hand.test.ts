@@ -131,11 +131,8 @@ describe('failover by hand', { concurrency: false }, () => {
   step('and the loss of its master is no matter of hands any more', async () => {
     const old = three.node('n3');
     const since = performance.now();
-    old.worker.killNow();
-    old.server.kill();
-    const next = await three.untilTakenOver(old, since);
+    const next = await three.crash(old);
     assert.ok(['n4', 'n5'].includes(next.name), next.name);
-    old.worker.start();
     await three.cluster.untilSettled(next.name);
     await three.assertNothingLost(next);
     three.assertNoOverlap(since);

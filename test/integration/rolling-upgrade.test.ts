@@ -50,9 +50,7 @@ if (released === null) {
       const old = await three.master();
       await three.untilAllVote(old.name);
       const since = performance.now();
-      old.server.kill();
-      await three.untilTakenOver(old, since);
-      const next = await three.master();
+      const next = await three.crash(old);
       await three.cluster.untilSettled(next.name);
       await three.assertNothingLost(next);
       three.assertNoOverlap(since);

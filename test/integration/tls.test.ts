@@ -111,10 +111,7 @@ describe('nodes that take TLS only', { concurrency: false, skip: why ?? false },
   step('a failover and the way back are so, too, and lose nothing', async () => {
     const old = await three.master();
     const since = performance.now();
-    old.worker.killNow();
-    old.server.kill();
-    const next = await three.untilTakenOver(old, since);
-    old.worker.start();
+    const next = await three.crash(old);
     await three.untilAllVote(next.name);
     await three.assertNothingLost(next);
     three.assertNoOverlap(since);

@@ -96,8 +96,7 @@ describe('two nodes and a witness', { concurrency: false }, () => {
   step('with its vote a crashed master is replaced, nothing is lost, and it comes back', async () => {
     const old = await two.master();
     const since = performance.now();
-    old.server.kill();
-    const next = await two.untilTakenOver(old, since);
+    const next = await two.crash(old);
     two.assertNoOverlap(since);
     await two.assertNothingLost(next);
     await two.cluster.untilSettled(next.name);
@@ -187,9 +186,7 @@ describe('two nodes and a witness', { concurrency: false }, () => {
       assert.equal(added.code, 0, added.err);
       await second.untilAllVote('n1');
       assert.equal((await witness.kept()).length, 2);
-      const since = performance.now();
-      second.node('n1').server.kill();
-      const next = await second.untilTakenOver(second.node('n1'), since);
+      const next = await second.crash(second.node('n1'));
       await second.assertNothingLost(next);
       await two.untilAllVote(master.name);
       assert.equal((await two.master()).name, master.name);

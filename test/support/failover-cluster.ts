@@ -99,6 +99,16 @@ export class FailoverCluster {
     return this.node(first.server);
   }
 
+  /** Its worker dies with it, else it could be back before anybody is elected; it is started once somebody is. Resolves with who that is. */
+  async crash(old: TestNode): Promise<TestNode> {
+    const since = performance.now();
+    old.worker.killNow();
+    old.server.kill();
+    const next = await this.untilTakenOver(old, since);
+    old.worker.start();
+    return next;
+  }
+
   async untilWriting(): Promise<void> {
     const since = performance.now();
     await until('the client writes again', () => this.writer.firstSince(since), 60_000, 5);
