@@ -42,7 +42,7 @@ export function tableLines(
 }
 
 /** Wraps at blanks; further lines are indented. For sentences in narrow terminals. */
-export function wrapped(text: string, indent: string, width = process.stdout.columns ?? 100): string {
+export function wrapped(text: string, indent: string, width = process.stdout.columns || 100): string {
   const lines: string[] = [];
   let line = '';
   for (const word of text.split(' ')) {

@@ -101,7 +101,7 @@ function witnessFindings(cluster: ClusterLook): readonly Finding[] {
           name,
           'witness',
           `another server answers in its place (timeline ${observation.timeline}, address ${observation.address || 'a local socket'}): its vote is void`,
-          `on the master: pgkeeper del-witness ${name}, then add-witness`,
+          `on the master: pgkeeper add-witness under another name, then pgkeeper del-witness ${name}`,
         ),
       ];
     if (!registry.voters.some((voter) => voter.name === name))
@@ -144,8 +144,8 @@ function neighbourFindings(
   );
   if (strangers.length > 0) {
     const who = strangers.map(({ name, places }) => (places > 1 ? `${name} from ${places} addresses` : name));
-    const said = `workers that are not of this cluster use it under the same system identifier (${who.join(', ')}): a copy of this cluster takes its lock`;
-    const mend = `give the copy a witness of its own: on its master pgkeeper del-witness ${witness}`;
+    const said = `workers that are not of this cluster use it under the same system identifier (${who.join(', ')}): of a copy of this cluster, which takes its lock, or of a node that was removed`;
+    const mend = `where a removed node was: systemctl disable --now pgkeeper; a copy needs a witness of its own: on its master pgkeeper del-witness ${witness}`;
     found.push(about('warning', witness, 'witness', said, mend));
   }
   const clusters = neighbours?.clusters ?? 0;
