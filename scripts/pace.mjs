@@ -13,15 +13,16 @@ function startMs() {
   return performance.now() - began;
 }
 
+function measured() {
+  const ms = Math.min(startMs(), startMs(), startMs());
+  return Math.min(2500, Math.max(1000, Math.round((10 * ms) / usualMs) * 100));
+}
+
 /** How long keepalive_time is in test clusters: PGKEEPER_TEST_KEEPALIVE_MS, or by a measurement. Gives the environment for so many times that. */
 export function measurePace() {
   const given = process.env.PGKEEPER_TEST_KEEPALIVE_MS;
-  const ms = Math.min(startMs(), startMs(), startMs());
-  const measured = Math.min(2500, Math.max(1000, Math.round((10 * ms) / usualMs) * 100));
-  const keepaliveMs = given === undefined ? measured : Number(given);
+  const keepaliveMs = given === undefined ? measured() : Number(given);
   if (keepaliveMs !== 1000)
-    console.log(
-      `\nThe program takes ${Math.round(ms)} ms to start here: test clusters run with keepalive_time = ${keepaliveMs} ms instead of 1000.`,
-    );
+    console.log(`\nTest clusters run with keepalive_time = ${keepaliveMs} ms instead of 1000.`);
   return (times) => ({ PGKEEPER_TEST_KEEPALIVE_MS: String(Math.round(times * keepaliveMs)) });
 }

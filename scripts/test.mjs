@@ -63,7 +63,6 @@ if (pattern === '') {
 }
 compile();
 build();
-const paceOf = measurePace();
 
 await round('core, settings, command line', filesIn('unit', pattern), {
   concurrency: 2,
@@ -74,6 +73,7 @@ await round('a whole cluster in virtual time', filesIn('simulation', pattern), {
   timeoutMs: 10 * minute,
 });
 if (!quick) {
+  const paceOf = measurePace();
   const servers = given === null ? foundServers() : [[given, given]];
   if (given === null && systemServer() === null)
     console.log(

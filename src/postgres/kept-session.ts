@@ -1,6 +1,6 @@
 /**
  * A session for what is done every few seconds: kept until the next time, since a server that logs its connections would log nothing
- * else otherwise, and each new one is a new process there.
+ * else otherwise, and each new one is a new process there. One use at a time.
  */
 import type pg from 'pg';
 import { discardClient, openClient } from './connect.js';

@@ -7,7 +7,8 @@ import { appendFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import pg from 'pg';
 import { withKeywords } from '../core/conninfo.js';
-import { discardClient } from '../postgres/connect.js';
+import { queryWithDeadline } from '../postgres/connect.js';
+import { KeptSession } from '../postgres/kept-session.js';
 import { changeConfiguration, replaceFile } from '../process/configuration-change.js';
 import { copyFrom } from '../process/copy/base-copy.js';
 import { endAllProcesses, serverProcesses } from '../process/processes.js';
@@ -36,7 +37,6 @@ export interface ServerOptions {
 }
 
 const commandBoundMs = 60_000;
-const queryBoundMs = 30_000;
 /** A frozen server accepts and never answers. */
 const answerBoundMs = 5000;
 
@@ -51,7 +51,7 @@ export class TestServer {
   readonly environment: Readonly<Record<string, string>>;
   readonly #keywords: Readonly<Record<string, string>>;
   #settings: Readonly<Record<string, string>>;
-  #watching: Promise<pg.Client> | null = null;
+  readonly #session = new KeptSession('testbed');
   #removed = false;
 
   constructor(options: ServerOptions) {
@@ -196,18 +196,14 @@ export class TestServer {
   }
 
   /** A session of the caller, who ends it. */
-  async connect(
-    user = 'postgres',
-    database = 'postgres',
-    boundMs: number = queryBoundMs,
-  ): Promise<pg.Client> {
+  async connect(user = 'postgres', database = 'postgres'): Promise<pg.Client> {
     const client = new pg.Client({
       host: this.host,
       port: this.port,
       user,
       database,
       connectionTimeoutMillis: answerBoundMs,
-      query_timeout: boundMs,
+      query_timeout: 30_000,
     });
     client.on('error', () => undefined);
     await client.connect();
@@ -230,22 +226,17 @@ export class TestServer {
 
   /** For what is asked again and again: on a session that is kept, since each new one is a new process of the server. */
   async look<Row extends pg.QueryResultRow>(text: string, values: readonly unknown[] = []): Promise<Row[]> {
-    this.#watching ??= this.connect('postgres', 'postgres', answerBoundMs);
-    const watching = this.#watching;
-    try {
-      return (await (await watching).query<Row>(text, [...values])).rows;
-    } catch (error) {
-      if (this.#watching === watching) this.#watching = null;
-      endSession(watching);
-      throw error;
-    }
+    const result = await this.#session.run(this.conninfo(), answerBoundMs, (client) =>
+      queryWithDeadline(client, text, values, answerBoundMs),
+    );
+    return result.rows as Row[];
   }
 
   /** Idempotent. Also ends a server that a worker started again meanwhile. */
   async remove(): Promise<void> {
     if (this.#removed) return;
     this.#removed = true;
-    if (this.#watching !== null) endSession(this.#watching);
+    this.#session.end();
     if (!existsSync(this.dataDirectory)) return;
     this.thaw();
     await endAllProcesses(this.dataDirectory, 10_000);
@@ -280,9 +271,4 @@ export class TestServer {
       ? `\n${readFileSync(path, 'utf8').trim().split('\n').slice(-lines).join('\n')}`
       : '';
   }
-}
-
-/** Without a wait: its server may be frozen or gone. */
-function endSession(session: Promise<pg.Client>): void {
-  session.then(discardClient).catch(() => undefined);
 }
