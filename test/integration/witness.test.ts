@@ -158,7 +158,7 @@ describe('two nodes and a witness', { concurrency: false }, () => {
     assert.match((await statusNow()).warnings.join(), /another server answers in the place of witness w/);
     const check = await pgkeeper(['check', ...(await on())]);
     assert.equal(check.code, 1);
-    assert.match(check.out, /del-witness w, then add-witness/);
+    assert.match(check.out, /add-witness under another name, then pgkeeper del-witness w/);
     const removed = await pgkeeper(['del-witness', 'w', ...(await on())]);
     assert.equal(removed.code, 0, removed.err);
     const added = await pgkeeper(['add-witness', 'w', witness.conninfo, '--timeout', '30s', ...(await on())]);

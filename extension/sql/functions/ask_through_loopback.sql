@@ -12,6 +12,7 @@ declare
   here     text;
   link     text;
   answer   text;
+  asked_at timestamptz;
 begin
   for here in select c from pgkeeper.loopback_conninfos(conninfo) as c loop
     begin
@@ -37,14 +38,19 @@ begin
   if answer is distinct from 'true' then
     return null;
   end if;
+  asked_at := clock_timestamp();
   begin
     answer := pgkeeper.link_answer(link, format(
       'select pgkeeper.ask_directly(current_setting(''pg_keeper.asked_conninfo''), current_setting(''pg_keeper.asked_query''), %s)::text',
       greatest(timeout_ms - 50, 1)), deadline);
   exception
     when query_canceled then
-      perform pgkeeper.link_close(link);
-      raise;
+      -- That session's own statement_timeout comes here under the same SQLSTATE as a cancel of this session.
+      if clock_timestamp() < asked_at + timeout_ms * interval '1 ms' then
+        perform pgkeeper.link_close(link);
+        raise; -- somebody cancelled us
+      end if;
+      answer := jsonb_build_object('failure', 'no answer in time')::text;
     when others then
       answer := jsonb_build_object('failure', 'no answer in time')::text;
   end;
