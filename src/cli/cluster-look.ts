@@ -3,7 +3,7 @@
  * server directly and at the same time, each within a short deadline. Works on an isolated standby too. Reads only.
  */
 import type pg from 'pg';
-import { witnessKeyOf } from '../core/foreign-server.js';
+import { isForeign, witnessKeyOf } from '../core/foreign-server.js';
 import { compareRegistry, type Registry, type Voter } from '../core/types.js';
 import { discardClient, openClient, queryWithDeadline } from '../postgres/connect.js';
 import { classifyFailure, type Failure } from '../postgres/failure.js';
@@ -36,7 +36,7 @@ export interface ClusterLook {
   readonly registry: Registry;
   /** Registered nodes and witnesses, in order of seqno. */
   readonly nodes: readonly NodeLook[];
-  /** node_info of the server with the newest registry. */
+  /** node_info of the node with the newest registry. */
   readonly registered: readonly RegisteredNode[];
   /** The server that was asked, where no node has its name. */
   readonly stranger?: Stranger | null;
@@ -46,6 +46,7 @@ export interface Stranger {
   readonly name: string;
   /** When it was removed from the registry, as far as the server asked knows. Null = perhaps it never was a node. */
   readonly removedAt: string | null;
+  readonly hasWorker: boolean;
 }
 
 /** Longest wait for one server; all are asked at once. */
@@ -124,52 +125,55 @@ export async function lookAtCluster(session: Session): Promise<ClusterLook | nul
     );
     for (const node of found) {
       looks.set(node.voter.name, node);
-      const theirs = node.look.kind === 'answered' ? node.look.observation.registry : null;
-      if (
-        node.look.kind === 'answered' &&
-        node.voter.kind === 'node' &&
-        theirs !== null &&
-        compareRegistry(theirs, registry) > 0
-      ) {
-        registry = theirs;
-        registered = node.look.registered;
-      }
+      if (node.look.kind !== 'answered') continue;
+      const { observation } = node.look;
+      const theirs = observation.registry;
+      if (theirs === null || compareRegistry(theirs, registry) <= 0) continue;
+      if (node.voter.kind === 'node') registered = node.look.registered;
+      // Who takes the vote of a witness judges by the row that it keeps; another server in its place has no say.
+      else if (isForeign(known, node.voter, observation)) continue;
+      registry = theirs;
     }
   }
   const newest = registry;
   return {
     registry: newest,
     registered,
-    stranger: await strangerAt(session, asked.observation.nodeName, newest),
+    stranger: await strangerAt(session, asked, newest),
     nodes: votersOf(newest).flatMap((voter) => looks.get(voter.name) ?? []),
   };
 }
 
 /** By the name in the settings of its server; without one nothing is said. */
-async function strangerAt(
-  session: Session,
-  name: string | null,
-  registry: Registry,
-): Promise<Stranger | null> {
+async function strangerAt(session: Session, asked: Answered, registry: Registry): Promise<Stranger | null> {
+  const name = asked.observation.nodeName;
   if (name === null || registry.nodes.some((node) => node.name === name)) return null;
+  const hasWorker = asked.workers.some((worker) => isSameNode(worker, name));
+  return { name, hasWorker, removedAt: await removedAt(session, name) };
+}
+
+async function removedAt(session: Session, name: string): Promise<string | null> {
   const sql = `select to_char(max(at) at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as at from pgkeeper.events where code = 'node-removed' and node = $1`;
   try {
     const { rows } = await queryWithDeadline(session.client, sql, [name], lookDeadlineMs);
-    return { name, removedAt: (rows[0] as { readonly at: string | null }).at };
+    return (rows[0] as { readonly at: string | null }).at;
   } catch {
-    return { name, removedAt: null };
+    return null;
   }
 }
 
 /** Null where the server asked is a node. */
 export function strangerText({ stranger }: ClusterLook): string | null {
   if (stranger === undefined || stranger === null) return null;
-  const { name, removedAt } = stranger;
+  const { name, removedAt: at, hasWorker } = stranger;
   const what =
-    removedAt === null
+    at === null
       ? `${name}, the server asked, is no node of this cluster`
-      : `${name}, the server asked, is no node any more: it was removed at ${removedAt}`;
-  return `${what}; it has no vote, is never promoted, and no worker looks after it`;
+      : `${name}, the server asked, is no node any more: it was removed at ${at}`;
+  const worker = hasWorker
+    ? 'a worker still runs beside it, which only watches (stop it: systemctl disable --now pgkeeper)'
+    : 'no worker looks after it';
+  return `${what}; it has no vote, is never promoted, and ${worker}`;
 }
 
 /** The asked server answers already, even where its registered address does not lead there from this host. */

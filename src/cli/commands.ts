@@ -14,6 +14,7 @@ export type Finish = (code: ExitCode) => void;
 export function addCommands(program: Command, finish: Finish): void {
   addWorker(program, finish);
   addGuard(program, finish);
+  addFenceAfterBoot(program, finish);
   addStatus(program, finish);
   addMigrate(program, finish);
   addNodes(program, finish);
@@ -50,6 +51,24 @@ function addGuard(program: Command, finish: Finish): void {
     .action(async (options) => {
       const { runGuardCommand } = await import('./guard.js');
       finish(await runGuardCommand(options));
+    });
+}
+
+/** For the unit of a server, before it starts. */
+function addFenceAfterBoot(program: Command, finish: Finish): void {
+  program
+    .command('fence-after-boot')
+    .description(
+      'for the unit of a server: after a boot of the host it starts as a standby, until its worker has found out who is master',
+    )
+    .requiredOption(
+      '-D, --data-directory <dir>',
+      "its data directory, or Debian's /etc/postgresql/VERSION/NAME",
+    )
+    .option('--json', 'print JSON')
+    .action(async (options) => {
+      const { runFenceAfterBoot } = await import('./fence-after-boot.js');
+      finish(await runFenceAfterBoot(options));
     });
 }
 

@@ -21,25 +21,37 @@ export interface Candidate {
   readonly priority: number;
 }
 
-/** A node that may lead: still wished, priority above 0, in recovery, and fenced only where no other has what it has. */
+/** Why that voter may not lead; null = it may. */
+export function objectionTo(voter: Voter, obs: Observation, registry: Registry): string | null {
+  if (voter.kind !== 'node') return 'it is a witness';
+  if (priorityOf(registry, voter.name, obs.priority) === 0) return 'its priority is 0';
+  if (!obs.inRecovery) return 'it is writable';
+  if (isInMaintenance(registry, voter.name)) return 'it is in maintenance';
+  // Fenced it may lead only where no other has what it has.
+  if (obs.fenced && registry.master !== voter.name && !isCutOff(obs, registry))
+    return 'it is fenced, and was not the last master';
+  // It still votes and lends its data until it is out, but it leads no more.
+  if (!registry.nodes.some((node) => node.name === voter.name)) return 'it is to be removed';
+  return null;
+}
+
+function isCutOff(obs: Observation, registry: Registry): boolean {
+  return isRowless(obs) && obs.registry?.epoch === registry.epoch;
+}
+
+/** A node that may lead. */
 export function candidateOf(voter: Voter, obs: Observation, registry: Registry): Candidate | null {
-  const formerMaster = registry.master === voter.name;
-  const priority = priorityOf(registry, voter.name, obs.priority);
-  if (voter.kind !== 'node' || priority === 0 || !obs.inRecovery) return null;
-  if (isInMaintenance(registry, voter.name)) return null;
-  const cutOff = isRowless(obs) && obs.registry?.epoch === registry.epoch;
-  if (obs.fenced && !formerMaster && !cutOff) return null;
-  // del_node was asked for: it still votes and lends its data until it is out, but it leads no more.
-  if (!registry.nodes.some((node) => node.name === voter.name)) return null;
+  if (objectionTo(voter, obs, registry) !== null) return null;
+  const isLastMaster = registry.master === voter.name;
   return {
     name: voter.name,
     seqno: voter.seqno,
-    cutOff,
+    cutOff: isCutOff(obs, registry),
     handedOver: isHandedTo(registry, voter.name),
-    formerMaster: formerMaster && obs.registry?.epoch === registry.epoch,
+    formerMaster: isLastMaster && obs.registry?.epoch === registry.epoch,
     inSyncSet: registry.syncWished === 0 || registry.syncMembers.includes(voter.name),
     ...logEndOf(obs),
-    priority,
+    priority: priorityOf(registry, voter.name, obs.priority),
   };
 }
 

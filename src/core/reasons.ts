@@ -52,6 +52,8 @@ export const reasons = {
   'lease-lapsed': 'lease lapsed: {held} of {voters} votes good, {needed} needed; {what}',
   'claim-failed': 'this server is writable but may not be: {why}; fencing it',
   'newer-master': '{master} is master of epoch {epoch}',
+  'rejoin-waits':
+    'not leaving for a rejoin yet: {staying} of {voters} voters would be there without this node, {needed} needed',
   'rejoin-started': 'rejoining as standby of {master}: {why} ({mode})',
   'not-streaming':
     'points at {master} and does not stream from it for {forMs} ms; see the log of this server (WAL removed there, rights, network)',
@@ -80,7 +82,7 @@ export const reasons = {
   'foreign-server':
     'another server answers in the place of {voter} (system identifier {identifier}, pg_keeper.node_name {name}); nothing it says or lends counts',
   'witness-changed':
-    'another server answers in the place of witness {voter} (system identifier {identifier}, timeline {timeline}, address {address}, in recovery: {inRecovery}); its vote is void until it is removed and added again',
+    'another server answers in the place of witness {voter} (system identifier {identifier}, timeline {timeline}, address {address}, in recovery: {inRecovery}); its vote is void: add it under another name, then remove {voter}',
   'master-left':
     'the worker stops beside a master: if none runs here again within {leftMs} ms, the guard ends this server and another node takes over',
   removed: 'this node was removed from the registry; it is no longer managed',

@@ -165,6 +165,8 @@ export type Role =
       suspectAfter: number;
       /** Since when this server should stream from the master but does not. */
       strayedSince: number | null;
+      /** It would leave for a rejoin, and too few others are there. */
+      missed: { readonly since: number; said: boolean } | null;
       /** Since when it follows somebody's unfinished promotion, and that one is not writable. */
       deadEndSince: number | null;
       /** Told once per stray. */

@@ -6,6 +6,7 @@
 import { chmodSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { openClient, queryWithDeadline } from '../postgres/connect.js';
+import { forgetBoot, rememberBoot } from './boot-mark.js';
 import { replaceFile } from './configuration-change.js';
 
 export interface KnownNode {
@@ -19,8 +20,10 @@ function pathOf(dataDirectory: string): string {
   return join(dataDirectory, 'pgkeeper.nodes');
 }
 
-/** Written only where something changed. Never throws: it is for a bad day, and no reason for one. */
-export function rememberNodes(dataDirectory: string, nodes: readonly KnownNode[]): void {
+/** And whether this server is kept. Written only where something changed. Never throws: it is for a bad day, and no reason for one. */
+export function rememberNodes(dataDirectory: string, nodes: readonly KnownNode[], isKept: boolean): void {
+  if (isKept) rememberBoot(dataDirectory);
+  else forgetBoot(dataDirectory);
   if (nodes.length === 0) return;
   const known = nodes.map(({ name, conninfo }) => ({ name, conninfo }));
   const text = `${JSON.stringify(known)}\n`;

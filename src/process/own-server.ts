@@ -112,9 +112,9 @@ export class LocalServer implements OwnServer {
     );
   }
 
-  remember(nodes: readonly KnownNode[]): void {
+  remember(nodes: readonly KnownNode[], isKept: boolean): void {
     this.#hasNodes ||= nodes.length > 0;
-    this.#control.remember(nodes);
+    this.#control.remember(nodes, isKept);
   }
 
   /** By what this worker has heard, or one before it has left in the data directory. */

@@ -6,6 +6,7 @@ import type { KeeperEvent } from '../core/events.js';
 import { guardOrder } from '../core/guard-deadline.js';
 import { voterNamed, votersOf } from '../core/links.js';
 import { newKeeper } from '../core/new-keeper.js';
+import { isInMaintenance } from '../core/plan.js';
 import type { Keeper } from '../core/state.js';
 import { stateName, step } from '../core/step.js';
 import { stopKeeper } from '../core/stop.js';
@@ -163,10 +164,15 @@ export class Worker {
 
   /** The list is a new one only where the registry has changed. */
   #remember(): void {
-    const nodes = this.#keeper.registry?.nodes;
-    if (nodes === undefined || nodes === this.#remembered || this.#keeper.role.kind === 'rejoining') return;
+    const { registry, role, settings } = this.#keeper;
+    const nodes = registry?.nodes;
+    if (nodes === undefined || nodes === this.#remembered || role.kind === 'rejoining') return;
     this.#remembered = nodes;
-    this.#ports.server.remember?.(nodes.filter(({ kind }) => kind === 'node'));
+    const isNode = nodes.some(({ name }) => name === settings.name);
+    this.#ports.server.remember?.(
+      nodes.filter(({ kind }) => kind === 'node'),
+      isNode && !isInMaintenance(registry, settings.name),
+    );
   }
 
   #show(state: string): void {

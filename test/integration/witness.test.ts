@@ -140,6 +140,15 @@ describe('two nodes and a witness', { concurrency: false }, () => {
       assert.match(blocked.msg, new RegExp(`waiting for ${master.name}`));
       const [row] = await other.server.query<{ standby: boolean }>('select pg_is_in_recovery() as standby');
       assert.equal(row?.standby, true);
+      const there = ['-d', other.server.conninfo()];
+      const explained = await pgkeeper(['explain', ...there]);
+      assert.match(explained.out, /nobody would be promoted/);
+      assert.match(
+        explained.out,
+        new RegExp(`is degraded: only\\s+${master.name} has .* waits\\s+for\\s+${master.name}\\.`, 's'),
+      );
+      const named = await pgkeeper(['failover', other.name, '--yes', ...there]);
+      assert.equal(named.code, 4, named.out + named.err);
       await master.server.start();
       master.worker.start();
       const next = await until('somebody takes writes', () => two.cluster.master(), 60_000);

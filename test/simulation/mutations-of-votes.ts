@@ -98,6 +98,16 @@ export const mutationsOfVotes: readonly Mutation[] = [
     caughtBy: ['L2'],
   },
   {
+    name: 'two of three leave for a rejoin at once',
+    replacements: one(
+      'core/roles/coming-back.js',
+      'if (!isMissed(k, turn, stray) && mayLeave(k, turn))',
+      'if (mayLeave(k, turn))',
+    ),
+    play: 'I17 two of three',
+    caughtBy: ['L1'],
+  },
+  {
     name: 'a vote that is not renewed any more counts when another is given back',
     replacements: one('core/votes/lease.js', 'k.now - vote.renewedAt <= vote.ttlMs / 2', 'true'),
     play: 'I17 a node is to be brought back, and',

@@ -140,14 +140,15 @@ test('two nodes without a witness are warned about; a witness ends the warning a
 });
 
 test('a server that is no node any more is told so, by status and by explain', () => {
-  const removed = { name: 'n4', removedAt: '2026-01-02T03:04:05Z' };
-  const text = /^n4, the server asked, is no node any more: it was removed at 2026-01-02T03:04:05Z/;
+  const removed = { name: 'n4', removedAt: '2026-01-02T03:04:05Z', hasWorker: true };
+  const text =
+    /^n4, the server asked, is no node any more: it was removed at 2026-01-02T03:04:05Z; .*a worker still runs beside it/;
   assert.match(statusOf({ ...clusterOf(), stranger: removed }).warnings[0] ?? '', text);
   assert.match(forecastOf({ ...clusterOf(), stranger: removed }).warnings[0] ?? '', text);
-  const never = { name: 'n4', removedAt: null };
+  const never = { name: 'n4', removedAt: null, hasWorker: false };
   assert.match(
     statusOf({ ...clusterOf(), stranger: never }).warnings.join(),
-    /is no node of this cluster; it has no vote/,
+    /is no node of this cluster; it has no vote, is never promoted, and no worker looks after it/,
   );
 });
 

@@ -2,7 +2,7 @@
 
 import { linkOf, observe, ownLink, seenSince, votersOf } from '../links.js';
 import { forbidsPromotion } from '../plan.js';
-import { candidateOf, describeRanking, rank } from '../ranking.js';
+import { candidateOf, describeRanking, objectionTo, rank } from '../ranking.js';
 import type { Election, Keeper } from '../state.js';
 import { due, isIdle, note, randomBetween, send, type Turn } from '../turn.js';
 import { pollDeadlineMs, type Registry } from '../types.js';
@@ -83,6 +83,13 @@ function newerMaster(k: Keeper, turn: Turn, e: Election, master: string, registr
   abandon(k, turn, e, 0);
 }
 
+function ownObjection(k: Keeper, registry: Registry): string {
+  const self = votersOf(k).find((voter) => voter.name === k.settings.name);
+  const { obs } = ownLink(k);
+  if (self === undefined || obs === null) return 'it has no vote';
+  return objectionTo(self, obs, registry) ?? 'its server was not looked at in this election';
+}
+
 /** True when no better candidate has to be waited for any longer. */
 function goesFirst(k: Keeper, turn: Turn, e: Election, registry: Registry): boolean {
   const candidates = votersOf(k).flatMap((voter) => {
@@ -95,7 +102,7 @@ function goesFirst(k: Keeper, turn: Turn, e: Election, registry: Registry): bool
   const place = ranking.findIndex((candidate) => candidate.name === k.settings.name);
   const text = describeRanking(ranking);
   if (place < 0) {
-    note(k, turn, 'election-aborted', { why: `this node is no candidate: ${text}` });
+    note(k, turn, 'election-aborted', { why: `this node is no candidate: ${ownObjection(k, registry)}` });
     abandon(k, turn, e, k.settings.keepaliveTimeMs);
     return false;
   }

@@ -41,6 +41,7 @@ export function enterStandby(k: Keeper, suspectAfter: number): void {
     suspicion: null,
     suspectAfter,
     strayedSince: null,
+    missed: null,
     deadEndSince: null,
     saidStrayed: false,
     receiverEndedAt: Number.NEGATIVE_INFINITY,

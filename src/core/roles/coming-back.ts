@@ -2,12 +2,12 @@
 
 import { linkOf, observe, ownLink, seenSince, votersOf } from '../links.js';
 import { enterRejoin } from '../own-server/rejoin.js';
-import { isOtherHistory, isRowless, isSettled, originsToKeep } from '../ranking.js';
+import { isOtherHistory, isRowless, isSettled, mustBeRemade, originsToKeep } from '../ranking.js';
 import type { Keeper, Link, Role } from '../state.js';
 import { due, note, send, type Turn } from '../turn.js';
 import type { Observation, Voter } from '../types.js';
 import { ballotText } from '../votes/ballot.js';
-import { isVoteGood, ownYouthMs, tryVotes } from '../votes/lease.js';
+import { isVoteGood, neededVotes, ownYouthMs, tryVotes } from '../votes/lease.js';
 import { followsNobody, isPointedAt, nowhereConninfo } from '../watch/following.js';
 import { streamsFrom } from '../watch/suspicion.js';
 
@@ -53,11 +53,15 @@ export function leaveDeadEnd(k: Keeper, turn: Turn, ours: Observation): void {
   if (send(k, turn, own, { kind: 'follow', conninfo })) own.obsAt = Number.NEGATIVE_INFINITY;
 }
 
+/** How long a node stays because it is missed: whoever is gone for good must not keep it out of the cluster. */
+const missedBoundMs = 30_000;
+
 /** What there is to know of this node beside the master that it should stream from. */
 interface Stray {
   readonly role: Standby;
   readonly master: Link;
   readonly masterVoter: Voter;
+  readonly theirs: Observation;
   readonly ours: Observation;
   /** The master's row is of another promotion. */
   readonly lacksPromotion: boolean;
@@ -85,15 +89,16 @@ export function comeBack(
     role,
     master,
     masterVoter,
+    theirs,
     ours,
     lacksPromotion: ours.registry?.promotionId !== theirs.registry?.promotionId,
     otherHistory: isOtherHistory(ours, theirs) && isSettled(ours),
   };
-  return ours.fenced ? unfence(k, turn, stray, theirs) : returnToMaster(k, turn, stray);
+  return ours.fenced ? unfence(k, turn, stray) : returnToMaster(k, turn, stray);
 }
 
-function unfence(k: Keeper, turn: Turn, stray: Stray, theirs: Observation): boolean {
-  const { role, ours, otherHistory } = stray;
+function unfence(k: Keeper, turn: Turn, stray: Stray): boolean {
+  const { role, theirs, ours, otherHistory } = stray;
   role.strayedSince ??= k.now;
   const until = role.strayedSince + replayBoundMs;
   // An election made it follow again: the mark goes by the hand that holds its vote, nothing needs to be rewound.
@@ -102,7 +107,7 @@ function unfence(k: Keeper, turn: Turn, stray: Stray, theirs: Observation): bool
   // Which history this is shows once all of it is replayed; a replay that hangs must not keep it out for ever.
   const unknown = isOtherHistory(ours, theirs) && !isSettled(ours);
   if (unknown && !due(k, turn, until)) return true;
-  return rejoin(k, turn, stray.master, unknown || otherHistory, 'fenced, and a newer master exists');
+  return rejoin(k, turn, stray, unknown || otherHistory, 'fenced, and a newer master exists');
 }
 
 function returnToMaster(k: Keeper, turn: Turn, stray: Stray): boolean {
@@ -129,13 +134,46 @@ function returnToMaster(k: Keeper, turn: Turn, stray: Stray): boolean {
   }
   if (k.now - master.lastAlive > k.settings.keepaliveTimeMs) return false;
   if (!isPointedHere && !otherHistory) return false;
-  return rejoin(k, turn, master, otherHistory, 'does not stream from the master');
+  return rejoin(k, turn, stray, otherHistory, 'does not stream from the master');
 }
 
-/** Waits for its own vote first. */
-function rejoin(k: Keeper, turn: Turn, master: Link, copy: boolean, why: string): true {
-  if (mayLeave(k, turn)) enterRejoin(k, turn, master, copy ? 'copy' : 'rewind-or-copy', why);
+/** Waits for a majority of others first, and for its own vote. */
+function rejoin(k: Keeper, turn: Turn, stray: Stray, copy: boolean, why: string): true {
+  if (!isMissed(k, turn, stray) && mayLeave(k, turn))
+    enterRejoin(k, turn, stray.master, copy ? 'copy' : 'rewind-or-copy', why);
   return true;
+}
+
+/**
+ * What is half rewound or copied when its source dies starts no more: two of three in that state, and nobody can be elected
+ * though all servers run. So a node leaves while those that answer are a majority without it, and of several that must leave the first by
+ * number does.
+ */
+function isMissed(k: Keeper, turn: Turn, { role, theirs }: Stray): boolean {
+  const voters = votersOf(k);
+  const others = voters.filter((voter) => voter.name !== k.settings.name);
+  const seqno = voters.find((voter) => voter.name === k.settings.name)?.seqno ?? 0;
+  const needed = neededVotes(k);
+  if (others.length < needed) return false;
+  const staying = others.filter((voter) => {
+    const link = linkOf(k, voter.name);
+    if (link === undefined) return false;
+    observe(k, turn, link, 250);
+    const leavesFirst = voter.seqno < seqno && link.obs !== null && mustBeRemade(link.obs, theirs);
+    return !leavesFirst && seenSince(link, Math.max(link.openedAt, k.now - k.settings.keepaliveTimeMs));
+  });
+  if (staying.length >= needed) {
+    role.missed = null;
+    return false;
+  }
+  role.missed ??= { since: k.now, said: false };
+  const { since, said } = role.missed;
+  // Sessions that are only being opened are not worth a word.
+  if (!said && due(k, turn, since + 2000)) {
+    role.missed.said = true;
+    note(k, turn, 'rejoin-waits', { staying: staying.length, voters: voters.length, needed });
+  }
+  return !due(k, turn, since + missedBoundMs);
 }
 
 /**

@@ -100,7 +100,8 @@ export function watchMaster(k: Keeper, turn: Turn, role: Standby): void {
   };
   const details = {
     master: link.voter,
-    silentMs: Math.round(k.now - link.lastAlive),
+    // Of one that never answered since this worker is there nothing longer is known.
+    silentMs: Math.round(k.now - Math.max(link.lastAlive, k.startedAt)),
     misses: link.misses,
     failure: link.failure ?? 'silent',
     asked: peers.length,

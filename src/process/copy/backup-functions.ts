@@ -25,7 +25,7 @@ const skippedContents: ReadonlySet<string> = new Set([
   'pg_subtrans',
 ]);
 const skippedFiles =
-  /^(postmaster\.(pid|opts)|pg_internal\.init.*|pgsql_tmp.*|standby\.signal|recovery\.signal|backup_label|tablespace_map|current_logfiles(\.tmp)?|pgkeeper-start\.log|pgkeeper\.(guard|unfinished)|.*\.pgkeeper)$/;
+  /^(postmaster\.(pid|opts)|pg_internal\.init.*|pgsql_tmp.*|standby\.signal|recovery\.signal|backup_label|tablespace_map|current_logfiles(\.tmp)?|pgkeeper-start\.log|pgkeeper\.(guard|unfinished|boot)|.*\.pgkeeper)$/;
 
 export async function copyThroughFunctions(
   source: string,

@@ -1,0 +1,53 @@
+/**
+ * `pgkeeper fence-after-boot`: run by the unit of a server before it starts. A master whose host lost power comes up as a standby
+ * until its worker has found out who is master, and not writable beside somebody who took its place.
+ */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { holdNames } from '../core/types.js';
+import { isFromEarlierBoot } from '../process/boot-mark.js';
+import { serverProcesses } from '../process/processes.js';
+import { createServerControl } from '../process/server-control.js';
+import { readDataDirectory } from '../settings/data-directory.js';
+import { CommandFailure, type ExitCode, exitCodes } from './exit-codes.js';
+import { printJson, say } from './output.js';
+
+export interface FenceAfterBootOptions {
+  readonly dataDirectory: string;
+  readonly json?: boolean;
+}
+
+export async function runFenceAfterBoot(options: FenceAfterBootOptions): Promise<ExitCode> {
+  const directory = readDataDirectory(options.dataDirectory);
+  if (typeof directory === 'string')
+    throw new CommandFailure(exitCodes.usage, directory, [
+      "Name the data directory of the server, or Debian's folder /etc/postgresql/VERSION/NAME.",
+    ]);
+  const { path } = directory;
+  const untouched = whyUntouched(path);
+  if (untouched === null) controlOf(path).markFenced(holdNames);
+  if (options.json === true) printJson({ fenced: untouched === null, reason: untouched });
+  say(
+    untouched === null
+      ? 'this host was started since a worker kept the server: it starts as a standby, and its worker makes it master again if it may'
+      : `nothing to do: ${untouched}`,
+  );
+  return exitCodes.done;
+}
+
+function whyUntouched(path: string): string | null {
+  if (!isFromEarlierBoot(path)) return 'no worker kept this server before the host was started';
+  for (const name of ['standby.signal', 'recovery.signal'])
+    if (existsSync(join(path, name))) return `${name} is there, so it does not start as a master`;
+  if (serverProcesses(path).length > 0) return 'the server runs';
+  return null;
+}
+
+function controlOf(path: string) {
+  return createServerControl({
+    dataDirectory: () => path,
+    binDirectory: () => null,
+    startCommand: () => '',
+    stopCommand: () => '',
+  });
+}
