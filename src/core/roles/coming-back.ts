@@ -5,7 +5,7 @@ import { enterRejoin } from '../own-server/rejoin.js';
 import { isOtherHistory, isRowless, isSettled, mustBeRemade, originsToKeep } from '../ranking.js';
 import type { Keeper, Link, Role } from '../state.js';
 import { due, note, send, type Turn } from '../turn.js';
-import type { Observation, Voter } from '../types.js';
+import { holdNames, type Observation, type Voter } from '../types.js';
 import { ballotText } from '../votes/ballot.js';
 import { isVoteGood, neededVotes, ownYouthMs, tryVotes } from '../votes/lease.js';
 import { followsNobody, isPointedAt, nowhereConninfo } from '../watch/following.js';
@@ -146,10 +146,12 @@ function rejoin(k: Keeper, turn: Turn, stray: Stray, copy: boolean, why: string)
 
 /**
  * What is half rewound or copied when its source dies starts no more: two of three in that state, and nobody can be elected
- * though all servers run. So a node leaves while those that answer are a majority without it, and of several that must leave the first by
- * number does.
+ * though all servers run. Where the row of the source is on a majority, that majority is not among them; with sync wished the source is under
+ * hold until then. While it is, a node leaves if those that answer are a majority without it, and of several that must leave the
+ * first by number does.
  */
 function isMissed(k: Keeper, turn: Turn, { role, theirs }: Stray): boolean {
+  if (theirs.names !== holdNames) return false;
   const voters = votersOf(k);
   const others = voters.filter((voter) => voter.name !== k.settings.name);
   const seqno = voters.find((voter) => voter.name === k.settings.name)?.seqno ?? 0;
