@@ -187,12 +187,12 @@ as $$
         from pgkeeper.witness_info w) v
 $$;
 
-create or replace function pgkeeper.refuse_edit_by_hand(operation text, before jsonb, after jsonb) returns void
+create or replace function pgkeeper.refuse_edit_by_hand(kind text, operation text, before jsonb, after jsonb) returns void
 language plpgsql stable
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  node   text := coalesce(before, after) ->> 'name';
+  named  text := coalesce(before, after) ->> 'name';
   master text;
   edited text;
 begin
@@ -213,23 +213,27 @@ begin
     return;
   end if;
   raise exception '%', case operation
-      when 'INSERT' then format('node "%s" cannot be registered by INSERT', node)
-      when 'UPDATE' then format('%s of node "%s" cannot be changed by UPDATE', edited, node)
-      when 'DELETE' then format('node "%s" cannot be removed by DELETE', node)
-      else 'the nodes cannot be removed by TRUNCATE' end
+      when 'INSERT' then format('%s "%s" cannot be registered by INSERT', kind, named)
+      when 'UPDATE' then format('%s of %s "%s" cannot be changed by UPDATE', edited, kind, named)
+      when 'DELETE' then format('%s "%s" cannot be removed by DELETE', kind, named)
+      else format('the %s cannot be removed by TRUNCATE', case kind when 'node' then 'nodes' else 'witnesses' end) end
     using errcode = 'object_not_in_prerequisite_state',
-          detail = 'The workers of this cluster go by pgkeeper.node_info; by hand only its conninfo may be changed. To mend the table all the same, '
-                   'in this session: SET pg_keeper.edit_node_info = on.',
+          detail = format('The workers of this cluster go by pgkeeper.%s_info; by hand only its conninfo may be changed. To mend the table all the '
+                          'same, in this session: SET pg_keeper.edit_node_info = on.', kind),
           hint = case
-            when operation = 'INSERT' then format('SELECT pgkeeper.add_node(%L, ''...''); it checks the server first.', node)
-            when operation = 'TRUNCATE' or operation = 'DELETE' and node = master then
+            when operation = 'INSERT' then format('SELECT pgkeeper.add_%s(%L, ''...''); it checks the server first.', kind, named)
+            when kind = 'witness' and operation = 'TRUNCATE' then 'SELECT pgkeeper.del_witness(...);'
+            when kind = 'witness' and operation = 'DELETE' then format('SELECT pgkeeper.del_witness(%L);', named)
+            when kind = 'witness' then
+              format('Add the server under another name, SELECT pgkeeper.add_witness(...), then remove this: SELECT pgkeeper.del_witness(%L).', named)
+            when operation = 'TRUNCATE' or operation = 'DELETE' and named = master then
               'To give up the registry: DROP EXTENSION pg_keeper, or pgkeeper migrate --down. Single nodes: SELECT pgkeeper.del_node(...), '
               'the master after another has become master: SELECT pgkeeper.switchover().'
-            when operation = 'DELETE' then format('SELECT pgkeeper.del_node(%L);', node)
+            when operation = 'DELETE' then format('SELECT pgkeeper.del_node(%L);', named)
             when edited ~ '\m(name|seqno)\M' then
-              format('Remove it and register it anew: SELECT pgkeeper.del_node(%L); SELECT pgkeeper.add_node(...).', node)
+              format('Remove it and register it anew: SELECT pgkeeper.del_node(%L); SELECT pgkeeper.add_node(...).', named)
             when edited ~ '\mis_master\M' then 'Another node becomes master by SELECT pgkeeper.switchover(...).'
-            else format('The workers set it, by synchronous_standby_names and by SELECT pgkeeper.set_priority(%L, ...).', node) end;
+            else format('The workers set it, by synchronous_standby_names and by SELECT pgkeeper.set_priority(%L, ...).', named) end;
 end
 $$;
 
@@ -475,8 +479,9 @@ set search_path = pg_catalog, pg_temp
 set lock_timeout = '60s'
 as $$
 declare
-  facts  jsonb;
-  logged text := pgkeeper.hide_statement();
+  facts   jsonb;
+  logged  text := pgkeeper.hide_statement();
+  by_hand text := coalesce(current_setting('pg_keeper.edit_node_info', true), '');
 begin
   perform pgkeeper.refuse_on_standby('add_witness');
   if conninfo is null or btrim(conninfo) = '' then
@@ -496,9 +501,11 @@ begin
   perform pgkeeper.check_witness(facts);
 
   perform from pgkeeper.cluster_state c for update;
+  perform set_config('pg_keeper.edit_node_info', 'on', true);
   insert into pgkeeper.witness_info (name, conninfo, database, system_identifier, timeline, address)
     values (add_witness.name, add_witness.conninfo, facts ->> 'database', facts ->> 'identifier', (facts ->> 'timeline')::integer,
             facts ->> 'address');
+  perform set_config('pg_keeper.edit_node_info', by_hand, true);
   insert into pgkeeper.events (epoch, node, code, sentence, details)
     select c.epoch, add_witness.name, 'witness-added', format('%s was registered as witness', add_witness.name),
            jsonb_build_object('version', c.version)
@@ -513,6 +520,8 @@ language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 set lock_timeout = '60s'
 as $$
+declare
+  by_hand text := coalesce(current_setting('pg_keeper.edit_node_info', true), '');
 begin
   perform pgkeeper.refuse_on_standby('del_witness');
   if name is null then
@@ -524,7 +533,9 @@ begin
     return false;
   end if;
   perform from pgkeeper.cluster_state c for update;
+  perform set_config('pg_keeper.edit_node_info', 'on', true);
   delete from pgkeeper.witness_info w where w.name = del_witness.name;
+  perform set_config('pg_keeper.edit_node_info', by_hand, true);
   insert into pgkeeper.events (epoch, node, code, sentence, details)
     select c.epoch, del_witness.name, 'witness-removed', format('%s is no witness any more', del_witness.name),
            jsonb_build_object('version', c.version)
@@ -841,8 +852,8 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-  if tg_table_name = 'node_info' then
-    perform pgkeeper.refuse_edit_by_hand(tg_op, to_jsonb(old), to_jsonb(new));
+  if tg_table_name in ('node_info', 'witness_info') then
+    perform pgkeeper.refuse_edit_by_hand(split_part(tg_table_name, '_', 1), tg_op, to_jsonb(old), to_jsonb(new));
   end if;
   perform from pgkeeper.cluster_state c for update;
   update pgkeeper.cluster_state c set nodes = pgkeeper.registry_json(), version = pgkeeper.next_version(c.version);
@@ -1007,8 +1018,8 @@ comment on function pgkeeper.show_statement(text) is 'Ends hide_statement, with 
 
 comment on function pgkeeper.registry_json() is 'node_info and witness_info in the shape of cluster_state.voters, with what is planned for them.';
 
-comment on function pgkeeper.refuse_edit_by_hand(text, jsonb, jsonb) is
-  'Refuses a change of node_info by hand, save of conninfo, where workers go by it.';
+comment on function pgkeeper.refuse_edit_by_hand(text, text, jsonb, jsonb) is
+  'Refuses a change of node_info or witness_info by hand, save of conninfo, where workers go by it.';
 
 comment on function pgkeeper.server_facts(text) is 'What add_node and add_witness have to know of a server.';
 
@@ -1058,7 +1069,7 @@ revoke all on function pgkeeper.hide_statement() from public;
 
 revoke all on function pgkeeper.show_statement(text) from public;
 
-revoke all on function pgkeeper.refuse_edit_by_hand(text, jsonb, jsonb) from public;
+revoke all on function pgkeeper.refuse_edit_by_hand(text, text, jsonb, jsonb) from public;
 
 revoke all on function pgkeeper.check_witness(jsonb) from public;
 
@@ -1099,7 +1110,7 @@ begin
                  ('table', 'pgkeeper.repl_status', 'pgkeeper.status'),
                  ('function', 'pgkeeper.hide_statement()', 'pgkeeper.next_version(bigint)'),
                  ('function', 'pgkeeper.show_statement(text)', 'pgkeeper.next_version(bigint)'),
-                 ('function', 'pgkeeper.refuse_edit_by_hand(text, jsonb, jsonb)', 'pgkeeper.next_version(bigint)'),
+                 ('function', 'pgkeeper.refuse_edit_by_hand(text, text, jsonb, jsonb)', 'pgkeeper.next_version(bigint)'),
                  ('function', 'pgkeeper.check_witness(jsonb)', 'pgkeeper.next_version(bigint)'),
                  ('function', 'pgkeeper.add_witness(text, text)', 'pgkeeper.next_version(bigint)'),
                  ('function', 'pgkeeper.del_witness(text)', 'pgkeeper.next_version(bigint)'),

@@ -183,8 +183,15 @@ describe('every change', { concurrency: false }, () => {
 describe('node_info of a running cluster', { concurrency: false }, () => {
   const gone = `delete from pgkeeper.node_info where name = 'n2'`;
 
-  before(() => sql(`${byHand} insert into pgkeeper.node_info (name, conninfo) values ('n2', 'host=b')`));
-  after(() => sql(`${byHand} ${gone}`));
+  const witness = (name: string) =>
+    `insert into pgkeeper.witness_info (name, conninfo, database, system_identifier, timeline, address)
+     values ('${name}', 'host=w', 'postgres', '1', 1, '')`;
+
+  before(async () => {
+    await sql(`${byHand} insert into pgkeeper.node_info (name, conninfo) values ('n2', 'host=b')`);
+    await sql(`${byHand} ${witness('w')}`);
+  });
+  after(() => sql(`${byHand} ${gone}; ${byHand} delete from pgkeeper.witness_info`));
 
   test('is not changed by hand, and the function for it is named', async () => {
     const earlier = await servers.stored();
@@ -213,6 +220,14 @@ describe('node_info of a running cluster', { concurrency: false }, () => {
         /^is_sync of node "n2"/,
         /set_priority\('n2', \.\.\.\)/,
       ],
+      [witness('v'), /^witness "v" cannot be registered by INSERT$/, /pgkeeper\.add_witness\('v', /],
+      ['delete from pgkeeper.witness_info', /^witness "w" .* by DELETE$/, /pgkeeper\.del_witness\('w'\)/],
+      ['truncate pgkeeper.witness_info', /^the witnesses cannot .* TRUNCATE$/, /pgkeeper\.del_witness/],
+      [
+        `update pgkeeper.witness_info set timeline = 2`,
+        /^timeline of witness "w" cannot be changed by UPDATE$/,
+        /pgkeeper\.add_witness\(\.\.\.\), then remove this: SELECT pgkeeper\.del_witness\('w'\)/,
+      ],
     ] as const) {
       const refused = await refusal(sql(statement));
       assert.match(refused.message, message);
@@ -225,6 +240,7 @@ describe('node_info of a running cluster', { concurrency: false }, () => {
 
   test('is changed by hand where that is meant, in a conninfo, and where it is not in force', async () => {
     await sql(`update pgkeeper.node_info set conninfo = 'host=bb' where name = 'n2'`);
+    await sql(`update pgkeeper.witness_info set conninfo = 'host=ww' where name = 'w'`);
     for (const opened of [
       byHand,
       'set local session_replication_role = replica;',

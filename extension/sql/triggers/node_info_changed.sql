@@ -6,8 +6,8 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-  if tg_table_name = 'node_info' then
-    perform pgkeeper.refuse_edit_by_hand(tg_op, to_jsonb(old), to_jsonb(new));
+  if tg_table_name in ('node_info', 'witness_info') then
+    perform pgkeeper.refuse_edit_by_hand(split_part(tg_table_name, '_', 1), tg_op, to_jsonb(old), to_jsonb(new));
   end if;
   perform from pgkeeper.cluster_state c for update;
   update pgkeeper.cluster_state c set nodes = pgkeeper.registry_json(), version = pgkeeper.next_version(c.version);
