@@ -113,6 +113,7 @@ export async function lookAtCluster(session: Session): Promise<ClusterLook | nul
   let registry = asked.observation.registry;
   if (registry === null) return null;
   let registered = asked.registered;
+  let newestOfNodes: Registry = registry;
   const looks = new Map<string, NodeLook>();
   for (let round = 0; round < lookRounds; round++) {
     const known: Registry = registry;
@@ -128,11 +129,14 @@ export async function lookAtCluster(session: Session): Promise<ClusterLook | nul
       if (node.look.kind !== 'answered') continue;
       const { observation } = node.look;
       const theirs = observation.registry;
-      if (theirs === null || compareRegistry(theirs, registry) <= 0) continue;
-      if (node.voter.kind === 'node') registered = node.look.registered;
+      if (theirs === null) continue;
+      if (node.voter.kind === 'node' && compareRegistry(theirs, newestOfNodes) > 0) {
+        newestOfNodes = theirs;
+        registered = node.look.registered;
+      }
       // Who takes the vote of a witness judges by the row that it keeps; another server in its place has no say.
-      else if (isForeign(known, node.voter, observation)) continue;
-      registry = theirs;
+      const counts = node.voter.kind === 'node' || !isForeign(known, node.voter, observation);
+      if (counts && compareRegistry(theirs, registry) > 0) registry = theirs;
     }
   }
   const newest = registry;

@@ -29,14 +29,14 @@ export async function runFenceAfterBoot(options: FenceAfterBootOptions): Promise
   if (options.json === true) printJson({ fenced: untouched === null, reason: untouched });
   say(
     untouched === null
-      ? 'this host was started since a worker kept the server: it starts as a standby, and its worker makes it master again if it may'
+      ? 'this host was started anew since a worker kept the server: it starts as a standby, and its worker makes it master again if it may be'
       : `nothing to do: ${untouched}`,
   );
   return exitCodes.done;
 }
 
 function whyUntouched(path: string): string | null {
-  if (!isFromEarlierBoot(path)) return 'no worker kept this server before the host was started';
+  if (!isFromEarlierBoot(path)) return 'the host was not started anew since a worker kept this server';
   for (const name of ['standby.signal', 'recovery.signal'])
     if (existsSync(join(path, name))) return `${name} is there, so it does not start as a master`;
   if (serverProcesses(path).length > 0) return 'the server runs';

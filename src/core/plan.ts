@@ -39,6 +39,19 @@ export function isHandedTo(registry: Registry | null, name: string): boolean {
 }
 
 /**
+ * May this server come up as a standby when its host was started anew? Only where its worker makes it master again if nobody else
+ * is: not in maintenance, nor with priority 0.
+ */
+export function comesBackFenced(k: Keeper): boolean {
+  const { registry, settings, own } = k;
+  return (
+    plannedFor(registry, settings.name) !== undefined &&
+    !isInMaintenance(registry, settings.name) &&
+    priorityOf(registry, settings.name, own.obs?.priority ?? 0) > 0
+  );
+}
+
+/**
  * May no promotion begin by this row? In a pause only that of the node a switchover names, and of the former master that takes its
  * own place back. Or an operator overruled the pause on this server, the master being gone.
  */

@@ -53,7 +53,7 @@ export const reasons = {
   'claim-failed': 'this server is writable but may not be: {why}; fencing it',
   'newer-master': '{master} is master of epoch {epoch}',
   'rejoin-waits':
-    'not leaving for a rejoin yet: {staying} of {voters} voters would be there without this node, {needed} needed',
+    'not leaving for a rejoin yet: without this node {staying} of {voters} voters would stay, {needed} needed',
   'rejoin-started': 'rejoining as standby of {master}: {why} ({mode})',
   'not-streaming':
     'points at {master} and does not stream from it for {forMs} ms; see the log of this server (WAL removed there, rights, network)',

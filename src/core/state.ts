@@ -166,7 +166,7 @@ export type Role =
       /** Since when this server should stream from the master but does not. */
       strayedSince: number | null;
       /** It would leave for a rejoin, and too few others are there. */
-      missed: { readonly since: number; said: boolean } | null;
+      missed: { readonly source: string; readonly since: number; said: boolean } | null;
       /** Since when it follows somebody's unfinished promotion, and that one is not writable. */
       deadEndSince: number | null;
       /** Told once per stray. */

@@ -3,7 +3,7 @@
  * later one before its worker is there knows nothing of what happened meanwhile: it may come up as a standby only
  * (`pgkeeper fence-after-boot`).
  */
-import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { readFileSync, realpathSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { replaceFile } from './configuration-change.js';
 
@@ -19,32 +19,49 @@ function textOf(path: string): string {
   }
 }
 
-/** Machine and boot; null where the kernel does not tell. */
-function presentBoot(): string | null {
-  const boot = textOf('/proc/sys/kernel/random/boot_id');
-  return boot === '' ? null : `${textOf('/etc/machine-id')} ${boot}`.trim();
+/** One word each. The path: a copy of the data elsewhere on this machine is another server. */
+interface Boot {
+  readonly machine: string;
+  readonly boot: string;
+  readonly path: string;
 }
 
-/** Written once a boot. Never throws: without it the server starts as its files say. */
-export function rememberBoot(dataDirectory: string): void {
-  const boot = presentBoot();
-  if (boot === null || textOf(pathOf(dataDirectory)) === boot) return;
+/** Null where the kernel does not tell. */
+function presentBoot(dataDirectory: string): Boot | null {
+  const boot = textOf('/proc/sys/kernel/random/boot_id');
+  if (boot === '') return null;
+  return { machine: textOf('/etc/machine-id'), boot, path: realpathSync(dataDirectory) };
+}
+
+function keptBoot(dataDirectory: string): Boot | null {
   try {
-    replaceFile(pathOf(dataDirectory), `${boot}\n`);
+    const { machine, boot, path } = JSON.parse(textOf(pathOf(dataDirectory))) as Partial<Boot>;
+    return machine === undefined || boot === undefined || path === undefined ? null : { machine, boot, path };
   } catch {
-    // A full disk: said again with the next change of the registry.
+    return null;
   }
 }
 
-/** Its worker leaves this server alone: it starts as its files say. */
-export function forgetBoot(dataDirectory: string): void {
-  if (existsSync(pathOf(dataDirectory))) rmSync(pathOf(dataDirectory), { force: true });
+/** Written once a boot. Throws where it cannot be written. */
+export function rememberBoot(dataDirectory: string): void {
+  const text = JSON.stringify(presentBoot(dataDirectory));
+  if (text !== 'null' && textOf(pathOf(dataDirectory)) !== text)
+    replaceFile(pathOf(dataDirectory), `${text}\n`);
 }
 
-/** A worker on this very machine kept it, and the machine was started since. */
+/** Its worker leaves this server alone, or it is no node: it starts as its files say. */
+export function forgetBoot(dataDirectory: string): void {
+  rmSync(pathOf(dataDirectory), { force: true });
+}
+
+/** A worker on this very machine kept it here, and the machine was started since. */
 export function isFromEarlierBoot(dataDirectory: string): boolean {
-  const [present, kept] = [presentBoot(), textOf(pathOf(dataDirectory))];
-  if (present === null || kept === '') return false;
-  const machineOf = (boot: string) => boot.split(' ').slice(0, -1).join(' ');
-  return kept !== present && machineOf(kept) === machineOf(present);
+  const [present, kept] = [presentBoot(dataDirectory), keptBoot(dataDirectory)];
+  return (
+    present !== null &&
+    kept !== null &&
+    kept.boot !== present.boot &&
+    kept.machine === present.machine &&
+    kept.path === present.path
+  );
 }

@@ -22,13 +22,12 @@ function pathOf(dataDirectory: string): string {
 
 /** And whether this server is kept. Written only where something changed. Never throws: it is for a bad day, and no reason for one. */
 export function rememberNodes(dataDirectory: string, nodes: readonly KnownNode[], isKept: boolean): void {
-  if (isKept) rememberBoot(dataDirectory);
-  else forgetBoot(dataDirectory);
-  if (nodes.length === 0) return;
   const known = nodes.map(({ name, conninfo }) => ({ name, conninfo }));
   const text = `${JSON.stringify(known)}\n`;
   try {
-    if (textOf(dataDirectory) === text) return;
+    if (isKept) rememberBoot(dataDirectory);
+    else forgetBoot(dataDirectory);
+    if (nodes.length === 0 || textOf(dataDirectory) === text) return;
     replaceFile(pathOf(dataDirectory), text);
     chmodSync(pathOf(dataDirectory), 0o600);
   } catch {

@@ -6,7 +6,7 @@ import type { KeeperEvent } from '../core/events.js';
 import { guardOrder } from '../core/guard-deadline.js';
 import { voterNamed, votersOf } from '../core/links.js';
 import { newKeeper } from '../core/new-keeper.js';
-import { isInMaintenance } from '../core/plan.js';
+import { comesBackFenced } from '../core/plan.js';
 import type { Keeper } from '../core/state.js';
 import { stateName, step } from '../core/step.js';
 import { stopKeeper } from '../core/stop.js';
@@ -39,7 +39,10 @@ export class Worker {
   #recent: KeeperEvent[] = [];
   #offsetMs: number;
   #turns = 0;
-  #remembered: readonly Voter[] | null = null;
+  #remembered: { readonly nodes: readonly Voter[] | null; readonly isKept: boolean } = {
+    nodes: null,
+    isKept: false,
+  };
   readonly #onWake = () => this.#receive({ kind: 'wake' });
   readonly #conninfoOf = (node: string) => voterNamed(this.#keeper, node)?.conninfo ?? null;
 
@@ -162,17 +165,15 @@ export class Worker {
     if (this.#recent.length > 40) this.#recent = this.#recent.slice(-20);
   }
 
-  /** The list is a new one only where the registry has changed. */
+  /** The list is a new one only where the registry has changed; none where it is gone, or not known yet. */
   #remember(): void {
-    const { registry, role, settings } = this.#keeper;
-    const nodes = registry?.nodes;
-    if (nodes === undefined || nodes === this.#remembered || role.kind === 'rejoining') return;
-    this.#remembered = nodes;
-    const isNode = nodes.some(({ name }) => name === settings.name);
-    this.#ports.server.remember?.(
-      nodes.filter(({ kind }) => kind === 'node'),
-      isNode && !isInMaintenance(registry, settings.name),
-    );
+    const nodes = this.#keeper.registry?.nodes ?? null;
+    const isKept = comesBackFenced(this.#keeper);
+    const before = this.#remembered;
+    if ((nodes === before.nodes && isKept === before.isKept) || this.#keeper.role.kind === 'rejoining')
+      return;
+    this.#remembered = { nodes, isKept };
+    this.#ports.server.remember?.(nodes?.filter(({ kind }) => kind === 'node') ?? [], isKept);
   }
 
   #show(state: string): void {

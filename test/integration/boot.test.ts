@@ -29,9 +29,9 @@ async function losePower(node: TestNode): Promise<void> {
 
 /** As if what its worker wrote were of the boot before this one. */
 function anotherBoot(node: TestNode): void {
-  const words = readFileSync(bootFile(node), 'utf8').trim().split(' ');
-  assert.notEqual(words.at(-1), '', 'its worker has left word of this boot');
-  writeFileSync(bootFile(node), `${[...words.slice(0, -1), 'the-boot-before'].join(' ')}\n`);
+  const kept = JSON.parse(readFileSync(bootFile(node), 'utf8')) as { readonly boot: string };
+  assert.ok(kept.boot, 'its worker has left word of this boot');
+  writeFileSync(bootFile(node), JSON.stringify({ ...kept, boot: 'the one before' }));
 }
 
 describe('pgkeeper fence-after-boot', {
@@ -102,7 +102,10 @@ describe('pgkeeper fence-after-boot', {
     await three.untilAllVote(master.name);
     await worker.kill();
     await server.stop();
-    assert.match(await boot(master), /nothing to do: no worker kept this server before the host was started/);
+    assert.match(
+      await boot(master),
+      /nothing to do: the host was not started anew since a worker kept this server/,
+    );
     const [row] = await server.query<{ standby: boolean }>('select pg_is_in_recovery() as standby');
     assert.equal(row?.standby, false);
     worker.start();

@@ -99,11 +99,7 @@ export const mutationsOfVotes: readonly Mutation[] = [
   },
   {
     name: 'two of three leave for a rejoin at once',
-    replacements: one(
-      'core/roles/coming-back.js',
-      'if (!isMissed(k, turn, stray) && mayLeave(k, turn))',
-      'if (mayLeave(k, turn))',
-    ),
+    replacements: one('core/roles/coming-back.js', 'if (isMissed(k, turn, stray))', 'if (false)'),
     play: 'I17 two of three',
     caughtBy: ['L1'],
   },

@@ -7,7 +7,7 @@ import type { Keeper, Link, Role } from '../state.js';
 import { due, note, send, type Turn } from '../turn.js';
 import { holdNames, type Observation, type Voter } from '../types.js';
 import { ballotText } from '../votes/ballot.js';
-import { isVoteGood, neededVotes, ownYouthMs, tryVotes } from '../votes/lease.js';
+import { isVoteGood, neededVotes, ownYouthMs, releaseVotes, tryVotes } from '../votes/lease.js';
 import { followsNobody, isPointedAt, nowhereConninfo } from '../watch/following.js';
 import { streamsFrom } from '../watch/suspicion.js';
 
@@ -55,6 +55,8 @@ export function leaveDeadEnd(k: Keeper, turn: Turn, ours: Observation): void {
 
 /** How long a node stays because it is missed: whoever is gone for good must not keep it out of the cluster. */
 const missedBoundMs = 30_000;
+/** And while another one is brought back, with which the source gets its majority. */
+const afterOtherBoundMs = 600_000;
 
 /** What there is to know of this node beside the master that it should stream from. */
 interface Stray {
@@ -139,8 +141,11 @@ function returnToMaster(k: Keeper, turn: Turn, stray: Stray): boolean {
 
 /** Waits for a majority of others first, and for its own vote. */
 function rejoin(k: Keeper, turn: Turn, stray: Stray, copy: boolean, why: string): true {
-  if (!isMissed(k, turn, stray) && mayLeave(k, turn))
+  if (isMissed(k, turn, stray)) {
+    if (ownLink(k).vote !== null) releaseVotes(k, turn);
+  } else if (mayLeave(k, turn)) {
     enterRejoin(k, turn, stray.master, copy ? 'copy' : 'rewind-or-copy', why);
+  }
   return true;
 }
 
@@ -150,32 +155,40 @@ function rejoin(k: Keeper, turn: Turn, stray: Stray, copy: boolean, why: string)
  * hold until then. While it is, a node leaves if those that answer are a majority without it, and of several that must leave the
  * first by number does.
  */
-function isMissed(k: Keeper, turn: Turn, { role, theirs }: Stray): boolean {
-  if (theirs.names !== holdNames) return false;
+function isMissed(k: Keeper, turn: Turn, { role, master, masterVoter, theirs }: Stray): boolean {
   const voters = votersOf(k);
-  const others = voters.filter((voter) => voter.name !== k.settings.name);
-  const seqno = voters.find((voter) => voter.name === k.settings.name)?.seqno ?? 0;
   const needed = neededVotes(k);
-  if (others.length < needed) return false;
-  const staying = others.filter((voter) => {
+  if (theirs.names !== holdNames || voters.length - 1 < needed) {
+    role.missed = null;
+    return false;
+  }
+  const seqno = voters.find((voter) => voter.name === k.settings.name)?.seqno ?? 0;
+  const leavesFirst = (voter: Voter): boolean => {
+    const obs = linkOf(k, voter.name)?.obs ?? null;
+    if (voter.seqno >= seqno || obs === null || !obs.inRecovery) return false;
+    const lacksPromotion = obs.registry?.promotionId !== theirs.registry?.promotionId;
+    return mustBeRemade(obs, theirs) || (lacksPromotion && !streamsFrom(obs, masterVoter));
+  };
+  const staying = voters.filter((voter) => {
     const link = linkOf(k, voter.name);
-    if (link === undefined) return false;
+    if (link === undefined || voter.name === k.settings.name) return false;
     observe(k, turn, link, 250);
-    const leavesFirst = voter.seqno < seqno && link.obs !== null && mustBeRemade(link.obs, theirs);
-    return !leavesFirst && seenSince(link, Math.max(link.openedAt, k.now - k.settings.keepaliveTimeMs));
+    const youngest = k.now - Math.min(1000, k.settings.keepaliveTimeMs);
+    return !leavesFirst(voter) && seenSince(link, Math.max(link.openedAt, youngest));
   });
   if (staying.length >= needed) {
     role.missed = null;
     return false;
   }
-  role.missed ??= { since: k.now, said: false };
+  const source = `${master.voter} ${theirs.registry?.epoch}`;
+  if (role.missed?.source !== source) role.missed = { source, since: k.now, said: false };
   const { since, said } = role.missed;
   // Sessions that are only being opened are not worth a word.
   if (!said && due(k, turn, since + 2000)) {
     role.missed.said = true;
     note(k, turn, 'rejoin-waits', { staying: staying.length, voters: voters.length, needed });
   }
-  return !due(k, turn, since + missedBoundMs);
+  return !due(k, turn, since + (voters.some(leavesFirst) ? afterOtherBoundMs : missedBoundMs));
 }
 
 /**

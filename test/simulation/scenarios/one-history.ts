@@ -244,11 +244,7 @@ export const oneHistory: readonly Scenario[] = [
     },
     without: {
       rule: 'a node leaves for a rejoin only where the others are a majority, and one after the other',
-      replacements: one(
-        'core/roles/coming-back.js',
-        'if (!isMissed(k, turn, stray) && mayLeave(k, turn))',
-        'if (mayLeave(k, turn))',
-      ),
+      replacements: one('core/roles/coming-back.js', 'if (isMissed(k, turn, stray))', 'if (false)'),
       shows: /^L1: |n2 stayed/,
     },
   },
