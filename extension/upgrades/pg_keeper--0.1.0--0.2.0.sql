@@ -221,7 +221,8 @@ begin
           detail = format('The workers of this cluster go by pgkeeper.%s_info; by hand only its conninfo may be changed. To mend the table all the '
                           'same, in this session: SET pg_keeper.edit_node_info = on.', kind),
           hint = case
-            when operation = 'INSERT' then format('SELECT pgkeeper.add_%s(%L, ''...''); it checks the server first.', kind, named)
+            when operation = 'INSERT' and kind = 'node' then format('SELECT pgkeeper.add_node(%L, ''...''); it checks the server first.', named)
+            when operation = 'INSERT' then format('SELECT pgkeeper.add_witness(%L, ''...''); it checks the server first.', named)
             when kind = 'witness' and operation = 'TRUNCATE' then 'SELECT pgkeeper.del_witness(...);'
             when kind = 'witness' and operation = 'DELETE' then format('SELECT pgkeeper.del_witness(%L);', named)
             when kind = 'witness' then

@@ -10,7 +10,7 @@ import type { ReasonCode } from '../../src/core/reasons.js';
 import { report, writeFlags } from '../../src/postgres/registry.js';
 import type { SessionContext } from '../../src/postgres/session-context.js';
 import { until } from '../../src/testbed/until.js';
-import { byHand } from '../support/by-hand.js';
+import { byHand, editsByHand, witnessByHand } from '../support/by-hand.js';
 import { refusal } from '../support/refusal.js';
 import { RegistryServers } from '../support/registry-servers.js';
 import { contextOf } from '../support/session-context.js';
@@ -183,52 +183,15 @@ describe('every change', { concurrency: false }, () => {
 describe('node_info of a running cluster', { concurrency: false }, () => {
   const gone = `delete from pgkeeper.node_info where name = 'n2'`;
 
-  const witness = (name: string) =>
-    `insert into pgkeeper.witness_info (name, conninfo, database, system_identifier, timeline, address)
-     values ('${name}', 'host=w', 'postgres', '1', 1, '')`;
-
   before(async () => {
     await sql(`${byHand} insert into pgkeeper.node_info (name, conninfo) values ('n2', 'host=b')`);
-    await sql(`${byHand} ${witness('w')}`);
+    await sql(`${byHand} ${witnessByHand('w')}`);
   });
   after(() => sql(`${byHand} ${gone}; ${byHand} delete from pgkeeper.witness_info`));
 
   test('is not changed by hand, and the function for it is named', async () => {
     const earlier = await servers.stored();
-    for (const [statement, message, hint] of [
-      [
-        `insert into pgkeeper.node_info (name, conninfo) values ('n9', 'host=i')`,
-        /^node "n9" cannot be registered by INSERT$/,
-        /^SELECT pgkeeper\.add_node\('n9', /,
-      ],
-      [gone, /^node "n2" cannot be removed by DELETE$/, /^SELECT pgkeeper\.del_node\('n2'\);$/],
-      [`delete from pgkeeper.node_info where name = 'n1'`, /^node "n1" .* by DELETE$/, /DROP EXTENSION/],
-      ['truncate pgkeeper.node_info', /^the nodes cannot be removed by TRUNCATE$/, /DROP EXTENSION/],
-      [
-        `update pgkeeper.node_info set name = 'n8' where name = 'n2'`,
-        /^name of node "n2" cannot be changed by UPDATE$/,
-        /del_node\('n2'\); SELECT pgkeeper\.add_node/,
-      ],
-      ['update pgkeeper.node_info set seqno = seqno + 100', /^seqno of node/, /pgkeeper\.add_node/],
-      [
-        'update pgkeeper.node_info set is_master = false where is_master',
-        /^is_master of node "n1"/,
-        /switchover/,
-      ],
-      [
-        `update pgkeeper.node_info set is_sync = true, conninfo = 'host=z' where name = 'n2'`,
-        /^is_sync of node "n2"/,
-        /set_priority\('n2', \.\.\.\)/,
-      ],
-      [witness('v'), /^witness "v" cannot be registered by INSERT$/, /pgkeeper\.add_witness\('v', /],
-      ['delete from pgkeeper.witness_info', /^witness "w" .* by DELETE$/, /pgkeeper\.del_witness\('w'\)/],
-      ['truncate pgkeeper.witness_info', /^the witnesses cannot .* TRUNCATE$/, /pgkeeper\.del_witness/],
-      [
-        `update pgkeeper.witness_info set timeline = 2`,
-        /^timeline of witness "w" cannot be changed by UPDATE$/,
-        /pgkeeper\.add_witness\(\.\.\.\), then remove this: SELECT pgkeeper\.del_witness\('w'\)/,
-      ],
-    ] as const) {
+    for (const [statement, message, hint] of editsByHand) {
       const refused = await refusal(sql(statement));
       assert.match(refused.message, message);
       assert.equal(refused.code, '55000');
