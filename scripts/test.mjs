@@ -37,7 +37,9 @@ const isLight =
 /** Clusters in which little hangs on when things happen: two at a time, with a longer T. In this order, the longest first. */
 const patient =
   `two-nodes slots planned-work pgbouncer witness rejoin behind-its-back standbys rolling-upgrade clone
-  commands failover-by-hand adopt tls demo lags-and-history namesake tablespaces long-history`.split(/\s+/);
+  boot commands failover-by-hand adopt tls demo lags-and-history namesake tablespaces long-history`.split(
+    /\s+/,
+  );
 const placeOf = (file) => patient.indexOf(basename(file, '.test.js'));
 /** Long, and seldom touched by a change, or cut as the faults below do it: with --all, or asked for. */
 const isRare = /(long-history|tablespaces|partitions)\.test\.js$/;

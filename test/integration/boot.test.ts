@@ -1,31 +1,18 @@
 /** A host that boots: systemd starts its server before its worker, and `pgkeeper fence-after-boot` before both. */
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe } from 'node:test';
 import type { TestNode } from '../../src/testbed/cluster.js';
 import { until } from '../../src/testbed/until.js';
 import { pgkeeper } from '../support/command-line.js';
 import { FailoverCluster, stepsOn } from '../support/failover-cluster.js';
-import { guardsOf } from '../support/guards.js';
+import { losePower } from '../support/guards.js';
+import { startKilled } from '../support/start-killed.js';
 
 const isLinux = process.platform === 'linux';
 
 const bootFile = ({ server }: TestNode) => join(server.dataDirectory, 'pgkeeper.boot');
-
-/** Server, worker and guard end at once. */
-async function losePower(node: TestNode): Promise<void> {
-  for (const pid of guardsOf(node)) process.kill(pid, 'SIGKILL');
-  node.worker.killNow();
-  node.server.kill();
-  await node.worker.kill();
-  await until('no process of it is left', () => !node.server.isRunning());
-  // A machine that boots has no process of that number; here its zombie may still have it.
-  const pidFile = join(node.server.dataDirectory, 'postmaster.pid');
-  const [, , , port = '', socketFolder = ''] = readFileSync(pidFile, 'utf8').split('\n');
-  if (socketFolder !== '') rmSync(join(socketFolder, `.s.PGSQL.${port}.lock`), { force: true });
-  rmSync(pidFile);
-}
 
 /** As if what its worker wrote were of the boot before this one. */
 function anotherBoot(node: TestNode): void {
@@ -52,9 +39,10 @@ describe('pgkeeper fence-after-boot', {
 
   /** What the unit of the server does at boot. */
   async function boot(node: TestNode): Promise<string> {
+    await until('no process of it is left', () => !node.server.isRunning());
     const fenced = await pgkeeper(['fence-after-boot', '-D', node.server.dataDirectory]);
     assert.equal(fenced.code, 0, fenced.err);
-    await node.server.start();
+    await startKilled(node.server);
     return fenced.err;
   }
 

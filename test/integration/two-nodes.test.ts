@@ -14,7 +14,7 @@ import {
   registryOf,
   stepsOn,
 } from '../support/failover-cluster.js';
-import { guardsOf } from '../support/guards.js';
+import { losePower } from '../support/guards.js';
 
 const syncNames = 'ANY 1 (n1, n2)';
 
@@ -23,14 +23,6 @@ const reasonsOf = (node: TestNode, wall: number) => node.worker.decisions(wall).
 async function inRecovery(node: TestNode): Promise<boolean | undefined> {
   const [row] = await node.server.query<{ standby: boolean }>('select pg_is_in_recovery() as standby');
   return row?.standby;
-}
-
-/** Server, worker and guard, as if the host had lost its power. */
-async function lose(node: TestNode): Promise<void> {
-  for (const pid of guardsOf(node)) process.kill(pid, 'SIGKILL');
-  node.worker.killNow();
-  node.server.kill();
-  await node.worker.kill();
 }
 
 async function bringBack(node: TestNode): Promise<void> {
@@ -92,7 +84,7 @@ describe('two nodes, quorum = auto', { concurrency: false }, () => {
       const standby = other(master);
       await two.untilAllVote(master.name);
       const [wall, since] = [Date.now(), performance.now()];
-      await lose(standby);
+      await losePower(standby);
       await master.worker.untilDecision('went-async', wall);
       // Its time runs from the last look that it answered, which may be a heartbeat older than the loss.
       assert.ok(performance.now() - since >= failoverTimeMs - keepaliveMs, 'a standby is given its time');
@@ -112,7 +104,7 @@ describe('two nodes, quorum = auto', { concurrency: false }, () => {
       const next = other(old);
       await two.untilAllVote(old.name);
       const [wall, since] = [Date.now(), performance.now()];
-      await lose(old);
+      await losePower(old);
       const taken = await two.untilTakenOver(old, since);
       assert.equal(taken.name, next.name);
       const first = two.writer.firstSince(since, old.name);
@@ -158,7 +150,7 @@ describe('two nodes, quorum = auto', { concurrency: false }, () => {
     await two.untilAllVote(old.name);
     writeFileSync(file('broken'), '');
     const [wall, since] = [Date.now(), performance.now()];
-    await lose(old);
+    await losePower(old);
     await next.worker.untilDecision('fencing-command-failed', wall, 60_000);
     await delay(2 * failoverTimeMs);
     assert.ok(!reasonsOf(next, wall).includes('promoting'));
@@ -206,7 +198,7 @@ describe('two nodes, quorum = strict', { concurrency: false }, () => {
       const [old, standby] = [two.node('n1'), two.node('n2')];
       await two.untilAllVote('n1');
       const [wall, since] = [Date.now(), performance.now()];
-      await lose(old);
+      await losePower(old);
       await standby.worker.untilDecision('no-majority', wall, 60_000);
       await delay(2 * failoverTimeMs);
       assert.ok(!reasonsOf(standby, wall).includes('promoting'));
@@ -227,7 +219,7 @@ describe('two nodes, quorum = strict', { concurrency: false }, () => {
     const standby = two.node(master.name === 'n1' ? 'n2' : 'n1');
     await two.untilAllVote(master.name);
     const wall = Date.now();
-    await lose(standby);
+    await losePower(standby);
     await master.worker.untilDecision('lease-lapsed', wall);
     await until('it is a standby', async () => (await inRecovery(master)) === true, 60_000);
     const since = performance.now();
@@ -263,7 +255,7 @@ describe('three nodes, two of them gone', { concurrency: false }, () => {
   async function leaveAlone(left: TestNode): Promise<void> {
     const gone = three.cluster.nodes.filter(({ name }) => name !== left.name);
     const wall = Date.now();
-    await Promise.all(gone.map(lose));
+    await Promise.all(gone.map(losePower));
     await until(
       'it is a standby that is alone',
       async () => {

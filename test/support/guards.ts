@@ -17,3 +17,11 @@ export function guardsOf(node: TestNode): readonly number[] {
     }
   });
 }
+
+/** Server, worker and guard end at once, as if the host had lost its power. */
+export async function losePower(node: TestNode): Promise<void> {
+  for (const pid of guardsOf(node)) process.kill(pid, 'SIGKILL');
+  node.worker.killNow();
+  node.server.kill();
+  await node.worker.kill();
+}
