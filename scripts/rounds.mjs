@@ -21,6 +21,17 @@ export function filesIn(folder, pattern) {
 }
 
 export const total = { passed: 0, failed: 0, skipped: 0 };
+/** Told once more at the very end: what was printed at the time may be thousands of lines before. */
+const failures = [];
+
+/** The first lines say what is wrong, the rest is logs. */
+function headOf(error) {
+  const { message = '' } = error?.cause ?? error ?? {};
+  const lines = String(message)
+    .split('\n')
+    .filter((line) => line.trim() !== '');
+  return lines.slice(0, 6).map((line) => `      ${line.trim().slice(0, 300)}`);
+}
 
 /** The same files may be run again on another server: each round is a process environment of its own. */
 export async function round(title, files, { concurrency, environment = {}, timeoutMs }) {
@@ -33,9 +44,11 @@ export async function round(title, files, { concurrency, environment = {}, timeo
     if (skip === undefined || skip === false) total.passed += 1;
     else total.skipped += 1;
   });
-  stream.on('test:fail', ({ details }) => {
-    if (details.type !== 'suite') total.failed += 1;
-    else if (details.error?.failureType !== 'subtestsFailed') total.failed += 1;
+  stream.on('test:fail', ({ name, details }) => {
+    // A suite fails with its tests; what breaks it besides, such as its preparation, is a failure of its own.
+    if (details.error?.failureType === 'subtestsFailed') return;
+    total.failed += 1;
+    failures.push(`  ${title}: ${name}`, ...headOf(details.error));
   });
   await new Promise((resolve, reject) => {
     const output = stream.compose(new spec());
@@ -47,6 +60,7 @@ export async function round(title, files, { concurrency, environment = {}, timeo
 
 /** Says what came of all rounds and ends the process. */
 export function finish() {
+  if (failures.length > 0) console.log(`\nfailed:\n${failures.join('\n')}`);
   console.log(`\n${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
   process.exit(total.failed === 0 && total.passed > 0 ? 0 : 1);
 }

@@ -1,6 +1,6 @@
 /** A real PgBouncer on the loopback, transaction pooling, and clients that write through it all the time. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { rmSync, statSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -100,6 +100,11 @@ export class TestPgBouncer {
   async command(text: string): Promise<void> {
     const client = await this.connect('pgkeeper', 'pgbouncer');
     await client.query(text).finally(() => client.end());
+  }
+
+  /** The end of its log. */
+  lastLog(): string {
+    return readFileSync(join(this.folder, 'log'), 'utf8').split('\n').slice(-20).join('\n');
   }
 
   async remove(): Promise<void> {
