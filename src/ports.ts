@@ -57,8 +57,11 @@ export interface OwnServer {
   /** `follow`: the primary_conninfo with which the server comes back. */
   rejoin(source: string, mode: 'rewind-or-copy' | 'copy', follow: string): void;
   endWalReceiver(): void;
-  /** Where the nodes are, for a time when the own data cannot be read. `isKept`: this worker may fence this server, so a boot of the host may. */
-  remember?(nodes: readonly { readonly name: string; readonly conninfo: string }[], isKept: boolean): void;
+  /** Where the nodes are, for a time when the own data cannot be read; may a boot of the host fence this server (null = as before)? */
+  remember?(
+    nodes: readonly { readonly name: string; readonly conninfo: string }[],
+    isKept: boolean | null,
+  ): void;
 }
 
 export interface HookCall {

@@ -40,15 +40,13 @@ export function isHandedTo(registry: Registry | null, name: string): boolean {
 
 /**
  * May this server come up as a standby when its host was started anew? Only where its worker makes it master again if nobody else
- * is: not in maintenance, nor with priority 0.
+ * is: not in maintenance, nor with priority 0. Null while the server has not told its priority.
  */
-export function comesBackFenced(k: Keeper): boolean {
-  const { registry, settings, own } = k;
-  return (
-    plannedFor(registry, settings.name) !== undefined &&
-    !isInMaintenance(registry, settings.name) &&
-    priorityOf(registry, settings.name, own.obs?.priority ?? 0) > 0
-  );
+export function comesBackFenced({ registry, settings, own }: Keeper): boolean | null {
+  const node = plannedFor(registry, settings.name);
+  if (node === undefined || node.maintenance === true) return false;
+  const priority = node.priority ?? own.obs?.priority;
+  return priority === undefined ? null : priority > 0;
 }
 
 /**

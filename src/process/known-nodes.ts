@@ -20,13 +20,17 @@ function pathOf(dataDirectory: string): string {
   return join(dataDirectory, 'pgkeeper.nodes');
 }
 
-/** And whether this server is kept. Written only where something changed. Never throws: it is for a bad day, and no reason for one. */
-export function rememberNodes(dataDirectory: string, nodes: readonly KnownNode[], isKept: boolean): void {
+/** And whether a boot may fence this server, null where that is not known. Written only where something changed. Never throws: it is for a bad day, and no reason for one. */
+export function rememberNodes(
+  dataDirectory: string,
+  nodes: readonly KnownNode[],
+  isKept: boolean | null,
+): void {
   const known = nodes.map(({ name, conninfo }) => ({ name, conninfo }));
   const text = `${JSON.stringify(known)}\n`;
   try {
-    if (isKept) rememberBoot(dataDirectory);
-    else forgetBoot(dataDirectory);
+    if (isKept === true) rememberBoot(dataDirectory);
+    if (isKept === false) forgetBoot(dataDirectory);
     if (nodes.length === 0 || textOf(dataDirectory) === text) return;
     replaceFile(pathOf(dataDirectory), text);
     chmodSync(pathOf(dataDirectory), 0o600);

@@ -112,7 +112,7 @@ export class LocalServer implements OwnServer {
     );
   }
 
-  remember(nodes: readonly KnownNode[], isKept: boolean): void {
+  remember(nodes: readonly KnownNode[], isKept: boolean | null): void {
     this.#hasNodes ||= nodes.length > 0;
     this.#control.remember(nodes, isKept);
   }

@@ -67,7 +67,7 @@ export interface ServerControl {
   setLostWalAside(source: string, sameNumberTwice: boolean): Promise<LostWal | null>;
   /** The mark of data that are neither the old nor the new ones: nobody may start them. */
   unfinished(): Unfinished | null;
-  remember(nodes: readonly KnownNode[], isKept: boolean): void;
+  remember(nodes: readonly KnownNode[], isKept: boolean | null): void;
   /** As last remembered. */
   nodes(): readonly KnownNode[];
   endWalReceiver(): Promise<void>;
@@ -270,7 +270,7 @@ class LocalServerControl implements ServerControl {
     return readUnfinished(this.#data);
   }
 
-  remember(nodes: readonly KnownNode[], isKept: boolean): void {
+  remember(nodes: readonly KnownNode[], isKept: boolean | null): void {
     if (readUnfinished(this.#data) === null) rememberNodes(this.#data, nodes, isKept);
   }
 

@@ -39,7 +39,7 @@ export class Worker {
   #recent: KeeperEvent[] = [];
   #offsetMs: number;
   #turns = 0;
-  #remembered: { readonly nodes: readonly Voter[] | null; readonly isKept: boolean } = {
+  #remembered: { readonly nodes: readonly Voter[] | null; readonly isKept: boolean | null } = {
     nodes: null,
     isKept: false,
   };
