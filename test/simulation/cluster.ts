@@ -225,8 +225,9 @@ export class Cluster implements Surroundings {
     const { leaseTtlMs } = this.topology.settings;
     const isIdle = host.worker === null || host.stalled;
     // What was in the pipe of a machine that goes on is out before anybody on it acts. When its monotonic clock stood
-    // still its guard comes late by what was lost; a worker notices that by wall time.
-    if (now - host.awakeAt < (isIdle && host.lostMs > 0 ? 2 * leaseTtlMs : 1000)) return true;
+    // still its guard comes late by what was lost; a worker that ran before notices that by wall time.
+    const knowsNoPause = isIdle || host.workerSince >= host.awakeAt;
+    if (now - host.awakeAt < (knowsNoPause && host.lostMs > 0 ? 2 * leaseTtlMs : 1000)) return true;
     if (this.#isUndecided(host)) return true;
     if (host.guard.armed) return false;
     const isUnattended = isIdle || now - host.runningSince < 2 * leaseTtlMs;

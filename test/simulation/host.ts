@@ -46,6 +46,8 @@ export class Host implements Machine {
   stalled = false;
   /** True time since which the worker has been running without a pause. */
   runningSince = 0;
+  /** Since when the present worker is there. */
+  workerSince = 0;
   /** When the last worker went or was stopped. */
   unattendedSince = Number.NEGATIVE_INFINITY;
   /** When the first worker started beside the server that runs now, if that was there before. */
@@ -113,6 +115,7 @@ export class Host implements Machine {
     this.generation += 1;
     this.stalled = false;
     this.runningSince = this.world.now;
+    this.workerSince = this.world.now;
     if (this.attendedAt < this.server.bornAt) this.attendedAt = this.world.now;
     this.awaitedIncarnation = this.server.life === 'down' ? this.server.incarnation + 1 : 0;
     this.unguarded = false;
