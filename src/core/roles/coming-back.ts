@@ -56,7 +56,7 @@ export function leaveDeadEnd(k: Keeper, turn: Turn, ours: Observation): void {
 /** How long a node stays because it is missed: whoever is gone for good must not keep it out of the cluster. */
 const missedBoundMs = 30_000;
 /** And while another one is brought back, with which the source gets its majority. */
-const afterOtherBoundMs = 600_000;
+const afterOtherBoundMs = 60_000;
 
 /** What there is to know of this node beside the master that it should stream from. */
 interface Stray {
