@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import type { Outcome } from './command-line.js';
 
 export function parsed<T>(outcome: Outcome): T {
-  assert.equal(outcome.code, 0, outcome.err);
+  assert.equal(outcome.code, 0, `${outcome.err}${outcome.out}`);
   return JSON.parse(outcome.out) as T;
 }
 
