@@ -4,13 +4,15 @@
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { messageOf } from '../core/error-text.js';
 import { holdNames } from '../core/types.js';
-import { isFromEarlierBoot } from '../process/boot-mark.js';
+import { keptInBoot } from '../process/boot-mark.js';
 import { serverProcesses } from '../process/processes.js';
 import { createServerControl } from '../process/server-control.js';
 import { readDataDirectory } from '../settings/data-directory.js';
 import { CommandFailure, type ExitCode, exitCodes } from './exit-codes.js';
 import { printJson, say } from './output.js';
+import { ownCall, strangersHint } from './server-owner.js';
 
 export interface FenceAfterBootOptions {
   readonly dataDirectory: string;
@@ -18,14 +20,9 @@ export interface FenceAfterBootOptions {
 }
 
 export async function runFenceAfterBoot(options: FenceAfterBootOptions): Promise<ExitCode> {
-  const directory = readDataDirectory(options.dataDirectory);
-  if (typeof directory === 'string')
-    throw new CommandFailure(exitCodes.usage, directory, [
-      "Name the data directory of the server, or Debian's folder /etc/postgresql/VERSION/NAME.",
-    ]);
-  const { path } = directory;
+  const path = readableDirectory(options.dataDirectory);
   const untouched = whyUntouched(path);
-  if (untouched === null) controlOf(path).markFenced(holdNames);
+  if (untouched === null) fence(path);
   if (options.json === true) printJson({ fenced: untouched === null, reason: untouched });
   say(
     untouched === null
@@ -35,8 +32,31 @@ export async function runFenceAfterBoot(options: FenceAfterBootOptions): Promise
   return exitCodes.done;
 }
 
+function readableDirectory(given: string): string {
+  const directory = readDataDirectory(given);
+  if (typeof directory !== 'string') return directory.path;
+  const stranger = strangersHint(given, ownCall());
+  throw new CommandFailure(exitCodes.usage, stranger === null ? directory : `${given} cannot be read`, [
+    stranger ?? "Name the data directory of the server, or Debian's folder /etc/postgresql/VERSION/NAME.",
+  ]);
+}
+
+function fence(path: string): void {
+  try {
+    controlOf(path).markFenced(holdNames);
+  } catch (error) {
+    throw new CommandFailure(
+      exitCodes.failed,
+      `the server starts as its files say: ${messageOf(error)}`,
+      [strangersHint(path, ownCall()) ?? []].flat(),
+    );
+  }
+}
+
 function whyUntouched(path: string): string | null {
-  if (!isFromEarlierBoot(path)) return 'the host was not started anew since a worker kept this server';
+  const boot = keptInBoot(path);
+  if (boot === 'none') return 'no worker keeps this server';
+  if (boot === 'this') return 'its worker has kept this server since the host was started';
   for (const name of ['standby.signal', 'recovery.signal'])
     if (existsSync(join(path, name))) return `${name} is there, so it does not start as a master`;
   if (serverProcesses(path).length > 0) return 'the server runs';

@@ -54,14 +54,10 @@ export function forgetBoot(dataDirectory: string): void {
   rmSync(pathOf(dataDirectory), { force: true });
 }
 
-/** A worker on this very machine kept it here, and the machine was started since. */
-export function isFromEarlierBoot(dataDirectory: string): boolean {
+/** In which boot a worker last kept the server at this place on this very machine: in none, in this one, in one before. */
+export function keptInBoot(dataDirectory: string): 'none' | 'this' | 'earlier' {
   const [present, kept] = [presentBoot(dataDirectory), keptBoot(dataDirectory)];
-  return (
-    present !== null &&
-    kept !== null &&
-    kept.boot !== present.boot &&
-    kept.machine === present.machine &&
-    kept.path === present.path
-  );
+  if (present === null || kept === null) return 'none';
+  if (kept.machine !== present.machine || kept.path !== present.path) return 'none';
+  return kept.boot === present.boot ? 'this' : 'earlier';
 }

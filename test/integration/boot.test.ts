@@ -92,7 +92,7 @@ describe('pgkeeper fence-after-boot', {
     await server.stop();
     assert.match(
       await boot(master),
-      /nothing to do: the host was not started anew since a worker kept this server/,
+      /nothing to do: its worker has kept this server since the host was started/,
     );
     const [row] = await server.query<{ standby: boolean }>('select pg_is_in_recovery() as standby');
     assert.equal(row?.standby, false);

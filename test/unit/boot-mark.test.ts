@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { parseLsn } from '../../src/core/lsn.js';
 import { newKeeper } from '../../src/core/new-keeper.js';
 import { comesBackFenced } from '../../src/core/plan.js';
-import { forgetBoot, isFromEarlierBoot, rememberBoot } from '../../src/process/boot-mark.js';
+import { forgetBoot, keptInBoot, rememberBoot } from '../../src/process/boot-mark.js';
 import { look, rowOf, settingsOfN1 } from '../support/core-state.js';
 
 test('a node comes back fenced, unless it is in maintenance, of priority 0, removed, or says nothing yet', () => {
@@ -37,22 +37,22 @@ test('the mark counts in a later boot of this machine, for the data at this plac
     const mark = join(data, 'pgkeeper.boot');
     const change = (changes: object) =>
       writeFileSync(mark, JSON.stringify({ ...JSON.parse(readFileSync(mark, 'utf8')), ...changes }));
-    assert.equal(isFromEarlierBoot(folder), false, 'there is none');
+    assert.equal(keptInBoot(folder), 'none', 'there is none');
     mkdirSync(data);
     rememberBoot(data);
-    assert.equal(isFromEarlierBoot(data), false, 'of this boot');
+    assert.equal(keptInBoot(data), 'this');
     change({ boot: 'another' });
-    assert.equal(isFromEarlierBoot(data), true);
+    assert.equal(keptInBoot(data), 'earlier');
     cpSync(data, copy, { recursive: true });
-    assert.equal(isFromEarlierBoot(copy), false, 'a copy elsewhere is another server');
+    assert.equal(keptInBoot(copy), 'none', 'a copy elsewhere is another server');
     change({ machine: 'another' });
-    assert.equal(isFromEarlierBoot(data), false, 'of another machine');
+    assert.equal(keptInBoot(data), 'none', 'of another machine');
     writeFileSync(mark, 'half a ma');
-    assert.equal(isFromEarlierBoot(data), false, 'unreadable');
+    assert.equal(keptInBoot(data), 'none', 'unreadable');
     rememberBoot(data);
     forgetBoot(data);
     forgetBoot(data);
-    assert.equal(isFromEarlierBoot(data), false, 'forgotten');
+    assert.equal(keptInBoot(data), 'none', 'forgotten');
   } finally {
     rmSync(folder, { recursive: true });
   }
