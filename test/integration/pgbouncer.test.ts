@@ -32,6 +32,7 @@ describe('a switchover under clients of PgBouncer', { concurrency: false }, () =
         'pg_keeper.after_command': bouncer.afterCommand,
       },
     });
+    await three.untilStreamingBySlot();
     await bouncer.start(three.node('n1').server);
     writers = Array.from({ length: writerCount }, (_, i) => new PooledWriter(i));
     for (const writer of writers) writer.start(bouncer);

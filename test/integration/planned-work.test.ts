@@ -17,6 +17,7 @@ describe('planned work on three servers', { concurrency: false }, () => {
 
   before(async () => {
     three = await FailoverCluster.create({ nodes: 3, syncNames: 'ANY 1 (n1, n2, n3)' });
+    await three.untilStreamingBySlot();
   });
 
   after(async () => {

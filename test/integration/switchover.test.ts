@@ -29,6 +29,7 @@ for (const [title, syncNames] of syncModes) {
 
     before(async () => {
       three = await FailoverCluster.create({ nodes: 3, syncNames });
+      await three.untilStreamingBySlot();
     });
 
     after(async () => {

@@ -132,6 +132,22 @@ export class FailoverCluster {
         });
   }
 
+  /**
+   * Some ten seconds after its registration a standby begins to stream by its slot. Its WAL receiver is started anew for that: a
+   * switchover asked for in that moment is refused, since the target does not stream.
+   */
+  async untilStreamingBySlot(): Promise<void> {
+    const master = await this.master();
+    for (const { name, server } of this.cluster.nodes)
+      if (name !== master.name)
+        await until(`${name} streams by its slot`, async () => {
+          const rows = await server.look(
+            `select from pg_stat_wal_receiver where status = 'streaming' and slot_name <> ''`,
+          );
+          return rows.length > 0;
+        });
+  }
+
   /** Every acknowledged row of every client so far is on `node`. */
   async assertNothingLost(node: TestNode): Promise<void> {
     const audit = await auditWrites([this.writer, ...this.#pinned], node.server);
