@@ -124,14 +124,12 @@ begin
       'select pgkeeper.ask_directly(current_setting(''pg_keeper.asked_conninfo''), current_setting(''pg_keeper.asked_query''), %s)::text',
       greatest(timeout_ms - 50, 1)), deadline);
   exception
-    when query_canceled then
+    when query_canceled or others then
       -- That session's own statement_timeout comes here under the same SQLSTATE as a cancel of this session.
-      if clock_timestamp() < asked_at + timeout_ms * interval '1 ms' then
+      if sqlstate = '57014' and clock_timestamp() < asked_at + timeout_ms * interval '1 ms' then
         perform pgkeeper.link_close(link);
         raise; -- somebody cancelled us
       end if;
-      answer := jsonb_build_object('failure', 'no answer in time')::text;
-    when others then
       answer := jsonb_build_object('failure', 'no answer in time')::text;
   end;
   perform pgkeeper.link_close(link);
@@ -360,6 +358,7 @@ create or replace function pgkeeper.add_node(node_name text, conninfo text) retu
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 set lock_timeout = '60s'
+set pg_keeper.edit_node_info = 'on'
 as $$
 declare
   facts     jsonb;
@@ -368,7 +367,6 @@ declare
   identity  text;
   promotion uuid := gen_random_uuid();
   logged    text := pgkeeper.hide_statement();
-  by_hand   text := coalesce(current_setting('pg_keeper.edit_node_info', true), '');
   patience  timestamptz := clock_timestamp() + interval '7 s';
   told      boolean := false;
 begin
@@ -419,10 +417,8 @@ begin
   end if;
 
   perform from pgkeeper.cluster_state c for update;
-  perform set_config('pg_keeper.edit_node_info', 'on', true);
   insert into pgkeeper.node_info (name, conninfo, is_master) values (node_name, add_node.conninfo, first);
   perform pgkeeper.refresh_flags();
-  perform set_config('pg_keeper.edit_node_info', by_hand, true);
   if first then
     update pgkeeper.cluster_state c
       set epoch = c.epoch + 1, promotion_id = promotion, system_identifier = facts ->> 'identifier',
@@ -478,11 +474,11 @@ create or replace function pgkeeper.add_witness(name text, conninfo text) return
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 set lock_timeout = '60s'
+set pg_keeper.edit_node_info = 'on'
 as $$
 declare
-  facts   jsonb;
-  logged  text := pgkeeper.hide_statement();
-  by_hand text := coalesce(current_setting('pg_keeper.edit_node_info', true), '');
+  facts  jsonb;
+  logged text := pgkeeper.hide_statement();
 begin
   perform pgkeeper.refuse_on_standby('add_witness');
   if conninfo is null or btrim(conninfo) = '' then
@@ -502,11 +498,9 @@ begin
   perform pgkeeper.check_witness(facts);
 
   perform from pgkeeper.cluster_state c for update;
-  perform set_config('pg_keeper.edit_node_info', 'on', true);
   insert into pgkeeper.witness_info (name, conninfo, database, system_identifier, timeline, address)
     values (add_witness.name, add_witness.conninfo, facts ->> 'database', facts ->> 'identifier', (facts ->> 'timeline')::integer,
             facts ->> 'address');
-  perform set_config('pg_keeper.edit_node_info', by_hand, true);
   insert into pgkeeper.events (epoch, node, code, sentence, details)
     select c.epoch, add_witness.name, 'witness-added', format('%s was registered as witness', add_witness.name),
            jsonb_build_object('version', c.version)
@@ -520,9 +514,8 @@ create or replace function pgkeeper.del_witness(name text) returns boolean
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 set lock_timeout = '60s'
+set pg_keeper.edit_node_info = 'on'
 as $$
-declare
-  by_hand text := coalesce(current_setting('pg_keeper.edit_node_info', true), '');
 begin
   perform pgkeeper.refuse_on_standby('del_witness');
   if name is null then
@@ -534,9 +527,7 @@ begin
     return false;
   end if;
   perform from pgkeeper.cluster_state c for update;
-  perform set_config('pg_keeper.edit_node_info', 'on', true);
   delete from pgkeeper.witness_info w where w.name = del_witness.name;
-  perform set_config('pg_keeper.edit_node_info', by_hand, true);
   insert into pgkeeper.events (epoch, node, code, sentence, details)
     select c.epoch, del_witness.name, 'witness-removed', format('%s is no witness any more', del_witness.name),
            jsonb_build_object('version', c.version)
@@ -549,10 +540,10 @@ create or replace function pgkeeper.remove_node(wanted_name text, wanted_seqno i
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 set lock_timeout = '60s'
+set pg_keeper.edit_node_info = 'on'
 as $$
 declare
-  node    record;
-  by_hand text := coalesce(current_setting('pg_keeper.edit_node_info', true), '');
+  node record;
 begin
   perform pgkeeper.refuse_on_standby('del_node');
   if wanted_name is null and wanted_seqno is null then
@@ -576,12 +567,10 @@ begin
       using errcode = 'object_not_in_prerequisite_state',
             hint = 'Make another node master first; to give up the registry altogether: DROP EXTENSION pg_keeper, or pgkeeper migrate --down.';
   end if;
-  perform set_config('pg_keeper.edit_node_info', 'on', true);
   delete from pgkeeper.node_info n where n.seqno = node.seqno;
   delete from pgkeeper.node_state s where s.name = node.name;
   delete from pgkeeper.node_plan p where p.name = node.name;
   perform pgkeeper.refresh_flags();
-  perform set_config('pg_keeper.edit_node_info', by_hand, true);
   insert into pgkeeper.events (epoch, node, code, sentence, details)
     select c.epoch, node.name, 'node-removed', format('%s was removed from the registry', node.name),
            jsonb_build_object('version', c.version, 'nodes', jsonb_array_length(c.nodes))

@@ -6,9 +6,9 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf } from '../core/error-text.js';
 import { holdNames } from '../core/types.js';
+import { bareControl } from '../process/bare-control.js';
 import { keptInBoot } from '../process/boot-mark.js';
 import { serverProcesses } from '../process/processes.js';
-import { createServerControl } from '../process/server-control.js';
 import { readDataDirectory } from '../settings/data-directory.js';
 import { CommandFailure, type ExitCode, exitCodes } from './exit-codes.js';
 import { printJson, say } from './output.js';
@@ -43,7 +43,7 @@ function readableDirectory(given: string): string {
 
 function fence(path: string): void {
   try {
-    controlOf(path).markFenced(holdNames);
+    bareControl(() => path).markFenced(holdNames);
   } catch (error) {
     throw new CommandFailure(
       exitCodes.failed,
@@ -61,13 +61,4 @@ function whyUntouched(path: string): string | null {
     if (existsSync(join(path, name))) return `${name} is there, so it does not start as a master`;
   if (serverProcesses(path).length > 0) return 'the server runs';
   return null;
-}
-
-function controlOf(path: string) {
-  return createServerControl({
-    dataDirectory: () => path,
-    binDirectory: () => null,
-    startCommand: () => '',
-    stopCommand: () => '',
-  });
 }

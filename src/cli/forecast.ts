@@ -5,8 +5,8 @@
 
 import { formatDuration } from '../core/duration.js';
 import { formatLsn } from '../core/lsn.js';
-import { isInMaintenance, pauseOf, priorityOf } from '../core/plan.js';
-import { type Candidate, candidateOf, compareWal, rank, restriction } from '../core/ranking.js';
+import { pauseOf } from '../core/plan.js';
+import { type Candidate, candidateOf, compareWal, objectionTo, rank, restriction } from '../core/ranking.js';
 import type { Registry } from '../core/types.js';
 import { majorityOf } from '../core/votes/lease.js';
 import type { Settings } from '../settings/settings.js';
@@ -204,14 +204,11 @@ function whyNot(cluster: ClusterLook, node: NodeLook, registry: Registry): strin
   if (node.look.kind === 'silent') return `cannot be reached from here: ${failureText(node.look.failure)}`;
   const { observation } = node.look;
   if (!isVoter(registry, node)) return 'is registered, but has no vote yet';
-  if (!observation.inRecovery) return 'is writable, though it is not the master of the newest epoch';
-  if (isInMaintenance(registry, node.voter.name)) return 'is in maintenance';
-  if (priorityOf(registry, node.voter.name, observation.priority) === 0)
-    return 'has priority 0: never master';
-  if (observation.fenced && registry.master !== node.voter.name)
-    return 'is fenced until it has rejoined the master';
-  if (workerStateOf(cluster, node.voter.name) === null) return 'has no running worker to promote it';
-  return 'may not be promoted';
+  const objection = objectionTo(node.voter, observation, registry);
+  if (objection !== null) return objection;
+  return workerStateOf(cluster, node.voter.name) === null
+    ? 'has no running worker to promote it'
+    : 'may not be promoted';
 }
 
 function blockedBy(

@@ -2,23 +2,16 @@
  * Who runs the server. A command that is run as root without a role asks for a role "root", which hardly any cluster has: the
  * user that owns the server is meant.
  */
-import { readFileSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
+import { textOf } from '../process/text-of.js';
 
 const usualOwner = 'postgres';
 
 /** As sudo takes it: a name, or #NUMBER where /etc/passwd has none. */
-export function userNameOf(uid: number, passwd = passwdText()): string {
+export function userNameOf(uid: number, passwd = textOf('/etc/passwd')): string {
   const line = passwd.split('\n').find((one) => one.split(':')[2] === String(uid));
   return line?.split(':')[0] ?? `'#${uid}'`;
-}
-
-function passwdText(): string {
-  try {
-    return readFileSync('/etc/passwd', 'utf8');
-  } catch {
-    return '';
-  }
 }
 
 function uidOf(path: string): number | null {

@@ -21,17 +21,17 @@ export interface Candidate {
   readonly priority: number;
 }
 
-/** Why that voter may not lead; null = it may. */
+/** Why that voter may not lead, said of it; null = it may. */
 export function objectionTo(voter: Voter, obs: Observation, registry: Registry): string | null {
-  if (voter.kind !== 'node') return 'it is a witness';
-  if (priorityOf(registry, voter.name, obs.priority) === 0) return 'its priority is 0';
-  if (!obs.inRecovery) return 'it is writable';
-  if (isInMaintenance(registry, voter.name)) return 'it is in maintenance';
+  if (voter.kind !== 'node') return 'is a witness';
+  if (!obs.inRecovery) return 'is writable, though it is not the master of the newest epoch';
+  if (isInMaintenance(registry, voter.name)) return 'is in maintenance';
+  if (priorityOf(registry, voter.name, obs.priority) === 0) return 'has priority 0: never master';
   // Fenced it may lead only where no other has what it has.
   if (obs.fenced && registry.master !== voter.name && !isCutOff(obs, registry))
-    return 'it is fenced, and was not the last master';
+    return 'is fenced until it has rejoined the master';
   // It still votes and lends its data until it is out, but it leads no more.
-  if (!registry.nodes.some((node) => node.name === voter.name)) return 'it is to be removed';
+  if (!registry.nodes.some((node) => node.name === voter.name)) return 'is to be removed';
   return null;
 }
 

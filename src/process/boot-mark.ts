@@ -3,20 +3,13 @@
  * later one before its worker is there knows nothing of what happened meanwhile: it may come up as a standby only
  * (`pgkeeper fence-after-boot`).
  */
-import { readFileSync, realpathSync, rmSync } from 'node:fs';
+import { realpathSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { replaceFile } from './configuration-change.js';
+import { textOf } from './text-of.js';
 
 function pathOf(dataDirectory: string): string {
   return join(dataDirectory, 'pgkeeper.boot');
-}
-
-function textOf(path: string): string {
-  try {
-    return readFileSync(path, 'utf8').trim();
-  } catch {
-    return '';
-  }
 }
 
 /** One word each. The path: a copy of the data elsewhere on this machine is another server. */
@@ -28,9 +21,9 @@ interface Boot {
 
 /** Null where the kernel does not tell. */
 function presentBoot(dataDirectory: string): Boot | null {
-  const boot = textOf('/proc/sys/kernel/random/boot_id');
+  const boot = textOf('/proc/sys/kernel/random/boot_id').trim();
   if (boot === '') return null;
-  return { machine: textOf('/etc/machine-id'), boot, path: realpathSync(dataDirectory) };
+  return { machine: textOf('/etc/machine-id').trim(), boot, path: realpathSync(dataDirectory) };
 }
 
 function keptBoot(dataDirectory: string): Boot | null {
@@ -45,8 +38,7 @@ function keptBoot(dataDirectory: string): Boot | null {
 /** Written once a boot. Throws where it cannot be written. */
 export function rememberBoot(dataDirectory: string): void {
   const text = JSON.stringify(presentBoot(dataDirectory));
-  if (text !== 'null' && textOf(pathOf(dataDirectory)) !== text)
-    replaceFile(pathOf(dataDirectory), `${text}\n`);
+  if (text !== 'null' && textOf(pathOf(dataDirectory)) !== text) replaceFile(pathOf(dataDirectory), text);
 }
 
 /** Its worker leaves this server alone, or it is no node: it starts as its files say. */

@@ -3,11 +3,12 @@
  * beside data that hold no readable registry, since they were half rewound or half copied when its predecessor died. The
  * file is kept by rewinds and copies, and belongs to the owner of the data alone: it holds passwords, as the registry does.
  */
-import { chmodSync, readFileSync } from 'node:fs';
+import { chmodSync } from 'node:fs';
 import { join } from 'node:path';
 import { openClient, queryWithDeadline } from '../postgres/connect.js';
 import { forgetBoot, rememberBoot } from './boot-mark.js';
 import { replaceFile } from './configuration-change.js';
+import { textOf } from './text-of.js';
 
 export interface KnownNode {
   readonly name: string;
@@ -31,7 +32,7 @@ export function rememberNodes(
   try {
     if (isKept === true) rememberBoot(dataDirectory);
     if (isKept === false) forgetBoot(dataDirectory);
-    if (nodes.length === 0 || textOf(dataDirectory) === text) return;
+    if (nodes.length === 0 || textOf(pathOf(dataDirectory)) === text) return;
     replaceFile(pathOf(dataDirectory), text);
     chmodSync(pathOf(dataDirectory), 0o600);
   } catch {
@@ -39,17 +40,9 @@ export function rememberNodes(
   }
 }
 
-function textOf(dataDirectory: string): string {
-  try {
-    return readFileSync(pathOf(dataDirectory), 'utf8');
-  } catch {
-    return '';
-  }
-}
-
 export function knownNodes(dataDirectory: string): readonly KnownNode[] {
   try {
-    const found: unknown = JSON.parse(textOf(dataDirectory));
+    const found: unknown = JSON.parse(textOf(pathOf(dataDirectory)));
     return Array.isArray(found) ? (found as KnownNode[]) : [];
   } catch {
     return [];

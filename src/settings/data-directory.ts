@@ -2,11 +2,12 @@
  * What the files of a data directory tell while its server is down: where its configuration is, which port and socket
  * it will have. A running server is asked instead (server-source.ts).
  */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { formatConninfo } from '../core/conninfo.js';
 import { defaultSocketFolder } from '../postgres/node-address.js';
 import { type FileContents, lastValue, readConfigurationFile } from '../process/configuration-file.js';
+import { textOf } from '../process/text-of.js';
 
 export interface DataDirectory {
   /** With PG_VERSION in it. */
@@ -58,14 +59,6 @@ function wordsOf(commandLine: string): readonly string[] {
   return [...commandLine.matchAll(/"((?:[^"\\]|\\.)*)"|(\S+)/g)].map(
     ([, quoted, bare]) => quoted ?? bare ?? '',
   );
-}
-
-function textOf(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return '';
-  }
 }
 
 /** Socket folder, or localhost where there is none, and port: of the running server, else of the one to be started. */

@@ -7,6 +7,7 @@ create function pgkeeper.add_node(node_name text, conninfo text) returns boolean
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 set lock_timeout = '60s'
+set pg_keeper.edit_node_info = 'on'
 as $$
 declare
   facts     jsonb;
@@ -15,7 +16,6 @@ declare
   identity  text;
   promotion uuid := gen_random_uuid();
   logged    text := pgkeeper.hide_statement();
-  by_hand   text := coalesce(current_setting('pg_keeper.edit_node_info', true), '');
   patience  timestamptz := clock_timestamp() + interval '7 s';
   told      boolean := false;
 begin
@@ -66,10 +66,8 @@ begin
   end if;
 
   perform from pgkeeper.cluster_state c for update;
-  perform set_config('pg_keeper.edit_node_info', 'on', true);
   insert into pgkeeper.node_info (name, conninfo, is_master) values (node_name, add_node.conninfo, first);
   perform pgkeeper.refresh_flags();
-  perform set_config('pg_keeper.edit_node_info', by_hand, true);
   if first then
     update pgkeeper.cluster_state c
       set epoch = c.epoch + 1, promotion_id = promotion, system_identifier = facts ->> 'identifier',

@@ -5,11 +5,11 @@ create function pgkeeper.add_witness(name text, conninfo text) returns boolean
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 set lock_timeout = '60s'
+set pg_keeper.edit_node_info = 'on'
 as $$
 declare
-  facts   jsonb;
-  logged  text := pgkeeper.hide_statement();
-  by_hand text := coalesce(current_setting('pg_keeper.edit_node_info', true), '');
+  facts  jsonb;
+  logged text := pgkeeper.hide_statement();
 begin
   perform pgkeeper.refuse_on_standby('add_witness');
   if conninfo is null or btrim(conninfo) = '' then
@@ -29,11 +29,9 @@ begin
   perform pgkeeper.check_witness(facts);
 
   perform from pgkeeper.cluster_state c for update;
-  perform set_config('pg_keeper.edit_node_info', 'on', true);
   insert into pgkeeper.witness_info (name, conninfo, database, system_identifier, timeline, address)
     values (add_witness.name, add_witness.conninfo, facts ->> 'database', facts ->> 'identifier', (facts ->> 'timeline')::integer,
             facts ->> 'address');
-  perform set_config('pg_keeper.edit_node_info', by_hand, true);
   insert into pgkeeper.events (epoch, node, code, sentence, details)
     select c.epoch, add_witness.name, 'witness-added', format('%s was registered as witness', add_witness.name),
            jsonb_build_object('version', c.version)

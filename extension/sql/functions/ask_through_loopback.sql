@@ -44,14 +44,12 @@ begin
       'select pgkeeper.ask_directly(current_setting(''pg_keeper.asked_conninfo''), current_setting(''pg_keeper.asked_query''), %s)::text',
       greatest(timeout_ms - 50, 1)), deadline);
   exception
-    when query_canceled then
+    when query_canceled or others then
       -- That session's own statement_timeout comes here under the same SQLSTATE as a cancel of this session.
-      if clock_timestamp() < asked_at + timeout_ms * interval '1 ms' then
+      if sqlstate = '57014' and clock_timestamp() < asked_at + timeout_ms * interval '1 ms' then
         perform pgkeeper.link_close(link);
         raise; -- somebody cancelled us
       end if;
-      answer := jsonb_build_object('failure', 'no answer in time')::text;
-    when others then
       answer := jsonb_build_object('failure', 'no answer in time')::text;
   end;
   perform pgkeeper.link_close(link);

@@ -5,9 +5,8 @@ create function pgkeeper.del_witness(name text) returns boolean
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 set lock_timeout = '60s'
+set pg_keeper.edit_node_info = 'on'
 as $$
-declare
-  by_hand text := coalesce(current_setting('pg_keeper.edit_node_info', true), '');
 begin
   perform pgkeeper.refuse_on_standby('del_witness');
   if name is null then
@@ -19,9 +18,7 @@ begin
     return false;
   end if;
   perform from pgkeeper.cluster_state c for update;
-  perform set_config('pg_keeper.edit_node_info', 'on', true);
   delete from pgkeeper.witness_info w where w.name = del_witness.name;
-  perform set_config('pg_keeper.edit_node_info', by_hand, true);
   insert into pgkeeper.events (epoch, node, code, sentence, details)
     select c.epoch, del_witness.name, 'witness-removed', format('%s is no witness any more', del_witness.name),
            jsonb_build_object('version', c.version)

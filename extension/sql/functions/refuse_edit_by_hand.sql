@@ -1,6 +1,7 @@
 -- The workers and the functions go by node_info and witness_info, so a row that was added, removed or renamed without the checks of add_node and
--- del_node, an is_master that is not true, or an identity that no witness has, does harm long after. Only conninfo may be changed by hand. This keeps accidents out, not intent:
---   the setting pg_keeper.edit_node_info lets its session through; the functions and workers set it for their transaction
+-- del_node, an is_master that is not true, or an identity that no witness has, does harm long after. Only conninfo may be changed by hand.
+-- This keeps accidents out, not intent:
+--   the setting pg_keeper.edit_node_info lets its session through; the functions set it for themselves, workers for their transaction
 --   workers of 0.1.0 know no such setting; as every worker's, their sessions are called 'pgk STATE NAME'
 --   a registry without a master, or of another cluster, is open: it is being restored, or emptied before the nodes are registered
 -- Called by the trigger that there has always been: a new trigger would lock node_info at an upgrade, and workers would wait for that.

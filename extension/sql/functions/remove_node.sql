@@ -5,10 +5,10 @@ create function pgkeeper.remove_node(wanted_name text, wanted_seqno integer) ret
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 set lock_timeout = '60s'
+set pg_keeper.edit_node_info = 'on'
 as $$
 declare
-  node    record;
-  by_hand text := coalesce(current_setting('pg_keeper.edit_node_info', true), '');
+  node record;
 begin
   perform pgkeeper.refuse_on_standby('del_node');
   if wanted_name is null and wanted_seqno is null then
@@ -32,12 +32,10 @@ begin
       using errcode = 'object_not_in_prerequisite_state',
             hint = 'Make another node master first; to give up the registry altogether: DROP EXTENSION pg_keeper, or pgkeeper migrate --down.';
   end if;
-  perform set_config('pg_keeper.edit_node_info', 'on', true);
   delete from pgkeeper.node_info n where n.seqno = node.seqno;
   delete from pgkeeper.node_state s where s.name = node.name;
   delete from pgkeeper.node_plan p where p.name = node.name;
   perform pgkeeper.refresh_flags();
-  perform set_config('pg_keeper.edit_node_info', by_hand, true);
   insert into pgkeeper.events (epoch, node, code, sentence, details)
     select c.epoch, node.name, 'node-removed', format('%s was removed from the registry', node.name),
            jsonb_build_object('version', c.version, 'nodes', jsonb_array_length(c.nodes))

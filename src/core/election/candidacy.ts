@@ -86,8 +86,8 @@ function newerMaster(k: Keeper, turn: Turn, e: Election, master: string, registr
 function ownObjection(k: Keeper, registry: Registry): string {
   const self = votersOf(k).find((voter) => voter.name === k.settings.name);
   const { obs } = ownLink(k);
-  if (self === undefined || obs === null) return 'it has no vote';
-  return objectionTo(self, obs, registry) ?? 'its server was not looked at in this election';
+  if (self === undefined || obs === null) return 'has no vote';
+  return objectionTo(self, obs, registry) ?? 'was not looked at in this election';
 }
 
 /** True when no better candidate has to be waited for any longer. */
@@ -102,7 +102,7 @@ function goesFirst(k: Keeper, turn: Turn, e: Election, registry: Registry): bool
   const place = ranking.findIndex((candidate) => candidate.name === k.settings.name);
   const text = describeRanking(ranking);
   if (place < 0) {
-    note(k, turn, 'election-aborted', { why: `this node is no candidate: ${ownObjection(k, registry)}` });
+    note(k, turn, 'election-aborted', { why: `this node is no candidate: it ${ownObjection(k, registry)}` });
     abandon(k, turn, e, k.settings.keepaliveTimeMs);
     return false;
   }

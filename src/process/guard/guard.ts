@@ -7,10 +7,10 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import { holdNames } from '../../core/types.js';
+import { bareControl } from '../bare-control.js';
 import { createFile } from '../configuration-change.js';
 import { HeldDirectory } from '../held-directory.js';
 import { serverProcesses } from '../processes.js';
-import { createServerControl } from '../server-control.js';
 import { decodeOrder, type GuardMessage, guardMeeting } from './guard-protocol.js';
 
 /** Looked at so often, since a timer that was set before the machine slept fires late. */
@@ -138,12 +138,7 @@ class ServerGuard {
   async #endServer(syncWished: boolean, lateMs: number): Promise<void> {
     this.#ending = true;
     const { log } = this.#options;
-    const control = createServerControl({
-      dataDirectory: () => this.#path(),
-      binDirectory: () => null,
-      startCommand: () => '',
-      stopCommand: () => '',
-    });
+    const control = bareControl(() => this.#path());
     log(
       'guard-ends-server',
       `the time of this master ran out ${lateMs} ms ago and nothing was heard of its worker: ending the server`,
